@@ -1,0 +1,82 @@
+# llama.cpp, pinned. scripts/llama-cpp builds it once, outside the build tree; its libraries and
+# headers are copied into this build tree, which then no longer needs the cache.
+#
+# Sets:    GUMBELSPEC_LLAMA_SOURCE  its source tree; empty if the cache has been deleted
+# Targets: gumbelspec::libllama, gumbelspec::libggml, gumbelspec::libggml_base,
+#          gumbelspec::libggml_cpu (imported, shared)
+set(GUMBELSPEC_LLAMA_LIBRARIES llama ggml ggml-base ggml-cpu)
+set(GUMBELSPEC_LLAMA_DIR ${PROJECT_BINARY_DIR}/llama.cpp)
+
+# gumbelspec_llama_script(<variable> [argument]): what scripts/llama-cpp prints.
+function(gumbelspec_llama_script variable)
+  set(environment "")
+  if(GUMBELSPEC_LLAMA_SOURCE_DIR)
+    set(environment "GUMBELSPEC_LLAMA_SOURCE_DIR=${GUMBELSPEC_LLAMA_SOURCE_DIR}")
+  endif()
+  execute_process(
+    COMMAND ${CMAKE_COMMAND} -E env ${environment} ${PROJECT_SOURCE_DIR}/scripts/llama-cpp ${ARGN}
+    OUTPUT_VARIABLE output OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE result)
+  if(NOT result EQUAL 0)
+    message(FATAL_ERROR "llama.cpp could not be provided; the reason stands above")
+  endif()
+  set(${variable} "${output}" PARENT_SCOPE)
+endfunction()
+
+# gumbelspec_llama_value(<variable> <key> <output>): the value of the line key=value.
+function(gumbelspec_llama_value variable key output)
+  if(NOT output MATCHES "(^|\n)${key}=([^\n]*)")
+    message(FATAL_ERROR "scripts/llama-cpp printed no ${key}, but: ${output}")
+  endif()
+  set(${variable} "${CMAKE_MATCH_2}" PARENT_SCOPE)
+endfunction()
+
+function(gumbelspec_copy_llama)
+  set(stamp ${GUMBELSPEC_LLAMA_DIR}/stamp)
+  gumbelspec_llama_script(output --key)
+  gumbelspec_llama_value(key key "${output}")
+  if(EXISTS ${stamp})
+    file(STRINGS ${stamp} lines)
+    list(GET lines 0 built_key)
+    list(GET lines 1 source)
+    if(built_key STREQUAL key)
+      if(NOT EXISTS ${source})
+        set(source "")
+      endif()
+      set(GUMBELSPEC_LLAMA_SOURCE "${source}" PARENT_SCOPE)
+      return()
+    endif()
+  endif()
+
+  gumbelspec_llama_script(output)
+  gumbelspec_llama_value(prefix prefix "${output}")
+  gumbelspec_llama_value(source source "${output}")
+  file(REMOVE_RECURSE ${GUMBELSPEC_LLAMA_DIR})
+  file(COPY ${prefix}/include DESTINATION ${GUMBELSPEC_LLAMA_DIR})
+  file(COPY ${prefix}/share/licenses/llama.cpp/LICENSE DESTINATION ${GUMBELSPEC_LLAMA_DIR})
+  file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/lib)
+  foreach(library IN LISTS GUMBELSPEC_LLAMA_LIBRARIES)
+    # libx.so -> libx.so.0 (the name that the loader looks for) -> libx.so.0.5.0
+    file(READ_SYMLINK ${prefix}/lib/lib${library}.so soname)
+    file(REAL_PATH ${prefix}/lib/${soname} file)
+    file(COPY_FILE ${file} ${PROJECT_BINARY_DIR}/lib/${soname} ONLY_IF_DIFFERENT)
+    file(CREATE_LINK ${soname} ${PROJECT_BINARY_DIR}/lib/lib${library}.so SYMBOLIC)
+  endforeach()
+  file(WRITE ${stamp} "${key}\n${source}\n")
+  set(GUMBELSPEC_LLAMA_SOURCE "${source}" PARENT_SCOPE)
+endfunction()
+
+gumbelspec_copy_llama()
+message(STATUS "llama.cpp: ${PROJECT_BINARY_DIR}/lib, from ${GUMBELSPEC_LLAMA_SOURCE}")
+
+foreach(library IN LISTS GUMBELSPEC_LLAMA_LIBRARIES)
+  string(REPLACE "-" "_" target gumbelspec::lib${library})
+  add_library(${target} SHARED IMPORTED GLOBAL)
+  set_target_properties(${target} PROPERTIES
+    IMPORTED_LOCATION ${PROJECT_BINARY_DIR}/lib/lib${library}.so
+    # Imported: a SYSTEM folder, so its warnings are not ours.
+    INTERFACE_INCLUDE_DIRECTORIES ${GUMBELSPEC_LLAMA_DIR}/include)
+endforeach()
+set_property(TARGET gumbelspec::libllama PROPERTY
+  INTERFACE_LINK_LIBRARIES gumbelspec::libggml gumbelspec::libggml_base)
+set_property(TARGET gumbelspec::libggml PROPERTY
+  IMPORTED_LINK_DEPENDENT_LIBRARIES gumbelspec::libggml_cpu gumbelspec::libggml_base)

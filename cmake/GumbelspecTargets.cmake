@@ -1,0 +1,40 @@
+# What every target of ours gets; flags are set per target, never globally, so that a project that
+# adds this one as a subdirectory keeps its own.
+
+# gumbelspec_target_options(<target>): warnings (errors in developer mode) and sanitizers.
+function(gumbelspec_target_options target)
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  if(GUMBELSPEC_DEVELOPER)
+    target_compile_options(${target} PRIVATE
+      -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
+  else()
+    target_compile_options(${target} PRIVATE -Wall -Wextra)
+  endif()
+  if(GUMBELSPEC_SANITIZE)
+    target_compile_options(${target} PRIVATE
+      -fsanitize=${GUMBELSPEC_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    # Whatever links one of our archives needs the sanitizer's run-time library.
+    target_link_options(${target} PUBLIC $<BUILD_INTERFACE:-fsanitize=${GUMBELSPEC_SANITIZE}>)
+  endif()
+endfunction()
+
+# gumbelspec_library(<layer>): the installed static library gumbelspec_<layer>, known as
+# gumbelspec::<layer>. The layer's CMakeLists.txt adds sources and public headers to it.
+function(gumbelspec_library layer)
+  set(target gumbelspec_${layer})
+  add_library(${target} STATIC)
+  add_library(gumbelspec::${layer} ALIAS ${target})
+  # A layer that has only headers so far is still an archive.
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${layer} LINKER_LANGUAGE CXX)
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
+  gumbelspec_target_options(${target})
+  set_property(GLOBAL APPEND PROPERTY GUMBELSPEC_LIBRARIES ${target})
+endfunction()
+
+# gumbelspec_public_headers(<layer> <name.h>...): headers below include/gumbelspec that belong to
+# the layer; they are installed with it, and in the dev preset each must compile on its own.
+function(gumbelspec_public_headers layer)
+  list(TRANSFORM ARGN PREPEND ${PROJECT_SOURCE_DIR}/include/gumbelspec/)
+  target_sources(gumbelspec_${layer} PUBLIC
+    FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}/include FILES ${ARGN})
+endfunction()

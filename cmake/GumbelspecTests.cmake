@@ -1,0 +1,43 @@
+# One test program per subject; each TEST in it is a test of ctest, labelled unit, stat, model or
+# slow (docs: CONTRIBUTING.md).
+find_package(GTest REQUIRED)
+include(GoogleTest)
+
+# The environment of every test. llama.cpp is not instrumented, so the thread sanitizer does not see
+# its barriers.
+set(GUMBELSPEC_TEST_ENVIRONMENT "")
+if(GUMBELSPEC_SANITIZE MATCHES thread)
+  list(APPEND GUMBELSPEC_TEST_ENVIRONMENT
+    "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/tsan-suppressions.txt")
+endif()
+
+# gumbelspec_test(<name> LABEL unit|stat|model|slow SOURCES a.cc... [LINK targets...]
+#                 [TIMEOUT seconds])
+# The tests see testing/ and the layers named in LINK; GUMBELSPEC_MODELS_DIR is the demo pair's
+# folder, GUMBELSPEC_PROGRAM the program, GUMBELSPEC_LLAMA_SOURCE llama.cpp's source tree (empty when
+# the cache has been deleted since).
+function(gumbelspec_test name)
+  cmake_parse_arguments(arg "" "LABEL;TIMEOUT" "SOURCES;LINK" ${ARGN})
+  if(NOT arg_LABEL MATCHES "^(unit|stat|model|slow)$")
+    message(FATAL_ERROR "${name}: LABEL is '${arg_LABEL}', must be unit, stat, model or slow")
+  endif()
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 300)
+  endif()
+  add_executable(${name} ${arg_SOURCES})
+  gumbelspec_target_options(${name})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${name} PRIVATE ${arg_LINK} gumbelspec_testing GTest::gmock
+    GTest::gtest_main Threads::Threads)
+  target_compile_definitions(${name} PRIVATE
+    GUMBELSPEC_MODELS_DIR="${PROJECT_BINARY_DIR}/share/gumbelspec/models"
+    GUMBELSPEC_PROGRAM="${PROJECT_BINARY_DIR}/bin/gumbelspec"
+    GUMBELSPEC_LLAMA_SOURCE="${GUMBELSPEC_LLAMA_SOURCE}")
+  set_target_properties(${name} PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  add_dependencies(${name} gumbelspec_models)
+  gtest_discover_tests(${name}
+    DISCOVERY_MODE PRE_TEST
+    PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT}
+      ENVIRONMENT "${GUMBELSPEC_TEST_ENVIRONMENT}")
+endfunction()
