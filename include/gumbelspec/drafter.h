@@ -1,0 +1,76 @@
+// Who proposes the tree of a round.
+#ifndef GUMBELSPEC_DRAFTER_H_
+#define GUMBELSPEC_DRAFTER_H_
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "gumbelspec/draft_tree.h"
+#include "gumbelspec/language_model.h"
+#include "gumbelspec/method.h"
+#include "gumbelspec/noise.h"
+#include "gumbelspec/sampling.h"
+
+namespace gumbelspec {
+
+// The noise rows of the next positions. Each is drawn once: the draft's levels, the target's walk
+// and the rounds that follow all read the same memory.
+class NoiseTable {
+ public:
+  // n_rows: positions held at once. Shape of a row: [n_vocab].
+  NoiseTable(std::size_t n_vocab, std::size_t n_rows);
+
+  // From now on the noise of this key.
+  void restart(NoiseKey key, const NoiseSource& source);
+
+  // The noise of a position. Lifetime: until a position n_rows away is asked for, or restart().
+  std::span<const float> row(Position position);
+
+ private:
+  std::size_t n_vocab_;
+  std::vector<float> rows_;
+  std::vector<std::int64_t> held_;  // position in each slot, -1: none
+  NoiseKey key_;
+  const NoiseSource* source_ = nullptr;
+};
+
+struct DraftRequest {
+  std::span<const TokenId> text;  // accepted so far; the last token is the root
+  int max_depth = 0;              // levels that can still be of use
+  std::size_t max_nodes = 0;      // drafted nodes that the target can verify
+  std::size_t max_leaves = 0;
+};
+
+// Whatever a drafter does, the text is the target's; it decides only how fast.
+class Drafter {
+ public:
+  virtual ~Drafter() = default;
+
+  // A new text with this prompt. no_space: the drafter will propose nothing.
+  [[nodiscard]] virtual PassOutcome start(std::span<const TokenId> prompt) = 0;
+
+  // Adds nodes below the root of `tree`, which holds nothing else.
+  [[nodiscard]] virtual PassOutcome draft(const DraftRequest& request, NoiseTable& noise,
+                                          DraftTree& tree) = 0;
+
+  // The walk went down this path of the tree last drafted; path[0] is the root.
+  virtual void accept(std::span<const NodeId> path) = 0;
+
+  // Model passes so far, prompts not counted.
+  [[nodiscard]] virtual std::size_t n_passes() const = 0;
+};
+
+// Beam search with a draft model under the shared noise; a chain is a beam of width 1.
+// Each level costs one pass of the draft over `width` nodes. The child v of a node is worth
+// log softmax(score / tau)(v) more than the node, score = log-weight + noise; the best `width` of
+// all children make the next level.
+// Requires: model outlives the drafter. Throws: Error{invalid_option}.
+[[nodiscard]] std::unique_ptr<Drafter> make_model_drafter(LanguageModel& model,
+                                                          const SamplingOptions& sampling,
+                                                          const Method& method);
+
+}  // namespace gumbelspec
+
+#endif  // GUMBELSPEC_DRAFTER_H_

@@ -1,0 +1,82 @@
+// What the engine knows of a model: sequences of tokens, passes over trees of tokens, rows of
+// logits. Implemented over llama.cpp (llama_model.h) and by the in-memory model of the tests.
+#ifndef GUMBELSPEC_LANGUAGE_MODEL_H_
+#define GUMBELSPEC_LANGUAGE_MODEL_H_
+
+#include <cstddef>
+#include <span>
+
+#include "gumbelspec/types.h"
+
+namespace gumbelspec {
+
+// One token of a pass.
+struct PassNode {
+  SeqId seq{};
+  // The token before it: kCommitted, an earlier pass's pending token of the same sequence, or one
+  // that stands earlier in this pass.
+  PendingId parent = kCommitted;
+  TokenId token{};
+  bool wants_row = true;  // whether its logits are needed
+};
+
+enum class PassOutcome {
+  ok,
+  no_space,   // the cache cannot hold these nodes; nothing was evaluated
+  cancelled,  // the model was asked to stop; what was pending before the pass is still pending
+};
+
+struct ModelLimits {
+  std::size_t n_vocab = 0;
+  std::size_t n_context = 0;        // tokens of one sequence, prompt included
+  std::size_t max_pass_nodes = 0;   // nodes of one pass
+  std::size_t max_leaves = 0;       // branch ends in one pass, and over all pending trees
+  bool can_branch = true;           // several children of one parent (tree attention)
+  bool can_drop = true;             // evaluated tokens can be dropped again (no recurrent state)
+};
+
+// A sequence has a committed text, which only grows, and below it a tree of pending tokens. A
+// pending token takes the next PendingId of its sequence in the order of the nodes passed to
+// evaluate(), over all passes since the last commit().
+//
+// Threads: one at a time.
+class LanguageModel {
+ public:
+  virtual ~LanguageModel() = default;
+
+  [[nodiscard]] virtual const ModelLimits& limits() const = 0;
+
+  // Whether the text ends with this token.
+  [[nodiscard]] virtual bool is_end(TokenId token) const = 0;
+
+  // A new, empty sequence. Throws: std::logic_error when there are too many.
+  virtual SeqId open() = 0;
+  virtual void close(SeqId seq) = 0;
+
+  // The number of committed tokens.
+  [[nodiscard]] virtual std::size_t n_committed(SeqId seq) const = 0;
+
+  // Evaluates and commits tokens behind the committed text (a prompt), without logits.
+  // Requires: nothing pending.
+  [[nodiscard]] virtual PassOutcome extend(SeqId seq, std::span<const TokenId> tokens) = 0;
+
+  // One pass over a forest of nodes. Requires: parents before children; at most max_pass_nodes.
+  // Throws: Error{evaluation_failed}.
+  [[nodiscard]] virtual PassOutcome evaluate(std::span<const PassNode> nodes) = 0;
+
+  // The logits of the i-th node of the last pass, which must have wanted its row.
+  // Shape: [n_vocab]. Lifetime: until the next call of any non-const function.
+  [[nodiscard]] virtual std::span<const float> row(std::size_t i) const = 0;
+
+  // Appends a path of pending tokens to the committed text and drops all other pending ones.
+  // Requires: path[0]'s parent is kCommitted, path[i]'s parent is path[i - 1]. May be empty.
+  virtual void commit(SeqId seq, std::span<const PendingId> path) = 0;
+
+  // Shortens the committed text to n tokens and drops everything pending.
+  // Requires: n <= n_committed(seq); limits().can_drop unless n == 0 or n == n_committed(seq).
+  virtual void truncate(SeqId seq, std::size_t n) = 0;
+};
+
+}  // namespace gumbelspec
+
+#endif  // GUMBELSPEC_LANGUAGE_MODEL_H_

@@ -1,0 +1,51 @@
+// Methods by name: how the next tokens are proposed, and in which shape.
+#ifndef GUMBELSPEC_METHOD_H_
+#define GUMBELSPEC_METHOD_H_
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "gumbelspec/language_model.h"
+
+namespace gumbelspec {
+
+enum class MethodKind {
+  ar,            // plain decoding: one token per target pass
+  gumbel_chain,  // one chain of the draft's own choices under the shared noise (2408.07978)
+  gumbel_beam,   // beam search under the shared noise (the 2024 talk)
+};
+
+struct Method {
+  MethodKind kind = MethodKind::gumbel_beam;
+  int width = 4;            // beams, [1, 64]; a chain has one
+  int length = 5;           // levels of the tree, [1, 64]
+  int max_nodes = 0;        // drafted nodes verified per round, [0, 255]; 0: width * length
+  float tau = 0.5F;         // temperature of the values, (0, 10]
+  bool keep_pruned = true;  // verify the beams that died on the way, too
+
+  [[nodiscard]] bool drafts() const { return kind != MethodKind::ar; }
+  [[nodiscard]] int node_limit() const { return max_nodes > 0 ? max_nodes : width * length; }
+};
+
+// "gumbel-beam", "gumbel-beam:width=4,length=5,tau=0.5,nodes=20,keep=0".
+// Throws: Error{invalid_option} with the known names, keys and limits.
+[[nodiscard]] Method parse_method(std::string_view text);
+
+// The shortest text that parse_method reads back: the name, and what differs from its defaults.
+[[nodiscard]] std::string to_string(const Method& method);
+
+[[nodiscard]] std::span<const std::string_view> method_names();
+
+// What of a method these models can run: recurrent models cannot forget, so they decode plainly;
+// where the tree may not branch, a chain is left. `reason` is one line, empty if nothing changes.
+struct PossibleMethod {
+  Method method;
+  std::string reason;
+};
+[[nodiscard]] PossibleMethod possible_method(const Method& wanted, const ModelLimits& target,
+                                             const ModelLimits& draft);
+
+}  // namespace gumbelspec
+
+#endif  // GUMBELSPEC_METHOD_H_

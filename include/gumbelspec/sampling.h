@@ -1,0 +1,114 @@
+// From a row of logits to a token: log-weights, then the argmax of log-weight + noise.
+//
+// One pipeline serves plain decoding, drafting and verifying; the draft applies it to its own
+// logits. The order is llama.cpp's: logit bias, penalties, mask, top-k, top-p, min-p, temperature.
+// So top-p and min-p look at the distribution before the temperature.
+#ifndef GUMBELSPEC_SAMPLING_H_
+#define GUMBELSPEC_SAMPLING_H_
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "gumbelspec/types.h"
+
+namespace gumbelspec {
+
+struct LogitBias {
+  TokenId token{};
+  float bias = 0.0F;  // added to the logit, nats; -infinity forbids the token
+};
+
+// Defaults: the model's own distribution.
+struct SamplingOptions {
+  float temperature = 1.0F;  // >= 0; 0: always the likeliest token, no noise
+  int top_k = 0;             // keep the k largest logits; 0: all
+  float top_p = 1.0F;        // (0, 1]; keep the smallest set with at least this probability; 1: all
+  float min_p = 0.0F;        // [0, 1]; keep tokens with p >= min_p * max p; 0: all
+  // Penalties over the last penalty_last_n tokens of the text, prompt included (llama.cpp's).
+  float repeat_penalty = 1.0F;     // > 0; divides positive logits, multiplies negative ones; 1: off
+  float presence_penalty = 0.0F;   // subtracted once from every token that occurs
+  float frequency_penalty = 0.0F;  // subtracted once per occurrence
+  int penalty_last_n = 64;         // >= -1; -1: the whole text; 0: off
+  std::vector<LogitBias> logit_bias;
+};
+
+// Throws: Error{invalid_option} naming the first value outside its limits.
+void validate(const SamplingOptions& options);
+
+// The text before a token: what is accepted, then the nodes on the way to it.
+struct TextView {
+  std::span<const TokenId> accepted;
+  std::span<const TokenId> path;
+
+  [[nodiscard]] std::size_t size() const { return accepted.size() + path.size(); }
+  [[nodiscard]] TokenId operator[](std::size_t i) const {
+    return i < accepted.size() ? accepted[i] : path[i - accepted.size()];
+  }
+};
+
+// The pipeline with its scratch memory, for rows of one length. Not copyable state of the text:
+// every call sees the whole text it depends on.
+class LogWeights {
+ public:
+  // Throws: Error{invalid_option}.
+  LogWeights(SamplingOptions options, std::size_t n_vocab);
+
+  // Shape: logits [n_vocab]; allowed: empty, or a bit per token, least significant first,
+  //        [(n_vocab + 31) / 32] words, 0 = forbidden (a grammar's mask).
+  // Returns: [n_vocab] log-weights, not normalised; -infinity = forbidden. It may be `logits` itself.
+  // Lifetime: until the next call, and not longer than `logits`.
+  // Cost: one read of the row at most when only the temperature is set; top-p sorts what it keeps.
+  std::span<const float> operator()(std::span<const float> logits, const TextView& text,
+                                    std::span<const std::uint32_t> allowed = {});
+
+  [[nodiscard]] const SamplingOptions& options() const { return options_; }
+  // Whether tokens are drawn at all; at temperature 0 the noise is left out.
+  [[nodiscard]] bool uses_noise() const { return options_.temperature > 0.0F; }
+
+ private:
+  void apply_penalties(const TextView& text);
+  void apply_mask(std::span<const std::uint32_t> allowed);
+  void keep_top_k();
+  void keep_top_p();
+  void keep_min_p();
+  // Forbids everything below the threshold; of the tokens equal to it, all but the first n_ties.
+  void keep_from(float threshold, std::size_t n_ties);
+
+  SamplingOptions options_;
+  bool has_penalties_ = false;
+  std::vector<float> weights_;          // [n_vocab]
+  std::vector<float> order_;            // [n_vocab], logits being sorted
+  std::vector<std::uint32_t> counts_;   // [n_vocab], occurrences in the window; 0 between calls
+};
+
+// What the target takes at a position, and by how much.
+struct Choice {
+  TokenId token{};
+  TokenId runner_up{};  // the same as token where only one token is allowed
+  float score = 0.0F;   // log-weight + noise of the token
+  float margin = 0.0F;  // score minus the runner-up's; infinity where there is none
+};
+
+// argmax_v log_weights[v] + noise[v]; of equal scores the smaller id.
+// Shape: both [n]; noise may be empty (temperature 0), and longer than log_weights.
+// Throws: Error{no_token_allowed} if no score is above -infinity.
+// Source: Gumbel 1954; Maddison et al. 1411.0030 (the Gumbel-max trick).
+[[nodiscard]] Choice choose(std::span<const float> log_weights, std::span<const float> noise);
+
+struct Candidate {
+  TokenId token{};
+  float score = 0.0F;      // log-weight + noise
+  float log_value = 0.0F;  // log softmax(score / tau): the estimated chance of being the choice
+};
+
+// The children worth drafting: the best out.size() tokens by score, best first.
+// Shape: as choose(). Returns: how many there are (fewer if fewer tokens are allowed).
+// Requires: tau > 0. Source: Jang et al. 1611.01144 (Gumbel-softmax).
+[[nodiscard]] std::size_t best_candidates(std::span<const float> log_weights,
+                                          std::span<const float> noise, float tau,
+                                          std::span<Candidate> out);
+
+}  // namespace gumbelspec
+
+#endif  // GUMBELSPEC_SAMPLING_H_

@@ -1,0 +1,153 @@
+// One text being generated.
+#ifndef GUMBELSPEC_SESSION_H_
+#define GUMBELSPEC_SESSION_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "gumbelspec/drafter.h"
+#include "gumbelspec/language_model.h"
+#include "gumbelspec/method.h"
+#include "gumbelspec/noise.h"
+#include "gumbelspec/sampling.h"
+#include "gumbelspec/walk.h"
+
+namespace gumbelspec {
+
+enum class Outcome {
+  running,
+  eos,           // the model ended the text
+  length,        // max_tokens reached
+  context_full,  // the text fills the context
+  cancelled,     // the caller asked to stop
+};
+
+// "running", "eos", "length", "context_full", "cancelled".
+[[nodiscard]] const char* to_string(Outcome outcome);
+
+struct SessionOptions {
+  SamplingOptions sampling;
+  Method method;
+  std::uint64_t seed = 0;
+  std::uint32_t stream = 0;      // independent texts of one seed
+  std::size_t max_tokens = 128;  // tokens to generate at most
+  // Asked between passes; true ends the session with Outcome::cancelled.
+  std::function<bool()> is_cancelled;
+};
+
+// A generated token and how it came about.
+struct GeneratedToken {
+  TokenId token{};
+  TokenId runner_up{};
+  float margin = 0.0F;       // its score minus the runner-up's
+  int depth = 0;             // depth in the draft tree of the token's parent: 0 = from the root's row
+  std::uint32_t round = 0;   // counted from 0
+  bool was_drafted = false;  // accepted from the draft, not only chosen by the target
+};
+
+struct Statistics {
+  std::size_t n_prompt = 0;
+  std::size_t n_generated = 0;
+  std::size_t n_rounds = 0;
+  std::size_t n_target_passes = 0;  // prompt not counted
+  std::size_t n_draft_passes = 0;   // prompt not counted
+  std::size_t n_drafted = 0;        // nodes verified
+  std::size_t n_accepted = 0;       // drafted tokens that are in the text
+  double prompt_s = 0.0;
+  double decode_s = 0.0;            // everything after the prompt; of it:
+  double target_s = 0.0;
+  double draft_s = 0.0;
+  double noise_s = 0.0;             // noise, tree, walk: what the method adds to the passes
+
+  // Tokens per target pass; 0 before the first.
+  [[nodiscard]] double tokens_per_pass() const {
+    return n_target_passes == 0
+               ? 0.0
+               : static_cast<double>(n_generated) / static_cast<double>(n_target_passes);
+  }
+  [[nodiscard]] double tokens_per_s() const {
+    return decode_s > 0.0 ? static_cast<double>(n_generated) / decode_s : 0.0;
+  }
+};
+
+// What decides which drafted nodes are accepted and what comes next. The library's own is the walk
+// under shared noise; the interface exists for methods to compare with, and for the tests'
+// sabotaged samplers.
+class Verifier {
+ public:
+  virtual ~Verifier() = default;
+
+  // The target's rows of the round; node i of the tree has row i.
+  struct Round {
+    const DraftTree& tree;
+    const LanguageModel& target;  // row(i): the logits below node i
+    std::span<const TokenId> text;  // accepted; the last token is the root
+    LogWeights& weights;
+    NoiseTable& noise;
+    NoiseKey key;
+  };
+  virtual void verify(const Round& round, WalkResult& result) = 0;
+};
+
+// The choice of the target at a node: log-weights of its row plus the noise of its position.
+[[nodiscard]] std::unique_ptr<Verifier> make_walk_verifier();
+
+// Parts that tests replace. Empty: the library's own.
+struct SessionParts {
+  std::unique_ptr<Drafter> drafter;  // used instead of a model drafter
+  std::unique_ptr<Verifier> verifier;
+  std::unique_ptr<NoiseSource> noise;
+};
+
+// For one seed, the tokens are the same with every method, every drafter and every tree, as long
+// as the target's logits are the same numbers (docs/exactness.md).
+//
+// A session does not allocate memory in the steady state: after the first round, a step allocates
+// nothing of its own.
+// Threads: one at a time. Lifetime: the models outlive the session.
+class Session {
+ public:
+  // draft may be null if the method is ar or parts bring a drafter.
+  // Throws: Error{invalid_option}.
+  Session(LanguageModel& target, LanguageModel* draft, SessionOptions options,
+          SessionParts parts = {});
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // Begins a text: evaluates the prompt on both models. A session can be started again, with
+  // another prompt and seed, as often as one likes.
+  // Throws: Error{invalid_prompt, prompt_too_long}.
+  [[nodiscard]] Outcome start(std::span<const TokenId> prompt, std::uint64_t seed,
+                              std::uint32_t stream = 0);
+  [[nodiscard]] Outcome start(std::span<const TokenId> prompt);  // with the options' seed
+
+  // One round: drafts, verifies, and appends accepted + 1 tokens.
+  // Requires: start() or step() returned running last.
+  [[nodiscard]] Outcome step();
+
+  // Everything generated so far; an end-of-text token is not among it.
+  [[nodiscard]] std::span<const GeneratedToken> generated() const;
+  // What the last step appended.
+  [[nodiscard]] std::span<const GeneratedToken> last_tokens() const;
+  // Prompt and generated tokens.
+  [[nodiscard]] std::span<const TokenId> text() const;
+
+  // The tree of the last round and the way through it.
+  [[nodiscard]] const DraftTree& last_tree() const;
+  [[nodiscard]] const WalkResult& last_walk() const;
+
+  [[nodiscard]] const Statistics& statistics() const;
+  [[nodiscard]] const SessionOptions& options() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace gumbelspec
+
+#endif  // GUMBELSPEC_SESSION_H_

@@ -1,0 +1,41 @@
+// Identifiers. Each is a type of its own, so that a token cannot be passed where a node is meant.
+#ifndef GUMBELSPEC_TYPES_H_
+#define GUMBELSPEC_TYPES_H_
+
+#include <cstddef>
+#include <cstdint>
+
+namespace gumbelspec {
+
+// A token's id in the vocabulary, [0, n_vocab).
+enum class TokenId : std::int32_t {};
+
+// A node of a DraftTree; the root is 0, parents come before their children.
+enum class NodeId : std::int32_t {};
+inline constexpr NodeId kRoot{0};
+inline constexpr NodeId kNoNode{-1};
+
+// A sequence (one request's text) held by a LanguageModel.
+enum class SeqId : std::int32_t {};
+
+// A token that a LanguageModel has evaluated behind the committed text of a sequence, but that is
+// not committed yet. Numbered per sequence from 0 in the order of evaluation; commit() ends all.
+enum class PendingId : std::int32_t {};
+// "The parent is the last committed token" (or the beginning of an empty sequence).
+inline constexpr PendingId kCommitted{-1};
+
+// Index of a token in the text, 0-based; the first token of the prompt has position 0.
+using Position = std::uint32_t;
+
+constexpr std::size_t index(TokenId id) { return static_cast<std::size_t>(id); }
+constexpr std::size_t index(NodeId id) { return static_cast<std::size_t>(id); }
+constexpr std::size_t index(SeqId id) { return static_cast<std::size_t>(id); }
+constexpr std::size_t index(PendingId id) { return static_cast<std::size_t>(id); }
+
+constexpr TokenId token_id(std::size_t i) { return static_cast<TokenId>(i); }
+constexpr NodeId node_id(std::size_t i) { return static_cast<NodeId>(i); }
+constexpr PendingId pending_id(std::size_t i) { return static_cast<PendingId>(i); }
+
+}  // namespace gumbelspec
+
+#endif  // GUMBELSPEC_TYPES_H_
