@@ -15,8 +15,8 @@ namespace gumbelspec {
 
 // How attention is computed, and with it what a seed's text depends on.
 enum class Attention {
-  // Flash attention over a cache whose cells stay in the order of their positions and whose values
-  // are float32: on the CPU a token's attention is then the same number in every pass.
+  // Flash attention over a cache whose cells stay in the order of their positions, keys in float16
+  // and values in bfloat16: on the CPU a token's attention is then the same number in every pass.
   exact,
   // llama.cpp's defaults: smaller cache, faster long prompts; texts can differ between methods.
   fast,

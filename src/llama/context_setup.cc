@@ -1,0 +1,177 @@
+#include "src/llama/context_setup.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <string>
+
+#include "ggml-backend.h"
+#include "gumbelspec/error.h"
+#include "src/llama/cpu_topology.h"
+#include "src/llama/model_file.h"
+
+namespace gumbelspec::internal {
+namespace {
+
+// Prompts go in chunks of this many tokens: enough for matrix products to be bound by arithmetic.
+constexpr std::size_t kPromptChunk = 512;
+
+[[noreturn]] void refuse(const llama_model* model, const std::string& what) {
+  throw Error(ErrorCode::invalid_model, "the model's architecture, " +
+                                            model_metadata(model, "general.architecture") + ", " +
+                                            what + "; use a causal language model");
+}
+
+void check_is_decoder(const llama_model* model) {
+  if (llama_model_has_encoder(model)) refuse(model, "has an encoder");
+  if (!llama_model_has_decoder(model)) refuse(model, "has no decoder");
+  if (llama_model_is_diffusion(model)) refuse(model, "generates by diffusion");
+}
+
+void check_range(const char* name, std::size_t value, std::size_t low, std::size_t high) {
+  if (value >= low && value <= high) return;
+  throw Error(ErrorCode::invalid_option, std::string(name) + " is " + std::to_string(value) +
+                                             "; give a value from " + std::to_string(low) + " to " +
+                                             std::to_string(high));
+}
+
+std::size_t context_length(const llama_model* model, const LlamaModelOptions& options) {
+  const auto n_trained = static_cast<std::size_t>(std::max(0, llama_model_n_ctx_train(model)));
+  if (options.n_context == 0) {
+    // Recurrent models often name no limit.
+    return n_trained > 0 ? n_trained : 4096;
+  }
+  if (n_trained > 0 && options.n_context > n_trained) {
+    throw Error(ErrorCode::invalid_option, "the context of " + std::to_string(options.n_context) +
+                                               " tokens is longer than the " +
+                                               std::to_string(n_trained) +
+                                               " that the model was trained for; ask for at most " +
+                                               std::to_string(n_trained));
+  }
+  return options.n_context;
+}
+
+// These keep state per sequence besides the cache, which copies of a prefix do not share.
+bool has_plain_cache(const llama_model* model) {
+  const std::string name = model_metadata(model, "general.architecture");
+  return name != "deepseek4" && name != "minimax-m3";
+}
+
+bool uses_gpu(const LlamaModelOptions& options) {
+  if (options.n_gpu_layers == 0) return false;
+  for (std::size_t i = 0; i < ggml_backend_dev_count(); ++i) {
+    const auto type = ggml_backend_dev_type(ggml_backend_dev_get(i));
+    if (type == GGML_BACKEND_DEVICE_TYPE_GPU || type == GGML_BACKEND_DEVICE_TYPE_IGPU) return true;
+  }
+  return false;
+}
+
+// Models with a short and a long set of rotation factors take the long one when the cache has more
+// cells than this; spare cells must not change the numbers. 0: no such limit.
+std::size_t max_cells_for_short_factors(const llama_model* model) {
+  const std::string text = model_metadata(model, "%s.rope.scaling.original_context_length");
+  std::size_t n = 0;
+  std::from_chars(text.data(), text.data() + text.size(), n);
+  return n;
+}
+
+TreeCacheSettings cache_settings(const llama_model* model, const LlamaModelOptions& options) {
+  TreeCacheSettings cache;
+  cache.n_sequences = options.n_sequences;
+  cache.n_context = context_length(model, options);
+  cache.max_pass_nodes = options.max_pass_nodes;
+  cache.can_branch =
+      !llama_model_is_recurrent(model) && !llama_model_is_hybrid(model) && has_plain_cache(model);
+  cache.keeps_order = cache.can_branch && options.attention == Attention::exact;
+  const std::size_t n_text = cache.n_sequences * cache.n_context;
+  std::size_t n_spare = cache.can_branch ? options.max_pass_nodes : 0;
+  if (cache.keeps_order) n_spare += std::max<std::size_t>(512, n_text / 8);
+  // llama.cpp rounds up to 256.
+  cache.n_cells = (n_text + n_spare + 255) / 256 * 256;
+  const std::size_t n_short = max_cells_for_short_factors(model);
+  if (n_text <= n_short && cache.n_cells > n_short) {
+    cache.n_cells = std::max<std::size_t>(n_short / 256 * 256, 256);
+    if (cache.n_sequences == 1 && cache.n_cells > 2 * options.max_pass_nodes) {
+      cache.n_context = std::min(cache.n_context, cache.n_cells - options.max_pass_nodes);
+    }
+  }
+  return cache;
+}
+
+llama_context_params context_params(const TreeCacheSettings& cache,
+                                    const LlamaModelOptions& options) {
+  llama_context_params params = llama_context_default_params();
+  params.n_ctx = static_cast<std::uint32_t>(cache.n_cells);
+  // A pass must be one micro-batch: its nodes see each other.
+  params.n_batch = static_cast<std::uint32_t>(std::max(kPromptChunk, options.max_pass_nodes));
+  params.n_ubatch = params.n_batch;
+  // Only sequences' own ids count here (buffers grow with it); a unified cache takes all ids.
+  params.n_seq_max = static_cast<std::uint32_t>(cache.n_sequences);
+  params.n_outputs_max =
+      static_cast<std::uint32_t>(std::max(options.max_pass_nodes, cache.n_sequences));
+  params.pooling_type = LLAMA_POOLING_TYPE_NONE;
+  params.kv_unified = true;
+  params.swa_full = true;
+  params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_AUTO;
+  if (options.attention == Attention::exact && !uses_gpu(options)) {
+    // ggml's CPU attention splits long caches and tiles large batches, with other roundings, only
+    // where keys and values have one type. Of the types that are left for values, bfloat16 adds up
+    // in float32 (float16 does not), and llama.cpp turns float32 into float16 before.
+    params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
+    params.type_k = GGML_TYPE_F16;
+    params.type_v = GGML_TYPE_BF16;
+  }
+  return params;
+}
+
+ModelLimits limits_of(const llama_model* model, const TreeCacheSettings& cache) {
+  ModelLimits limits;
+  limits.n_vocab = static_cast<std::size_t>(llama_vocab_n_tokens(llama_model_get_vocab(model)));
+  limits.n_context = cache.n_context;
+  limits.max_pass_nodes = cache.max_pass_nodes;
+  limits.can_branch = cache.can_branch;
+  limits.can_drop = cache.can_branch;
+  limits.max_leaves = cache.can_branch ? TreeCache::max_leaves(cache.n_sequences) : 1;
+  return limits;
+}
+
+}  // namespace
+
+ContextSetup make_context(llama_model* model, const LlamaModelOptions& options,
+                          ggml_abort_callback on_cancel, void* cancel_data, const LogSink& log) {
+  check_is_decoder(model);
+  check_range("n_sequences", options.n_sequences, 1, 64);
+  check_range("max_pass_nodes", options.max_pass_nodes, 1, 4096);
+  if (options.n_threads < 0 || options.n_threads > 1024) {
+    throw Error(ErrorCode::invalid_option, "n_threads is " + std::to_string(options.n_threads) +
+                                               "; give a value from 1 to 1024, or 0 for one per "
+                                               "physical core");
+  }
+  ContextSetup setup;
+  setup.cache = cache_settings(model, options);
+  setup.limits = limits_of(model, setup.cache);
+  setup.n_threads = options.n_threads > 0 ? options.n_threads : n_physical_cores();
+  llama_context_params params = context_params(setup.cache, options);
+  params.n_threads = params.n_threads_batch = setup.n_threads;
+  if (setup.cache.can_branch) {
+    params.abort_callback = on_cancel;
+    params.abort_callback_data = cancel_data;
+  }
+  const LogCapture capture(log);
+  setup.context.reset(llama_init_from_model(model, params));
+  if (setup.context == nullptr && params.type_k != params.type_v) {
+    // Latent attention keeps keys and values in one tensor, so they have one type; bfloat16 is the
+    // only 16-bit one that is neither split nor tiled.
+    params.type_k = params.type_v;
+    setup.context.reset(llama_init_from_model(model, params));
+  }
+  if (setup.context == nullptr) {
+    throw Error(ErrorCode::out_of_memory, "no context of " + std::to_string(setup.cache.n_cells) +
+                                              " tokens could be made: " + capture.last_error() +
+                                              "; ask for a shorter context or fewer sequences");
+  }
+  if (llama_get_memory(setup.context.get()) == nullptr) refuse(model, "keeps no cache");
+  return setup;
+}
+
+}  // namespace gumbelspec::internal

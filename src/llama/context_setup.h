@@ -1,0 +1,34 @@
+// The llama.cpp context that a LlamaModel works with, and what the model can do in it.
+#ifndef GUMBELSPEC_SRC_LLAMA_CONTEXT_SETUP_H_
+#define GUMBELSPEC_SRC_LLAMA_CONTEXT_SETUP_H_
+
+#include <memory>
+
+#include "gumbelspec/llama_model.h"
+#include "llama.h"
+#include "src/llama/log_capture.h"
+#include "src/llama/tree_cache.h"
+
+namespace gumbelspec::internal {
+
+struct LlamaContextDeleter {
+  void operator()(llama_context* context) const { llama_free(context); }
+};
+using LlamaContextPtr = std::unique_ptr<llama_context, LlamaContextDeleter>;
+
+struct ContextSetup {
+  LlamaContextPtr context;
+  TreeCacheSettings cache;
+  ModelLimits limits;
+  int n_threads = 1;
+};
+
+// cancel_data is given to on_cancel, which llama.cpp asks while a pass runs; not for models with a
+// recurrent state, whose interrupted passes cannot be taken back.
+// Throws: Error{invalid_option, invalid_model, out_of_memory}.
+ContextSetup make_context(llama_model* model, const LlamaModelOptions& options,
+                          ggml_abort_callback on_cancel, void* cancel_data, const LogSink& log);
+
+}  // namespace gumbelspec::internal
+
+#endif  // GUMBELSPEC_SRC_LLAMA_CONTEXT_SETUP_H_

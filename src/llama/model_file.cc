@@ -1,0 +1,153 @@
+#include "src/llama/model_file.h"
+
+#include <array>
+#include <exception>
+#include <filesystem>
+#include <fstream>
+#include <string_view>
+#include <system_error>
+
+#include "gguf.h"
+#include "gumbelspec/error.h"
+#include "src/llama/utf8.h"
+
+namespace gumbelspec::internal {
+namespace {
+
+namespace fs = std::filesystem;
+
+[[noreturn]] void fail(ErrorCode code, const std::string& path, const std::string& what) {
+  throw Error(code, "model file " + printable(path) + " " + what);
+}
+
+constexpr const char* kGetGguf =
+    "give a .gguf file (llama.cpp's convert_hf_to_gguf.py makes one from a Hugging Face model)";
+
+void check_is_readable_file(const std::string& path) {
+  std::error_code failure;
+  const fs::file_status status = fs::status(path, failure);
+  if (status.type() == fs::file_type::not_found) {
+    fail(ErrorCode::file_not_found, path, "does not exist; check the path");
+  }
+  if (failure) fail(ErrorCode::file_not_found, path, "cannot be read: " + failure.message());
+  if (fs::is_directory(status)) {
+    fail(ErrorCode::file_not_found, path, "is a directory; give a .gguf file in it");
+  }
+  if (!fs::is_regular_file(status)) {
+    fail(ErrorCode::file_not_found, path, "is not a regular file; give a .gguf file");
+  }
+}
+
+void check_is_gguf(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) fail(ErrorCode::file_not_found, path, "cannot be opened; check its permissions");
+  std::array<char, 4> magic{};
+  file.read(magic.data(), magic.size());
+  const std::string_view start(magic.data(), static_cast<std::size_t>(file.gcount()));
+  if (start.empty()) {
+    fail(ErrorCode::invalid_model, path, "is empty; download or convert it again");
+  }
+  if (start != "GGUF") {
+    fail(ErrorCode::invalid_model, path,
+         "is not a GGUF file: it begins with " + printable(start) + "; " + kGetGguf);
+  }
+}
+
+// llama.cpp would end in a complaint about a tensor that a model of weights must have.
+void check_has_weights(const std::string& path, const LogSink& log) {
+  const LogCapture capture(log);
+  const gguf_init_params params{/*no_alloc=*/true, /*ctx=*/nullptr};
+  const std::unique_ptr<gguf_context, decltype(&gguf_free)> gguf(
+      gguf_init_from_file(path.c_str(), params), &gguf_free);
+  if (gguf == nullptr) {
+    const std::string cause = capture.last_error();
+    fail(ErrorCode::invalid_model, path,
+         "is damaged or incomplete" + (cause.empty() ? "" : " (" + cause + ")") +
+             "; download or convert it again");
+  }
+  // The first part of a split model may hold metadata only.
+  const bool is_split = gguf_find_key(gguf.get(), "split.count") >= 0;
+  if (gguf_get_n_tensors(gguf.get()) == 0 && !is_split) {
+    fail(ErrorCode::invalid_model, path,
+         "holds a vocabulary but no weights; give the model's own .gguf file");
+  }
+}
+
+bool contains(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
+
+[[noreturn]] void fail_to_load(const std::string& path, const std::string& cause) {
+  if (contains(cause, "allocate") || contains(cause, "out of memory")) {
+    fail(ErrorCode::out_of_memory, path,
+         "does not fit into memory (" + cause + "); use a smaller model or quantization");
+  }
+  if (contains(cause, "unknown model architecture")) {
+    fail(ErrorCode::invalid_model, path,
+         "has an " + cause + " that llama.cpp " + llama_version() +
+             " does not run; use another model or build with a newer llama.cpp");
+  }
+  if (contains(cause, "file bounds")) {
+    fail(ErrorCode::invalid_model, path,
+         "is truncated (" + cause + "); download or convert it again");
+  }
+  fail(ErrorCode::invalid_model, path,
+       "cannot be loaded by llama.cpp" + (cause.empty() ? "" : ": " + cause) +
+           "; check it with llama.cpp's own tools or convert it again");
+}
+
+// on_progress may throw; an exception must not cross llama.cpp.
+struct Progress {
+  const std::function<bool(float)>& on_progress;
+  bool is_cancelled = false;
+  std::exception_ptr failure;
+};
+
+bool report_progress(float value, void* data) {
+  auto& progress = *static_cast<Progress*>(data);
+  try {
+    if (!progress.on_progress || progress.on_progress(value)) return true;
+    progress.is_cancelled = true;
+  } catch (...) {
+    progress.failure = std::current_exception();
+  }
+  return false;
+}
+
+}  // namespace
+
+LlamaModelPtr load_model_file(const ModelFileOptions& options, const LogSink& log) {
+  check_is_readable_file(options.path);
+  check_is_gguf(options.path);
+  if (!options.vocabulary_only) check_has_weights(options.path, log);
+  const LogCapture capture(log);
+  llama_backend_init();
+  // Builds with backends as plug-ins register none until told to.
+  if (ggml_backend_reg_count() == 0) ggml_backend_load_all();
+  Progress progress{options.on_progress, false, nullptr};
+  llama_model_params params = llama_model_default_params();
+  params.n_gpu_layers = options.n_gpu_layers;
+  params.load_mode = options.use_mmap ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_NONE;
+  params.vocab_only = options.vocabulary_only;
+  params.progress_callback = report_progress;
+  params.progress_callback_user_data = &progress;
+  LlamaModelPtr model(llama_model_load_from_file(options.path.c_str(), params));
+  if (progress.failure) std::rethrow_exception(progress.failure);
+  if (progress.is_cancelled) {
+    fail(ErrorCode::invalid_model, options.path, "was not loaded: on_progress returned false");
+  }
+  if (model == nullptr) fail_to_load(options.path, capture.last_error());
+  return model;
+}
+
+std::string model_metadata(const llama_model* model, const std::string& key) {
+  std::string full_key = key;
+  if (const auto at = full_key.find("%s"); at != std::string::npos) {
+    full_key.replace(at, 2, model_metadata(model, "general.architecture"));
+  }
+  std::array<char, 256> value{};
+  const auto n = llama_model_meta_val_str(model, full_key.c_str(), value.data(), value.size());
+  return n < 0 ? std::string() : std::string(value.data());
+}
+
+}  // namespace gumbelspec::internal

@@ -1,0 +1,35 @@
+// From a path to a llama.cpp model, with one clear line for everything that can be wrong.
+#ifndef GUMBELSPEC_SRC_LLAMA_MODEL_FILE_H_
+#define GUMBELSPEC_SRC_LLAMA_MODEL_FILE_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "llama.h"
+#include "src/llama/log_capture.h"
+
+namespace gumbelspec::internal {
+
+struct LlamaModelDeleter {
+  void operator()(llama_model* model) const { llama_model_free(model); }
+};
+using LlamaModelPtr = std::unique_ptr<llama_model, LlamaModelDeleter>;
+
+struct ModelFileOptions {
+  std::string path;
+  int n_gpu_layers = -1;
+  bool use_mmap = true;
+  bool vocabulary_only = false;  // no weights: only for comparing and tokenizing
+  std::function<bool(float)> on_progress;
+};
+
+// Throws: Error{file_not_found, invalid_model, out_of_memory}.
+LlamaModelPtr load_model_file(const ModelFileOptions& options, const LogSink& log);
+
+// A metadata value as text; empty if the model has none. "%s" in key stands for the architecture.
+std::string model_metadata(const llama_model* model, const std::string& key);
+
+}  // namespace gumbelspec::internal
+
+#endif  // GUMBELSPEC_SRC_LLAMA_MODEL_FILE_H_

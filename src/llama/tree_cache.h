@@ -1,0 +1,137 @@
+// Sequences with trees of pending tokens in llama.cpp's key/value cache.
+#ifndef GUMBELSPEC_SRC_LLAMA_TREE_CACHE_H_
+#define GUMBELSPEC_SRC_LLAMA_TREE_CACHE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "gumbelspec/language_model.h"
+#include "llama.h"
+#include "src/llama/branch_ids.h"
+#include "src/llama/log_capture.h"
+#include "src/llama/pass_plan.h"
+
+namespace gumbelspec::internal {
+
+struct TreeCacheSettings {
+  std::size_t n_sequences = 1;
+  std::size_t n_context = 0;  // tokens of one sequence
+  std::size_t n_cells = 0;    // of llama.cpp's cache; at least n_sequences * n_context
+  std::size_t max_pass_nodes = 0;
+  bool can_branch = true;   // several children, and evaluated tokens can be dropped
+  bool keeps_order = true;  // the cells of a text stay in the order of its positions
+};
+
+// A token sees a cell iff the cell carries the token's first llama.cpp sequence id and does not
+// lie behind it. So every pending branch end has an id of its own, which the cells of its whole
+// text carry. Sequence s has the id s for its committed text; the first branch below it borrows
+// that id (a plain chain needs no other), further branches take one from BranchIds.
+//
+// Order of cells. The attention sums over the cells in the order in which they lie in memory, and
+// floating-point sums depend on their order. With keeps_order, free cells therefore always lie
+// behind the last cell of every text: a rejected token that lies before one is not freed but
+// parked under an id that nobody reads, until free cells run short and the cache is written out
+// and read back in without the parked ones.
+//
+// Threads: one at a time.
+class TreeCache {
+ public:
+  // Ids that a cache with n sequences leaves for branch ends, one sequence's own included.
+  static std::size_t max_leaves(std::size_t n_sequences);
+
+  // Lifetime: context and log must outlive it.
+  TreeCache(llama_context* context, const TreeCacheSettings& settings, const LogSink& log,
+            std::function<bool()> is_cancelled);
+
+  SeqId open();
+  void close(SeqId seq);
+  [[nodiscard]] std::size_t n_committed(SeqId seq) const;
+  [[nodiscard]] PassOutcome extend(SeqId seq, std::span<const TokenId> tokens);
+  [[nodiscard]] PassOutcome evaluate(std::span<const PassNode> nodes);
+  [[nodiscard]] const float* row(std::size_t i) const;
+  void commit(SeqId seq, std::span<const PendingId> path);
+  void truncate(SeqId seq, std::size_t n);
+
+  // How often the cache was rewritten so far.
+  [[nodiscard]] std::size_t n_compactions() const { return n_compactions_; }
+
+ private:
+  struct Pending {
+    PendingId parent = kCommitted;
+    llama_pos pos = 0;
+    std::uint64_t order = 0;   // of evaluation, over all sequences; cells ascend with it
+    llama_seq_id carrier = 0;  // an id that carries its path
+    bool is_tip = true;        // the carrier's last token
+    bool on_path = false;      // commit(): accepted
+    bool is_settled = false;   // commit(): accepted or parked
+  };
+  struct Sequence {
+    bool is_open = false;
+    llama_seq_id base = 0;  // the id of its committed text
+    llama_pos n_committed = 0;
+    std::uint64_t end_order = 0;  // above the order of every committed token
+    bool base_is_lent = false;    // to the first branch below the committed text
+    std::vector<Pending> pending;
+    std::vector<std::int32_t> pass_nodes;  // evaluate(): its nodes in the pass
+  };
+
+  Sequence& at(SeqId seq);
+  [[nodiscard]] const Sequence& at(SeqId seq) const;
+  [[nodiscard]] std::size_t n_pending() const;
+  [[nodiscard]] bool is_alone(const Sequence& sequence) const;
+  [[nodiscard]] bool make_room(std::size_t n);
+  void compact();
+
+  // extend(), evaluate(); tree_cache_pass.cc.
+  void reserve_batch(std::size_t n, std::size_t n_ids);
+  void read_parents(std::span<const PassNode> nodes);
+  [[nodiscard]] llama_pos position_of(const PassNode& node, std::size_t i) const;
+  void check_chain(std::span<const PassNode> nodes) const;
+  [[nodiscard]] bool give_ids(std::span<const PassNode> nodes);
+  void take_back_ids(std::span<const PassNode> nodes);
+  void fill_batch(std::span<const PassNode> nodes);
+  void record(std::span<const PassNode> nodes);
+  [[nodiscard]] PassOutcome decode();
+  [[nodiscard]] PassOutcome extend_by(Sequence& sequence, std::span<const TokenId> tokens);
+
+  // commit().
+  void mark_path(Sequence& sequence, std::span<const PendingId> path) const;
+  void park_rejected(Sequence& sequence, std::uint64_t limit);
+  void park(llama_seq_id carrier, llama_pos begin, llama_pos end);
+  void move_base(Sequence& sequence, std::span<const PendingId> path);
+  [[nodiscard]] std::uint64_t first_free_order(const Sequence& sequence) const;
+
+  llama_context* context_;
+  llama_memory_t memory_;
+  TreeCacheSettings settings_;
+  const LogSink& log_;
+  std::function<bool()> is_cancelled_;
+  llama_seq_id park_id_;
+  BranchIds branch_ids_;
+  std::vector<Sequence> sequences_;
+  std::size_t n_used_ = 0;  // cells that are not free, the parked ones included
+  std::size_t n_parked_ = 0;
+  std::uint64_t next_order_ = 0;
+  std::size_t n_compactions_ = 0;
+
+  // One pass. Indexed by node unless said otherwise.
+  PassPlan plan_;
+  std::vector<std::int32_t> parents_;
+  std::vector<llama_pos> positions_;
+  std::vector<llama_seq_id> leaf_ids_;    // by leaf
+  std::vector<bool> leaf_is_borrowed_;    // by leaf: taken over from the node it grows from
+  std::vector<std::int32_t> row_slot_;    // place in the last batch, -1 without a row
+  std::vector<llama_token> batch_token_;  // by batch slot, as the next four
+  std::vector<llama_pos> batch_pos_;
+  std::vector<std::int32_t> batch_n_ids_;
+  std::vector<llama_seq_id*> batch_ids_;
+  std::vector<std::int8_t> batch_wants_row_;
+  std::size_t n_batch_ = 0;
+};
+
+}  // namespace gumbelspec::internal
+
+#endif  // GUMBELSPEC_SRC_LLAMA_TREE_CACHE_H_

@@ -1,0 +1,279 @@
+// TreeCache: the passes.
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+
+#include "gumbelspec/error.h"
+#include "src/llama/tree_cache.h"
+
+namespace gumbelspec::internal {
+
+void TreeCache::reserve_batch(std::size_t n, std::size_t n_ids) {
+  if (batch_token_.size() < n) {
+    batch_token_.resize(n);
+    batch_pos_.resize(n);
+    batch_n_ids_.resize(n);
+    batch_ids_.resize(n);
+    batch_wants_row_.resize(n);
+    row_slot_.reserve(n);
+    parents_.reserve(n);
+    positions_.reserve(n);
+  }
+  if (leaf_ids_.size() < n_ids) {
+    leaf_ids_.resize(n_ids);
+    leaf_is_borrowed_.resize(n_ids);
+  }
+}
+
+PassOutcome TreeCache::decode() {
+  llama_batch batch{};
+  batch.n_tokens = static_cast<std::int32_t>(n_batch_);
+  batch.token = batch_token_.data();
+  batch.pos = batch_pos_.data();
+  batch.n_seq_id = batch_n_ids_.data();
+  batch.seq_id = batch_ids_.data();
+  batch.logits = batch_wants_row_.data();
+  const LogCapture capture(log_);
+  switch (const int code = llama_decode(context_, batch)) {
+    case 0:
+      return PassOutcome::ok;
+    case 1:
+      return PassOutcome::no_space;
+    case 2:
+      return PassOutcome::cancelled;
+    default:
+      throw Error(ErrorCode::evaluation_failed,
+                  "llama.cpp failed with code " + std::to_string(code) + " in a pass over " +
+                      std::to_string(n_batch_) + " tokens: " + capture.last_error());
+  }
+}
+
+PassOutcome TreeCache::extend(SeqId seq, std::span<const TokenId> tokens) {
+  Sequence& sequence = at(seq);
+  if (!sequence.pending.empty()) throw std::logic_error("extend: there are pending tokens");
+  row_slot_.clear();
+  if (n_committed(seq) + tokens.size() > settings_.n_context || !make_room(tokens.size())) {
+    return PassOutcome::no_space;
+  }
+  const auto n_before = sequence.n_committed;
+  // Always the same chunks for the same text: the numbers of a chunk can depend on its size.
+  const std::size_t n_chunk = llama_n_ubatch(context_);
+  for (std::size_t begin = 0; begin < tokens.size(); begin += n_chunk) {
+    const auto chunk = tokens.subspan(begin, std::min(n_chunk, tokens.size() - begin));
+    const PassOutcome outcome = extend_by(sequence, chunk);
+    if (outcome == PassOutcome::ok) continue;
+    if (settings_.can_branch) {
+      n_used_ -= static_cast<std::size_t>(sequence.n_committed - n_before);
+      sequence.n_committed = n_before;
+      llama_memory_seq_rm(memory_, sequence.base, n_before, -1);
+    }
+    return outcome;
+  }
+  return PassOutcome::ok;
+}
+
+PassOutcome TreeCache::extend_by(Sequence& sequence, std::span<const TokenId> tokens) {
+  // A recurrent state cannot be taken back, so such a pass is not interrupted (see load).
+  if (is_cancelled_ && is_cancelled_()) return PassOutcome::cancelled;
+  reserve_batch(tokens.size(), 1);
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    batch_token_[i] = static_cast<llama_token>(tokens[i]);
+    batch_pos_[i] = sequence.n_committed + static_cast<llama_pos>(i);
+    batch_n_ids_[i] = 1;
+    batch_ids_[i] = &sequence.base;
+    batch_wants_row_[i] = 0;
+  }
+  n_batch_ = tokens.size();
+  const PassOutcome outcome = decode();
+  if (outcome == PassOutcome::ok) {
+    sequence.n_committed += static_cast<llama_pos>(tokens.size());
+    n_used_ += tokens.size();
+    next_order_ += tokens.size();
+    sequence.end_order = next_order_;
+  }
+  return outcome;
+}
+
+// parents_ and positions_ from the nodes; checks the caller's duties.
+void TreeCache::read_parents(std::span<const PassNode> nodes) {
+  if (nodes.size() > settings_.max_pass_nodes) {
+    throw std::logic_error("evaluate: " + std::to_string(nodes.size()) +
+                           " nodes are more than max_pass_nodes");
+  }
+  for (Sequence& sequence : sequences_) sequence.pass_nodes.clear();
+  parents_.resize(nodes.size());
+  positions_.resize(nodes.size());
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    Sequence& sequence = at(nodes[i].seq);
+    parents_[i] = PassPlan::kOutside;
+    const PendingId parent = nodes[i].parent;
+    if (parent != kCommitted && index(parent) >= sequence.pending.size()) {
+      const std::size_t in_pass = index(parent) - sequence.pending.size();
+      if (parent < kCommitted || in_pass >= sequence.pass_nodes.size()) {
+        throw std::logic_error("evaluate: node " + std::to_string(i) + " has no such parent");
+      }
+      parents_[i] = sequence.pass_nodes[in_pass];
+    }
+    positions_[i] = position_of(nodes[i], i);
+    sequence.pass_nodes.push_back(static_cast<std::int32_t>(i));
+  }
+  if (!settings_.can_branch) check_chain(nodes);
+}
+
+llama_pos TreeCache::position_of(const PassNode& node, std::size_t i) const {
+  if (parents_[i] != PassPlan::kOutside) {
+    return positions_[static_cast<std::size_t>(parents_[i])] + 1;
+  }
+  const Sequence& sequence = at(node.seq);
+  if (node.parent == kCommitted) return sequence.n_committed;
+  return sequence.pending[index(node.parent)].pos + 1;
+}
+
+void TreeCache::check_chain(std::span<const PassNode> nodes) const {
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    const Sequence& sequence = at(nodes[i].seq);
+    std::size_t n_before = sequence.pending.size();
+    for (const std::int32_t other : sequence.pass_nodes) {
+      if (static_cast<std::size_t>(other) < i) ++n_before;
+    }
+    const bool follows =
+        n_before == 0 ? nodes[i].parent == kCommitted
+                      : nodes[i].parent != kCommitted && index(nodes[i].parent) + 1 == n_before;
+    if (!follows) throw std::logic_error("evaluate: this model cannot branch");
+  }
+}
+
+// An id for every leaf of the pass, carrying exactly the text that the pass grows from.
+// Returns false if there are not enough; then nothing has changed.
+bool TreeCache::give_ids(std::span<const PassNode> nodes) {
+  reserve_batch(nodes.size(), plan_.n_leaves());
+  std::size_t n_given = 0;
+  for (const PassPlan::Slot& slot : plan_.slots()) {
+    const bool is_top = slot.node == slot.top;
+    if (!is_top) continue;
+    const PassNode& top = nodes[static_cast<std::size_t>(slot.node)];
+    Sequence& sequence = at(top.seq);
+    Pending* parent = top.parent == kCommitted ? nullptr : &sequence.pending[index(top.parent)];
+    const llama_seq_id carrier = parent == nullptr ? sequence.base : parent->carrier;
+    for (std::int32_t k = 0; k < slot.n_leaves; ++k) {
+      const auto leaf = static_cast<std::size_t>(slot.first_leaf + k);
+      const bool can_borrow = parent == nullptr ? !sequence.base_is_lent : parent->is_tip;
+      leaf_is_borrowed_[leaf] = can_borrow;
+      if (can_borrow) {
+        leaf_ids_[leaf] = carrier;
+        bool& flag = parent == nullptr ? sequence.base_is_lent : parent->is_tip;
+        flag = !flag;
+      } else {
+        leaf_ids_[leaf] = branch_ids_.acquire(sequence.base, sequence.n_committed);
+        if (leaf_ids_[leaf] < 0) {
+          std::fill(leaf_ids_.begin() + static_cast<std::ptrdiff_t>(leaf), leaf_ids_.end(), -1);
+          take_back_ids(nodes);
+          return false;
+        }
+        llama_memory_seq_cp(memory_, carrier, leaf_ids_[leaf], sequence.n_committed,
+                            positions_[static_cast<std::size_t>(slot.node)]);
+      }
+      ++n_given;
+    }
+  }
+  return n_given == plan_.n_leaves();
+}
+
+// Undoes give_ids() after a pass that did not happen, and drops what it left in the cache:
+// llama.cpp itself removes an aborted batch only from the first id of every token.
+void TreeCache::take_back_ids(std::span<const PassNode> nodes) {
+  for (const PassPlan::Slot& slot : plan_.slots()) {
+    if (slot.node != slot.top) continue;
+    const PassNode& top = nodes[static_cast<std::size_t>(slot.node)];
+    Sequence& sequence = at(top.seq);
+    for (std::int32_t k = 0; k < slot.n_leaves; ++k) {
+      const auto leaf = static_cast<std::size_t>(slot.first_leaf + k);
+      if (leaf_ids_[leaf] < 0) continue;
+      if (!leaf_is_borrowed_[leaf]) {
+        branch_ids_.release(leaf_ids_[leaf], sequence.n_committed);
+        continue;
+      }
+      llama_memory_seq_rm(memory_, leaf_ids_[leaf], positions_[static_cast<std::size_t>(slot.node)],
+                          -1);
+      if (top.parent == kCommitted) {
+        sequence.base_is_lent = false;
+      } else {
+        sequence.pending[index(top.parent)].is_tip = true;
+      }
+    }
+  }
+}
+
+void TreeCache::fill_batch(std::span<const PassNode> nodes) {
+  row_slot_.assign(nodes.size(), -1);
+  const auto slots = plan_.slots();
+  for (std::size_t s = 0; s < slots.size(); ++s) {
+    const auto i = static_cast<std::size_t>(slots[s].node);
+    batch_token_[s] = static_cast<llama_token>(nodes[i].token);
+    batch_pos_[s] = positions_[i];
+    batch_n_ids_[s] = slots[s].n_leaves;
+    batch_ids_[s] = &leaf_ids_[static_cast<std::size_t>(slots[s].first_leaf)];
+    batch_wants_row_[s] = nodes[i].wants_row ? 1 : 0;
+    if (nodes[i].wants_row) row_slot_[i] = static_cast<std::int32_t>(s);
+  }
+  n_batch_ = nodes.size();
+}
+
+// Makes the nodes of a finished pass pending.
+void TreeCache::record(std::span<const PassNode> nodes) {
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    const auto s = static_cast<std::size_t>(plan_.slot_of()[i]);
+    const PassPlan::Slot& slot = plan_.slots()[s];
+    Pending pending;
+    pending.parent = nodes[i].parent;
+    pending.pos = positions_[i];
+    pending.order = next_order_ + s;
+    pending.carrier = leaf_ids_[static_cast<std::size_t>(slot.first_leaf)];
+    const bool is_leaf = s + 1 == plan_.slots().size() ||
+                         parents_[static_cast<std::size_t>(plan_.slots()[s + 1].node)] != slot.node;
+    pending.is_tip = is_leaf;
+    at(nodes[i].seq).pending.push_back(pending);
+  }
+  next_order_ += nodes.size();
+  n_used_ += nodes.size();
+}
+
+PassOutcome TreeCache::evaluate(std::span<const PassNode> nodes) {
+  row_slot_.clear();
+  if (nodes.empty()) return PassOutcome::ok;
+  read_parents(nodes);
+  const auto too_far = [this](llama_pos pos) {
+    return static_cast<std::size_t>(pos) >= settings_.n_context;
+  };
+  if (std::any_of(positions_.begin(), positions_.end(), too_far) || !make_room(nodes.size())) {
+    return PassOutcome::no_space;
+  }
+  if (!settings_.can_branch && is_cancelled_ && is_cancelled_()) return PassOutcome::cancelled;
+  plan_.build(parents_);
+  if (!give_ids(nodes)) throw std::logic_error("evaluate: more branch ends than max_leaves");
+  fill_batch(nodes);
+  PassOutcome outcome = PassOutcome::ok;
+  try {
+    outcome = decode();
+  } catch (...) {
+    take_back_ids(nodes);
+    row_slot_.clear();
+    throw;
+  }
+  if (outcome == PassOutcome::ok) {
+    record(nodes);
+  } else {
+    take_back_ids(nodes);
+    row_slot_.clear();
+  }
+  return outcome;
+}
+
+const float* TreeCache::row(std::size_t i) const {
+  if (i >= row_slot_.size() || row_slot_[i] < 0) {
+    throw std::logic_error("row: node " + std::to_string(i) + " of the last pass has no row");
+  }
+  return llama_get_logits_ith(context_, row_slot_[i]);
+}
+
+}  // namespace gumbelspec::internal

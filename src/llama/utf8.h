@@ -1,0 +1,22 @@
+// UTF-8 checks and text for error messages.
+#ifndef GUMBELSPEC_SRC_LLAMA_UTF8_H_
+#define GUMBELSPEC_SRC_LLAMA_UTF8_H_
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace gumbelspec::internal {
+
+// The offset of the first byte that is not part of a well-formed character (Unicode 15, table 3-7:
+// no overlong forms, no surrogates, nothing above U+10FFFF); nullopt if there is none.
+std::optional<std::size_t> first_invalid_utf8(std::string_view text);
+
+// text in double quotes on one line: control characters, quotes, backslashes and bytes that are
+// not UTF-8 as \xNN.
+std::string printable(std::string_view text);
+
+}  // namespace gumbelspec::internal
+
+#endif  // GUMBELSPEC_SRC_LLAMA_UTF8_H_

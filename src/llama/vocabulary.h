@@ -1,0 +1,30 @@
+// A model's vocabulary: text to tokens, tokens to text, and whether two models share one.
+#ifndef GUMBELSPEC_SRC_LLAMA_VOCABULARY_H_
+#define GUMBELSPEC_SRC_LLAMA_VOCABULARY_H_
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gumbelspec/types.h"
+#include "llama.h"
+
+namespace gumbelspec::internal {
+
+// The text's tokens, with BOS and EOS where the model asks for them. Text that looks like a
+// control token is taken as text.
+// Throws: Error{invalid_prompt} if text is not UTF-8, with the offset of the first wrong byte.
+std::vector<TokenId> tokenize(const llama_vocab* vocab, std::string_view text);
+
+// The bytes of a token; empty for control tokens.
+std::string piece_of(const llama_vocab* vocab, TokenId token);
+
+// What keeps the two from sharing tokens, as a sentence for an error message; nullopt if nothing.
+// Tokens at the end that only one of them has must be unused or control tokens.
+std::optional<std::string> vocabulary_difference(const llama_vocab* target,
+                                                 const llama_vocab* draft);
+
+}  // namespace gumbelspec::internal
+
+#endif  // GUMBELSPEC_SRC_LLAMA_VOCABULARY_H_
