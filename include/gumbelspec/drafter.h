@@ -3,6 +3,7 @@
 #define GUMBELSPEC_DRAFTER_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
@@ -58,8 +59,9 @@ class Drafter {
   // The walk went down this path of the tree last drafted; path[0] is the root.
   virtual void accept(std::span<const NodeId> path) = 0;
 
-  // Model passes so far, prompts not counted.
+  // Model passes since start(), the prompt's not counted, and the seconds that they took.
   [[nodiscard]] virtual std::size_t n_passes() const = 0;
+  [[nodiscard]] virtual double pass_s() const = 0;
 };
 
 // Beam search with a draft model under the shared noise; a chain is a beam of width 1.

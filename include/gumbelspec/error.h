@@ -9,15 +9,15 @@
 namespace gumbelspec {
 
 enum class ErrorCode {
-  invalid_option,         // a value outside its limits
-  file_not_found,         // a model file that is not there or cannot be read
-  invalid_model,          // not a GGUF file, truncated, or an architecture that cannot decode
-  vocabulary_mismatch,    // target and draft do not share a vocabulary
-  invalid_prompt,         // empty, not UTF-8, or a token outside the vocabulary
-  prompt_too_long,        // the prompt does not fit into the context
-  out_of_memory,          // the engine below could not allocate
-  evaluation_failed,      // the engine below failed inside a pass
-  no_token_allowed,       // every token is masked or its logit is not a number
+  invalid_option,       // a value outside its limits
+  file_not_found,       // a model file that is not there or cannot be read
+  invalid_model,        // not a GGUF file, truncated, or an architecture that cannot decode
+  vocabulary_mismatch,  // target and draft do not share a vocabulary
+  invalid_prompt,       // empty, not UTF-8, or a token outside the vocabulary
+  prompt_too_long,      // the prompt does not fit into the context
+  out_of_memory,        // the engine below could not allocate
+  evaluation_failed,    // the engine below failed inside a pass
+  no_token_allowed,     // every token is masked or its logit is not a number
 };
 
 // One line: the value, the limit and the remedy.

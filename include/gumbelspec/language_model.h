@@ -28,11 +28,11 @@ enum class PassOutcome {
 
 struct ModelLimits {
   std::size_t n_vocab = 0;
-  std::size_t n_context = 0;        // tokens of one sequence, prompt included
-  std::size_t max_pass_nodes = 0;   // nodes of one pass
-  std::size_t max_leaves = 0;       // branch ends in one pass, and over all pending trees
-  bool can_branch = true;           // several children of one parent (tree attention)
-  bool can_drop = true;             // evaluated tokens can be dropped again (no recurrent state)
+  std::size_t n_context = 0;       // tokens of one sequence, prompt included
+  std::size_t max_pass_nodes = 0;  // nodes of one pass
+  std::size_t max_leaves = 0;      // branch ends in one pass, and over all pending trees
+  bool can_branch = true;          // several children of one parent (tree attention)
+  bool can_drop = true;            // evaluated tokens can be dropped again (no recurrent state)
 };
 
 // A sequence has a committed text, which only grows, and below it a tree of pending tokens. A

@@ -60,7 +60,8 @@ class LlamaModel final : public LanguageModel {
   // Throws: Error{invalid_prompt} if text is not UTF-8.
   [[nodiscard]] std::vector<TokenId> tokenize(std::string_view text) const;
 
-  // The bytes of one token; control tokens give an empty string. May be a part of a UTF-8 character.
+  // The bytes of one token; control tokens give an empty string. May be a part of a UTF-8
+  // character.
   [[nodiscard]] std::string piece(TokenId token) const;
 
   // One line: architecture, parameters, type of the weights; e.g. "llama 5.93 M Q8_0".

@@ -10,7 +10,7 @@
 // g = -log(e) is Gumbel(0, 1). Large g means small v, where 32 bits are coarse: if w < kTailBelow,
 // the same lane of the block of kind 1 gives 32 more bits, v = (w 2^32 + w' + 1/2) / 2^64, so that
 // tokens of probability far below 2^-32 win at the right rate. Logarithms are polynomials in
-// float32 without fused operations, so every instruction set gives the same bits.
+// float32 whose every rounding is written down, so each instruction set gives the same bits.
 #ifndef GUMBELSPEC_NOISE_H_
 #define GUMBELSPEC_NOISE_H_
 
@@ -25,7 +25,8 @@ inline constexpr int kNoiseVersion = 1;
 
 struct NoiseKey {
   std::uint64_t seed = 0;
-  std::uint32_t stream = 0;  // independent noise for the same seed, e.g. the n-th choice of a request
+  std::uint32_t stream =
+      0;  // independent noise for the same seed, e.g. the n-th choice of a request
 };
 
 enum class Simd { scalar, avx2, avx512 };

@@ -56,9 +56,9 @@ class LogWeights {
 
   // Shape: logits [n_vocab]; allowed: empty, or a bit per token, least significant first,
   //        [(n_vocab + 31) / 32] words, 0 = forbidden (a grammar's mask).
-  // Returns: [n_vocab] log-weights, not normalised; -infinity = forbidden. It may be `logits` itself.
-  // Lifetime: until the next call, and not longer than `logits`.
-  // Cost: one read of the row at most when only the temperature is set; top-p sorts what it keeps.
+  // Returns: [n_vocab] log-weights, not normalised; -infinity = forbidden. It may be `logits`
+  // itself. Lifetime: until the next call, and not longer than `logits`. Cost: one read of the row
+  // at most when only the temperature is set; top-p sorts what it keeps.
   std::span<const float> operator()(std::span<const float> logits, const TextView& text,
                                     std::span<const std::uint32_t> allowed = {});
 
@@ -77,9 +77,9 @@ class LogWeights {
 
   SamplingOptions options_;
   bool has_penalties_ = false;
-  std::vector<float> weights_;          // [n_vocab]
-  std::vector<float> order_;            // [n_vocab], logits being sorted
-  std::vector<std::uint32_t> counts_;   // [n_vocab], occurrences in the window; 0 between calls
+  std::vector<float> weights_;         // [n_vocab]
+  std::vector<float> order_;           // [n_vocab], logits being sorted
+  std::vector<std::uint32_t> counts_;  // [n_vocab], occurrences in the window; 0 between calls
 };
 
 // What the target takes at a position, and by how much.

@@ -42,8 +42,8 @@ struct SessionOptions {
 struct GeneratedToken {
   TokenId token{};
   TokenId runner_up{};
-  float margin = 0.0F;       // its score minus the runner-up's
-  int depth = 0;             // depth in the draft tree of the token's parent: 0 = from the root's row
+  float margin = 0.0F;  // its score minus the runner-up's
+  int depth = 0;        // depth in the draft tree of the token's parent: 0 = from the root's row
   std::uint32_t round = 0;   // counted from 0
   bool was_drafted = false;  // accepted from the draft, not only chosen by the target
 };
@@ -57,10 +57,10 @@ struct Statistics {
   std::size_t n_drafted = 0;        // nodes verified
   std::size_t n_accepted = 0;       // drafted tokens that are in the text
   double prompt_s = 0.0;
-  double decode_s = 0.0;            // everything after the prompt; of it:
+  double decode_s = 0.0;  // everything after the prompt; of it:
   double target_s = 0.0;
   double draft_s = 0.0;
-  double noise_s = 0.0;             // noise, tree, walk: what the method adds to the passes
+  double noise_s = 0.0;  // noise, tree, walk: what the method adds to the passes
 
   // Tokens per target pass; 0 before the first.
   [[nodiscard]] double tokens_per_pass() const {
@@ -83,7 +83,7 @@ class Verifier {
   // The target's rows of the round; node i of the tree has row i.
   struct Round {
     const DraftTree& tree;
-    const LanguageModel& target;  // row(i): the logits below node i
+    const LanguageModel& target;    // row(i): the logits below node i
     std::span<const TokenId> text;  // accepted; the last token is the root
     LogWeights& weights;
     NoiseTable& noise;

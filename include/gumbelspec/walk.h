@@ -11,8 +11,8 @@
 namespace gumbelspec {
 
 struct WalkResult {
-  std::vector<NodeId> path;      // the root, then the accepted nodes, downwards
-  std::vector<Choice> choices;   // the target's choice at each node of the path
+  std::vector<NodeId> path;     // the root, then the accepted nodes, downwards
+  std::vector<Choice> choices;  // the target's choice at each node of the path
 
   [[nodiscard]] std::size_t n_accepted() const { return path.size() - 1; }
 };
@@ -26,7 +26,7 @@ struct WalkResult {
 //
 // Requires: choose(NodeId) -> Choice. Cost: one call per accepted node, plus one.
 template <class Choose>
-  requires std::invocable<Choose&, NodeId>
+requires std::invocable<Choose&, NodeId>
 void walk(const DraftTree& tree, Choose&& choose, WalkResult& result) {
   result.path.clear();
   result.choices.clear();

@@ -1,0 +1,102 @@
+#include "gumbelspec/noise.h"
+
+#include <Random123/philox.h>
+
+#include <array>
+#include <limits>
+#include <stdexcept>
+
+#include "src/core/gumbel_math.h"
+#include "src/core/vector_kernels.h"
+
+namespace gumbelspec {
+namespace {
+
+enum class BlockKind : std::uint32_t { body = 0, tail = 1 };
+
+r123::Philox4x32::ctr_type block(NoiseKey key, Position position, std::uint32_t i, BlockKind kind) {
+  const r123::Philox4x32::ctr_type counter = {
+      {i, position, key.stream, static_cast<std::uint32_t>(kind)}};
+  const r123::Philox4x32::key_type words = {
+      {static_cast<std::uint32_t>(key.seed), static_cast<std::uint32_t>(key.seed >> 32U)}};
+  return r123::Philox4x32()(counter, words);
+}
+
+float noise_of_word(NoiseKey key, Position position, std::uint32_t token, std::uint32_t word) {
+  return word < kTailBelow ? tail_noise(key, position, token, word)
+                           : gumbel_of_word<ScalarLanes>(word);
+}
+
+void fill_scalar(NoiseKey key, Position position, float* out, std::size_t n) {
+  for (std::size_t first = 0; first < n; first += 4) {
+    const auto words = block(key, position, static_cast<std::uint32_t>(first / 4), BlockKind::body);
+    for (std::size_t i = 0; i < 4 && first + i < n; ++i) {
+      out[first + i] =
+          noise_of_word(key, position, static_cast<std::uint32_t>(first + i), words[i]);
+    }
+  }
+}
+
+float max_scalar(const float* a, const float* b, std::size_t n) {
+  float best = -std::numeric_limits<float>::infinity();
+  for (std::size_t i = 0; i < n; ++i) {
+    const float sum = b == nullptr ? a[i] : a[i] + b[i];
+    best = sum > best ? sum : best;
+  }
+  return best;
+}
+
+void scale_scalar(const float* in, float factor, float* out, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) out[i] = in[i] * factor;
+}
+
+}  // namespace
+
+const VectorKernels kScalarKernels = {fill_scalar, max_scalar, scale_scalar};
+
+float tail_noise(NoiseKey key, Position position, std::uint32_t token, std::uint32_t word) {
+  const auto more = block(key, position, token / 4, BlockKind::tail);
+  return gumbel_of_tail(word, more[token % 4]);
+}
+
+Simd best_simd() {
+#ifdef GUMBELSPEC_X86_SIMD
+  if (__builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
+      __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0) {
+    return Simd::avx512;
+  }
+  if (__builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0) return Simd::avx2;
+#endif
+  return Simd::scalar;
+}
+
+const VectorKernels& vector_kernels(Simd simd) {
+  if (simd > best_simd()) {
+    throw std::logic_error("vector_kernels: this processor or build has no such instructions");
+  }
+#ifdef GUMBELSPEC_X86_SIMD
+  if (simd == Simd::avx512) return kAvx512Kernels;
+  if (simd == Simd::avx2) return kAvx2Kernels;
+#endif
+  return kScalarKernels;
+}
+
+const VectorKernels& vector_kernels() {
+  static const VectorKernels& best = vector_kernels(best_simd());
+  return best;
+}
+
+float noise_at(NoiseKey key, Position position, TokenId token) {
+  const auto t = static_cast<std::uint32_t>(token);
+  return noise_of_word(key, position, t, block(key, position, t / 4, BlockKind::body)[t % 4]);
+}
+
+void fill_noise(NoiseKey key, Position position, std::span<float> out) {
+  vector_kernels().fill_noise(key, position, out.data(), out.size());
+}
+
+void fill_noise(NoiseKey key, Position position, std::span<float> out, Simd simd) {
+  vector_kernels(simd).fill_noise(key, position, out.data(), out.size());
+}
+
+}  // namespace gumbelspec

@@ -1,0 +1,58 @@
+// Compiled with AVX2 and FMA; called only where the processor has them.
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "src/core/vector_kernels.h"
+
+namespace gumbelspec {
+namespace {
+
+struct Wide {
+  static constexpr std::size_t kLanes = 8;
+  using F = float __attribute__((vector_size(32)));
+  using U = std::uint32_t __attribute__((vector_size(32)));
+  using I = std::int32_t __attribute__((vector_size(32)));
+  using U64 = std::uint64_t __attribute__((vector_size(32)));
+
+  static F to_float(I i) { return __builtin_convertvector(i, F); }
+  // Only signed words can be converted: by halves, which are exact, and one rounding when added.
+  static F word_to_float(U w) {
+    const F high = __builtin_convertvector(__builtin_bit_cast(I, w >> 16U), F);
+    const F low = __builtin_convertvector(__builtin_bit_cast(I, w & 0xFFFFU), F);
+    return high * 65536.0F + low;
+  }
+  static F fma(F a, F b, F c) {
+    return __builtin_bit_cast(
+        F, _mm256_fmadd_ps(__builtin_bit_cast(__m256, a), __builtin_bit_cast(__m256, b),
+                           __builtin_bit_cast(__m256, c)));
+  }
+  static U64 multiply(U64 a, U64 b) {
+    return __builtin_bit_cast(
+        U64, _mm256_mul_epu32(__builtin_bit_cast(__m256i, a), __builtin_bit_cast(__m256i, b)));
+  }
+  static U64 lane_numbers() { return U64{0, 1, 2, 3}; }
+  static bool any_below(U words, std::uint32_t limit) {
+    // AVX2 compares only signed words; nothing is below the limit if no word is its own minimum.
+    const __m256i w = __builtin_bit_cast(__m256i, words);
+    const __m256i last = _mm256_set1_epi32(static_cast<int>(limit - 1));
+    return _mm256_movemask_epi8(_mm256_cmpeq_epi32(_mm256_min_epu32(w, last), w)) != 0;
+  }
+  // Block j holds words 0, 1 in a[j] and words 2, 3 in b[j]; in order a[0] b[0] a[1] b[1] ...
+  static U first_tokens(U64 a, U64 b) {
+    return __builtin_bit_cast(U, __builtin_shufflevector(a, b, 0, 4, 1, 5));
+  }
+  static U last_tokens(U64 a, U64 b) {
+    return __builtin_bit_cast(U, __builtin_shufflevector(a, b, 2, 6, 3, 7));
+  }
+};
+
+}  // namespace
+}  // namespace gumbelspec
+
+#include "src/core/vector_kernels_inc.h"
+
+namespace gumbelspec {
+const VectorKernels kAvx2Kernels = {fill_wide, max_wide, scale_wide};
+}  // namespace gumbelspec

@@ -1,0 +1,143 @@
+#include "gumbelspec/method.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdio>
+
+#include "gumbelspec/error.h"
+
+namespace gumbelspec {
+namespace {
+
+constexpr std::array<std::string_view, 3> kNames = {"ar", "gumbel-chain", "gumbel-beam"};
+constexpr int kMaxWidth = 64;
+constexpr int kMaxLength = 64;
+constexpr int kMaxNodes =
+    255;  // with the root 256, the most that one llama.cpp cache can tell apart
+
+[[noreturn]] void fail(const std::string& message) {
+  throw Error(ErrorCode::invalid_option, message);
+}
+
+Method defaults(MethodKind kind) {
+  Method method{.kind = kind};
+  if (kind != MethodKind::gumbel_beam) method.width = 1;
+  return method;
+}
+
+MethodKind parse_kind(std::string_view name) {
+  for (std::size_t i = 0; i < kNames.size(); ++i) {
+    if (kNames[i] == name) return static_cast<MethodKind>(i);
+  }
+  std::string known;
+  for (const std::string_view n : kNames) known += (known.empty() ? "" : ", ") + std::string(n);
+  fail("unknown method '" + std::string(name) + "'; known: " + known);
+}
+
+template <class Number>
+Number parse_number(std::string_view key, std::string_view value, Number least, Number most) {
+  Number number{};
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+  if (error != std::errc{} || end != value.data() + value.size() ||
+      !(number >= least && number <= most)) {
+    char limits[64];
+    std::snprintf(limits, sizeof limits, "[%g, %g]", static_cast<double>(least),
+                  static_cast<double>(most));
+    fail("method option " + std::string(key) + " is '" + std::string(value) +
+         "', but must be a number in " + limits);
+  }
+  return number;
+}
+
+void set_option(Method& method, std::string_view key, std::string_view value) {
+  if (key == "width" && method.kind == MethodKind::gumbel_beam) {
+    method.width = parse_number(key, value, 1, kMaxWidth);
+  } else if (key == "length" && method.drafts()) {
+    method.length = parse_number(key, value, 1, kMaxLength);
+  } else if (key == "nodes" && method.kind == MethodKind::gumbel_beam) {
+    method.max_nodes = parse_number(key, value, 0, kMaxNodes);
+  } else if (key == "tau" && method.kind == MethodKind::gumbel_beam) {
+    method.tau = parse_number(key, value, 0.01F, 10.0F);
+  } else if (key == "keep" && method.kind == MethodKind::gumbel_beam) {
+    method.keep_pruned = parse_number(key, value, 0, 1) != 0;
+  } else {
+    const std::string known = method.kind == MethodKind::gumbel_beam
+                                  ? "width, length, nodes, tau, keep"
+                              : method.drafts() ? "length"
+                                                : "none";
+    fail("method " + std::string(kNames[static_cast<std::size_t>(method.kind)]) +
+         " has no option '" + std::string(key) + "'; its options: " + known);
+  }
+}
+
+std::string shortest(float value) {
+  char text[32];
+  const auto [end, error] = std::to_chars(text, text + sizeof text, value);
+  return error == std::errc{} ? std::string(text, end) : std::string("?");
+}
+
+}  // namespace
+
+Method parse_method(std::string_view text) {
+  const std::size_t colon = text.find(':');
+  Method method = defaults(parse_kind(text.substr(0, colon)));
+  if (colon == std::string_view::npos) return method;
+  for (std::string_view rest = text.substr(colon + 1);;) {
+    const std::size_t comma = rest.find(',');
+    const std::string_view option = rest.substr(0, comma);
+    const std::size_t equal = option.find('=');
+    if (equal == std::string_view::npos) {
+      fail("method option '" + std::string(option) + "' has no value; write key=value");
+    }
+    set_option(method, option.substr(0, equal), option.substr(equal + 1));
+    if (comma == std::string_view::npos) break;
+    rest = rest.substr(comma + 1);
+  }
+  // Without a limit of its own a tree may have width * length nodes; these must fit into a pass.
+  if (method.node_limit() > kMaxNodes) {
+    fail("method " + std::string(text) + " has up to " + std::to_string(method.node_limit()) +
+         " nodes, but at most " + std::to_string(kMaxNodes) +
+         " can be verified; make it smaller or add nodes=N");
+  }
+  return method;
+}
+
+std::string to_string(const Method& method) {
+  const Method standard = defaults(method.kind);
+  std::string options;
+  const auto add = [&](bool differs, const char* key, const std::string& value) {
+    if (differs) options += (options.empty() ? ":" : ",") + std::string(key) + "=" + value;
+  };
+  add(method.width != standard.width, "width", std::to_string(method.width));
+  add(method.drafts() && method.length != standard.length, "length", std::to_string(method.length));
+  add(method.max_nodes != standard.max_nodes, "nodes", std::to_string(method.max_nodes));
+  add(method.tau != standard.tau, "tau", shortest(method.tau));
+  add(method.keep_pruned != standard.keep_pruned, "keep", method.keep_pruned ? "1" : "0");
+  return std::string(kNames[static_cast<std::size_t>(method.kind)]) + options;
+}
+
+std::span<const std::string_view> method_names() { return kNames; }
+
+PossibleMethod possible_method(const Method& wanted, const ModelLimits& target,
+                               const ModelLimits& draft) {
+  if (!wanted.drafts()) return {wanted, ""};
+  const auto plain = [](const std::string& which) {
+    return PossibleMethod{
+        defaults(MethodKind::ar),
+        "the " + which +
+            " model is recurrent and cannot drop drafted tokens: decoding plainly "
+            "(the text is the same)"};
+  };
+  if (!target.can_drop) return plain("target");
+  if (!draft.can_drop) return plain("draft");
+  if (wanted.width > 1 && (!target.can_branch || !draft.can_branch)) {
+    Method chain = defaults(MethodKind::gumbel_chain);
+    chain.length = wanted.length;
+    return {chain, "a model cannot hold several continuations at once: drafting a chain of " +
+                       std::to_string(chain.length) + " (the text is the same)"};
+  }
+  return {wanted, ""};
+}
+
+}  // namespace gumbelspec
