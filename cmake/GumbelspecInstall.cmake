@@ -1,1 +1,52 @@
-# Installation: see below.
+# Installation: the program, the libraries with find_package(gumbelspec) and pkg-config files, the
+# demo pair. llama.cpp's libraries go into a folder of our own, so that they never meet another
+# llama.cpp; everything finds everything relative to itself, so the prefix can be moved.
+include(CMakePackageConfigHelpers)
+
+set(private_libdir ${CMAKE_INSTALL_LIBDIR}/gumbelspec)
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/gumbelspec)
+set(licence_dir ${CMAKE_INSTALL_DATADIR}/licenses/gumbelspec)
+
+get_property(libraries GLOBAL PROPERTY GUMBELSPEC_LIBRARIES)
+install(TARGETS ${libraries} EXPORT gumbelspec-targets
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
+  FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(EXPORT gumbelspec-targets NAMESPACE gumbelspec:: DESTINATION ${package_dir})
+
+set(pc_libs "-lgumbelspec_engine -lgumbelspec_core")
+if(GUMBELSPEC_BUILD_LLAMA)
+  install(DIRECTORY ${PROJECT_BINARY_DIR}/lib/ DESTINATION ${private_libdir}
+    FILES_MATCHING PATTERN "libllama.so*" PATTERN "libggml*.so*")
+  # The umbrella header belongs to no layer: it needs all of them.
+  install(FILES include/gumbelspec/gumbelspec.h
+    DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/gumbelspec)
+  install(FILES ${GUMBELSPEC_LLAMA_DIR}/LICENSE DESTINATION ${licence_dir} RENAME llama.cpp.txt)
+  string(PREPEND pc_libs "-lgumbelspec_llama ")
+  string(APPEND pc_libs " -L\${privatelibdir} -Wl,-rpath,\${privatelibdir} -lllama -lggml -lggml-base")
+  string(APPEND pc_libs " -pthread")
+endif()
+
+if(TARGET gumbelspec)
+  file(RELATIVE_PATH rpath /${CMAKE_INSTALL_BINDIR} /${private_libdir})
+  set_target_properties(gumbelspec PROPERTIES INSTALL_RPATH "\$ORIGIN/${rpath}")
+  install(TARGETS gumbelspec RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+
+configure_package_config_file(cmake/gumbelspec-config.cmake.in
+  ${PROJECT_BINARY_DIR}/gumbelspec-config.cmake
+  INSTALL_DESTINATION ${package_dir}
+  PATH_VARS private_libdir)
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/gumbelspec-config-version.cmake
+  COMPATIBILITY SameMinorVersion)
+install(FILES
+  ${PROJECT_BINARY_DIR}/gumbelspec-config.cmake
+  ${PROJECT_BINARY_DIR}/gumbelspec-config-version.cmake
+  DESTINATION ${package_dir})
+
+file(RELATIVE_PATH pc_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+configure_file(cmake/gumbelspec.pc.in ${PROJECT_BINARY_DIR}/gumbelspec.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/gumbelspec.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+install(FILES LICENSE DESTINATION ${licence_dir} RENAME gumbelspec.txt)
+install(FILES licenses/CLI11.txt licenses/Random123.txt licenses/nlohmann-json.txt
+  DESTINATION ${licence_dir})
