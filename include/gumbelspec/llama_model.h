@@ -23,7 +23,7 @@ enum class Attention {
 };
 
 struct LlamaModelOptions {
-  std::string path;                  // a .gguf file (the first one of a split model)
+  std::string path = {};                // a .gguf file (the first one of a split model)
   std::size_t n_context = 0;         // tokens per sequence; 0: what the model was trained for
   std::size_t n_sequences = 1;       // sequences open at once
   std::size_t max_pass_nodes = 256;  // nodes of one pass besides prompts
@@ -32,11 +32,11 @@ struct LlamaModelOptions {
   bool use_mmap = true;
   Attention attention = Attention::exact;
   // Called from load with [0, 1]; returning false gives up (Error{invalid_model}).
-  std::function<bool(float)> on_progress;
+  std::function<bool(float)> on_progress = {};
   // llama.cpp's own messages, one call per line; empty: they are dropped.
-  std::function<void(std::string_view)> on_log;
+  std::function<void(std::string_view)> on_log = {};
   // Asked while a pass runs, from any thread; true stops the pass. CPU only.
-  std::function<bool()> is_cancelled;
+  std::function<bool()> is_cancelled = {};
 };
 
 class LlamaModel final : public LanguageModel {

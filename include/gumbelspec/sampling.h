@@ -30,7 +30,7 @@ struct SamplingOptions {
   float presence_penalty = 0.0F;   // subtracted once from every token that occurs
   float frequency_penalty = 0.0F;  // subtracted once per occurrence
   int penalty_last_n = 64;         // >= -1; -1: the whole text; 0: off
-  std::vector<LogitBias> logit_bias;
+  std::vector<LogitBias> logit_bias = {};
 };
 
 // Throws: Error{invalid_option} naming the first value outside its limits.

@@ -29,13 +29,13 @@ enum class Outcome {
 [[nodiscard]] const char* to_string(Outcome outcome);
 
 struct SessionOptions {
-  SamplingOptions sampling;
-  Method method;
+  SamplingOptions sampling = {};
+  Method method = {};
   std::uint64_t seed = 0;
   std::uint32_t stream = 0;      // independent texts of one seed
   std::size_t max_tokens = 128;  // tokens to generate at most
   // Asked between passes; true ends the session with Outcome::cancelled.
-  std::function<bool()> is_cancelled;
+  std::function<bool()> is_cancelled = {};
 };
 
 // A generated token and how it came about.

@@ -68,7 +68,9 @@ std::unique_ptr<Verifier> make_walk_verifier() { return std::make_unique<WalkVer
 class Session::Impl {
  public:
   Impl(LanguageModel& target, LanguageModel* draft, SessionOptions options, SessionParts parts);
-  ~Impl() { target_.close(seq_); }
+  ~Impl() {
+    if (is_open_) target_.close(seq_);
+  }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
@@ -100,7 +102,8 @@ class Session::Impl {
   LogWeights weights_;
   NoiseTable noise_;
   NoiseKey key_;
-  SeqId seq_;
+  SeqId seq_{};
+  bool is_open_ = false;
   bool has_drafted_ = false;  // in this round
   Outcome outcome_ = Outcome::cancelled;
   std::vector<PassNode> pass_;
@@ -114,8 +117,7 @@ Session::Impl::Impl(LanguageModel& target, LanguageModel* draft, SessionOptions 
       parts_(std::move(parts)),
       weights_(options.sampling, target.limits().n_vocab),
       // The walk goes one position further than the tree.
-      noise_(target.limits().n_vocab, static_cast<std::size_t>(options.method.length) + 2),
-      seq_(target.open()) {
+      noise_(target.limits().n_vocab, static_cast<std::size_t>(options.method.length) + 2) {
   for (const LogitBias& b : options.sampling.logit_bias) {
     if (index(b.token) < target.limits().n_vocab) continue;
     throw Error(ErrorCode::invalid_option, "logit-bias token is " + std::to_string(index(b.token)) +
@@ -138,6 +140,8 @@ Session::Impl::Impl(LanguageModel& target, LanguageModel* draft, SessionOptions 
   commit_.reserve(n_nodes);
   walk_result.path.reserve(n_nodes);
   walk_result.choices.reserve(n_nodes);
+  seq_ = target.open();
+  is_open_ = true;
 }
 
 std::size_t Session::Impl::room() const {

@@ -1,0 +1,148 @@
+#include "testing/table_model.h"
+
+#include <random>
+#include <stdexcept>
+
+namespace gumbelspec::testing {
+namespace {
+
+constexpr TokenId kNoToken{-1};
+
+void require(bool holds, const char* what) {
+  if (!holds) throw std::logic_error(what);
+}
+
+}  // namespace
+
+TableModel::TableModel(const Options& options) : options_(options) {
+  const std::size_t n = options.n_vocab;
+  limits_ = {.n_vocab = n,
+             .n_context = options.n_context,
+             .max_pass_nodes = 256,
+             .max_leaves = 64,
+             .can_branch = true,
+             .can_drop = true};
+  table_.resize((n + 1) * (n + 1) * n);
+  std::mt19937_64 random(options.seed);
+  for (float& logit : table_) {
+    // Not std::uniform_real_distribution, which differs between libraries.
+    const double unit = static_cast<double>(random() >> 11U) / 9007199254740992.0;
+    logit = static_cast<float>((2.0 * unit - 1.0) * static_cast<double>(options.spread));
+  }
+}
+
+TableModel TableModel::draft_of(const TableModel& target, float share, std::uint64_t seed) {
+  Options options = target.options_;
+  options.seed = seed;
+  TableModel draft(options);
+  for (std::size_t i = 0; i < draft.table_.size(); ++i) {
+    draft.table_[i] = share * target.table_[i] + (1.0F - share) * draft.table_[i];
+  }
+  return draft;
+}
+
+std::size_t TableModel::table_row(TokenId before_last, TokenId last) const {
+  const std::size_t n = options_.n_vocab;
+  const auto at = [n](TokenId t) { return t == kNoToken ? n : index(t); };
+  require(at(before_last) <= n && at(last) <= n, "TableModel: token outside the vocabulary");
+  return at(before_last) * (n + 1) + at(last);
+}
+
+std::span<const float> TableModel::logits(TokenId before_last, TokenId last) const {
+  const std::size_t n = options_.n_vocab;
+  return std::span(table_).subspan(table_row(before_last, last) * n, n);
+}
+
+std::span<const float> TableModel::logits(std::span<const TokenId> text) const {
+  const std::size_t n = text.size();
+  return logits(n < 2 ? kNoToken : text[n - 2], n < 1 ? kNoToken : text[n - 1]);
+}
+
+TableModel::Sequence& TableModel::sequence(SeqId seq) {
+  require(index(seq) < sequences_.size() && sequences_[index(seq)].is_open,
+          "TableModel: the sequence is not open");
+  return sequences_[index(seq)];
+}
+const TableModel::Sequence& TableModel::sequence(SeqId seq) const {
+  require(index(seq) < sequences_.size() && sequences_[index(seq)].is_open,
+          "TableModel: the sequence is not open");
+  return sequences_[index(seq)];
+}
+
+SeqId TableModel::open() {
+  std::size_t i = 0;
+  while (i < sequences_.size() && sequences_[i].is_open) ++i;
+  if (i == sequences_.size()) sequences_.emplace_back();
+  sequences_[i] = {.is_open = true, .text = {}, .pending = {}};
+  return static_cast<SeqId>(i);
+}
+
+void TableModel::close(SeqId seq) { sequence(seq).is_open = false; }
+
+std::size_t TableModel::n_committed(SeqId seq) const { return sequence(seq).text.size(); }
+std::span<const TokenId> TableModel::committed(SeqId seq) const { return sequence(seq).text; }
+
+PassOutcome TableModel::extend(SeqId seq, std::span<const TokenId> tokens) {
+  Sequence& s = sequence(seq);
+  require(s.pending.empty(), "TableModel::extend: tokens are pending");
+  if (is_cancelled_) return PassOutcome::cancelled;
+  if (is_full_ || s.text.size() + tokens.size() > limits_.n_context) return PassOutcome::no_space;
+  s.text.insert(s.text.end(), tokens.begin(), tokens.end());
+  return PassOutcome::ok;
+}
+
+PassOutcome TableModel::evaluate(std::span<const PassNode> nodes) {
+  require(!nodes.empty() && nodes.size() <= limits_.max_pass_nodes, "TableModel: wrong pass size");
+  if (is_cancelled_) return PassOutcome::cancelled;
+  if (is_full_) return PassOutcome::no_space;
+  rows_.clear();
+  wanted_.clear();
+  ++n_passes_;
+  for (const PassNode& node : nodes) {
+    Sequence& s = sequence(node.seq);
+    const bool is_first = node.parent == kCommitted;
+    require(is_first || index(node.parent) < s.pending.size(), "TableModel: no such parent");
+    const Pending* parent = is_first ? nullptr : &s.pending[index(node.parent)];
+    const std::size_t depth = is_first ? 0 : parent->depth + 1;
+    require(s.text.size() + depth < limits_.n_context, "TableModel: a node behind the context");
+    if (!limits_.can_branch) {
+      for (const Pending& p : s.pending) {
+        require(p.parent != node.parent, "TableModel: this model cannot branch");
+      }
+    }
+    TokenId before = is_first ? (s.text.empty() ? kNoToken : s.text.back()) : parent->token;
+    rows_.push_back(table_row(before, node.token));
+    wanted_.push_back(node.wants_row);
+    s.pending.push_back({node.parent, node.token, depth});
+  }
+  return PassOutcome::ok;
+}
+
+std::span<const float> TableModel::row(std::size_t i) const {
+  require(i < rows_.size() && wanted_[i], "TableModel::row: this row was not asked for");
+  return std::span(table_).subspan(rows_[i] * options_.n_vocab, options_.n_vocab);
+}
+
+void TableModel::commit(SeqId seq, std::span<const PendingId> path) {
+  Sequence& s = sequence(seq);
+  PendingId above = kCommitted;
+  for (const PendingId id : path) {
+    require(index(id) < s.pending.size(), "TableModel::commit: nothing pending by this id");
+    require(s.pending[index(id)].parent == above, "TableModel::commit: not a path");
+    s.text.push_back(s.pending[index(id)].token);
+    above = id;
+  }
+  require(limits_.can_drop || path.size() == s.pending.size(), "TableModel: cannot drop tokens");
+  s.pending.clear();
+}
+
+void TableModel::truncate(SeqId seq, std::size_t n) {
+  Sequence& s = sequence(seq);
+  require(n <= s.text.size(), "TableModel::truncate: the text is shorter");
+  require(limits_.can_drop || n == 0 || (n == s.text.size() && s.pending.empty()),
+          "TableModel: cannot drop tokens");
+  s.text.resize(n);
+  s.pending.clear();
+}
+
+}  // namespace gumbelspec::testing
