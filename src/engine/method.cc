@@ -107,7 +107,9 @@ std::string to_string(const Method& method) {
   const Method standard = defaults(method.kind);
   std::string options;
   const auto add = [&](bool differs, const char* key, const std::string& value) {
-    if (differs) options += (options.empty() ? ":" : ",") + std::string(key) + "=" + value;
+    if (!differs) return;
+    options += options.empty() ? ':' : ',';
+    options.append(key).append("=").append(value);
   };
   add(method.width != standard.width, "width", std::to_string(method.width));
   add(method.drafts() && method.length != standard.length, "length", std::to_string(method.length));
