@@ -1,7 +1,7 @@
 # What every target of ours gets; flags are set per target, never globally, so that a project that
 # adds this one as a subdirectory keeps its own.
 
-# gumbelspec_target_options(<target>): warnings (errors in developer mode) and sanitizers.
+# gumbelspec_target_options(<target>): in developer mode warnings, which are errors; sanitizers.
 function(gumbelspec_target_options target)
   target_compile_features(${target} PUBLIC cxx_std_20)
   if(GUMBELSPEC_DEVELOPER)
@@ -9,8 +9,6 @@ function(gumbelspec_target_options target)
       -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
       # g++ 12 with optimisation sees both inside std::string and std::vector, wrongly.
       $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict;-Wno-maybe-uninitialized>)
-  else()
-    target_compile_options(${target} PRIVATE -Wall -Wextra)
   endif()
   if(GUMBELSPEC_SANITIZE)
     target_compile_options(${target} PRIVATE
