@@ -32,6 +32,7 @@ if(TARGET gumbelspec)
   install(TARGETS gumbelspec RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 
+string(REPLACE ";" " " GUMBELSPEC_LLAMA_LIBRARIES "${GUMBELSPEC_LLAMA_LIBRARIES}")
 configure_package_config_file(cmake/gumbelspec-config.cmake.in
   ${PROJECT_BINARY_DIR}/gumbelspec-config.cmake
   INSTALL_DESTINATION ${package_dir}

@@ -1,10 +1,11 @@
 # llama.cpp, pinned. scripts/llama-cpp builds it once, outside the build tree; its libraries and
 # headers are copied into this build tree, which then no longer needs the cache.
 #
-# Sets:    GUMBELSPEC_LLAMA_SOURCE  its source tree; empty if the cache has been deleted
-# Targets: gumbelspec::libllama, gumbelspec::libggml, gumbelspec::libggml_base,
-#          gumbelspec::libggml_cpu (imported, shared)
-set(GUMBELSPEC_LLAMA_LIBRARIES llama ggml ggml-base ggml-cpu)
+# Sets:    GUMBELSPEC_LLAMA_SOURCE     its source tree; empty if the cache has been deleted
+#          GUMBELSPEC_LLAMA_LIBRARIES  llama, ggml, ggml-base, ggml-cpu and the other backends that
+#                                      GUMBELSPEC_LLAMA_CMAKE_ARGS asked for
+# Targets: gumbelspec::lib<library>, - written as _: gumbelspec::libllama, gumbelspec::libggml_base
+#          (imported, shared)
 set(GUMBELSPEC_LLAMA_DIR ${PROJECT_BINARY_DIR}/llama.cpp)
 
 # gumbelspec_llama_script(<variable> [argument]): what scripts/llama-cpp prints.
@@ -54,12 +55,17 @@ function(gumbelspec_copy_llama)
   file(COPY ${prefix}/include DESTINATION ${GUMBELSPEC_LLAMA_DIR})
   file(COPY ${prefix}/share/licenses/llama.cpp/LICENSE DESTINATION ${GUMBELSPEC_LLAMA_DIR})
   file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/lib)
-  foreach(library IN LISTS GUMBELSPEC_LLAMA_LIBRARIES)
+  file(GLOB old ${PROJECT_BINARY_DIR}/lib/lib*.so*)
+  if(old)
+    file(REMOVE ${old})
+  endif()
+  file(GLOB links RELATIVE ${prefix}/lib ${prefix}/lib/lib*.so)
+  foreach(link IN LISTS links)
     # libx.so -> libx.so.0 (the name that the loader looks for) -> libx.so.0.5.0
-    file(READ_SYMLINK ${prefix}/lib/lib${library}.so soname)
+    file(READ_SYMLINK ${prefix}/lib/${link} soname)
     file(REAL_PATH ${prefix}/lib/${soname} file)
-    file(COPY_FILE ${file} ${PROJECT_BINARY_DIR}/lib/${soname} ONLY_IF_DIFFERENT)
-    file(CREATE_LINK ${soname} ${PROJECT_BINARY_DIR}/lib/lib${library}.so SYMBOLIC)
+    file(COPY_FILE ${file} ${PROJECT_BINARY_DIR}/lib/${soname})
+    file(CREATE_LINK ${soname} ${PROJECT_BINARY_DIR}/lib/${link} SYMBOLIC)
   endforeach()
   file(WRITE ${stamp} "${key}\n${source}\n")
   set(GUMBELSPEC_LLAMA_SOURCE "${source}" PARENT_SCOPE)
@@ -68,15 +74,22 @@ endfunction()
 gumbelspec_copy_llama()
 message(STATUS "llama.cpp: ${PROJECT_BINARY_DIR}/lib, from ${GUMBELSPEC_LLAMA_SOURCE}")
 
-foreach(library IN LISTS GUMBELSPEC_LLAMA_LIBRARIES)
+file(GLOB links RELATIVE ${PROJECT_BINARY_DIR}/lib ${PROJECT_BINARY_DIR}/lib/lib*.so)
+set(GUMBELSPEC_LLAMA_LIBRARIES "")
+set(backends "")
+foreach(link IN LISTS links)
+  string(REGEX REPLACE "^lib(.*)\\.so$" "\\1" library ${link})
   string(REPLACE "-" "_" target gumbelspec::lib${library})
+  list(APPEND GUMBELSPEC_LLAMA_LIBRARIES ${library})
+  if(library MATCHES "^ggml-")
+    list(APPEND backends ${target})
+  endif()
   add_library(${target} SHARED IMPORTED GLOBAL)
   set_target_properties(${target} PROPERTIES
-    IMPORTED_LOCATION ${PROJECT_BINARY_DIR}/lib/lib${library}.so
+    IMPORTED_LOCATION ${PROJECT_BINARY_DIR}/lib/${link}
     # Imported: a SYSTEM folder, so its warnings are not ours.
     INTERFACE_INCLUDE_DIRECTORIES ${GUMBELSPEC_LLAMA_DIR}/include)
 endforeach()
 set_property(TARGET gumbelspec::libllama PROPERTY
   INTERFACE_LINK_LIBRARIES gumbelspec::libggml gumbelspec::libggml_base)
-set_property(TARGET gumbelspec::libggml PROPERTY
-  IMPORTED_LINK_DEPENDENT_LIBRARIES gumbelspec::libggml_cpu gumbelspec::libggml_base)
+set_property(TARGET gumbelspec::libggml PROPERTY IMPORTED_LINK_DEPENDENT_LIBRARIES ${backends})
