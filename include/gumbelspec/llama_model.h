@@ -13,17 +13,21 @@
 
 namespace gumbelspec {
 
-// How attention is computed, and with it what a seed's text depends on.
+// How a pass is computed, and with it what a seed's text depends on. Measured with llama.cpp
+// v0.5.0 on an x86 CPU; docs/exactness.md has the figures.
 enum class Attention {
   // Flash attention over a cache whose cells stay in the order of their positions, keys in float16
   // and values in bfloat16: on the CPU a token's attention is then the same number in every pass.
+  // Weights of type Q2_K and Q4_K are not repacked, for the same reason. So the logits of a token
+  // are the same bits in every pass for models whose matrices are all quantized; not for F32, F16
+  // and BF16 matrices (mixtures of experts have F32 ones), nor on a GPU.
   exact,
   // llama.cpp's defaults: smaller cache, faster long prompts; texts can differ between methods.
   fast,
 };
 
 struct LlamaModelOptions {
-  std::string path = {};                // a .gguf file (the first one of a split model)
+  std::string path = {};             // a .gguf file (the first one of a split model)
   std::size_t n_context = 0;         // tokens per sequence; 0: what the model was trained for
   std::size_t n_sequences = 1;       // sequences open at once
   std::size_t max_pass_nodes = 256;  // nodes of one pass besides prompts

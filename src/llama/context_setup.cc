@@ -83,6 +83,7 @@ TreeCacheSettings cache_settings(const llama_model* model, const LlamaModelOptio
   cache.can_branch =
       !llama_model_is_recurrent(model) && !llama_model_is_hybrid(model) && has_plain_cache(model);
   cache.keeps_order = cache.can_branch && options.attention == Attention::exact;
+  cache.has_window = llama_model_n_swa(model) > 0;
   const std::size_t n_text = cache.n_sequences * cache.n_context;
   std::size_t n_spare = cache.can_branch ? options.max_pass_nodes : 0;
   if (cache.keeps_order) n_spare += std::max<std::size_t>(512, n_text / 8);

@@ -22,6 +22,7 @@ class LlamaModel::Impl {
     file.path = options.path;
     file.n_gpu_layers = options.n_gpu_layers;
     file.use_mmap = options.use_mmap;
+    file.is_batch_invariant = options.attention == Attention::exact;
     file.on_progress = options.on_progress;
     model_ = internal::load_model_file(file, log_);
     vocab_ = llama_model_get_vocab(model_.get());
@@ -123,8 +124,12 @@ std::string LlamaModel::description() const {
   std::array<char, 32> size{};
   std::snprintf(size.data(), size.size(), "%.3g %s", n_parameters / (is_large ? 1e9 : 1e6),
                 is_large ? "B" : "M");
+  // llama.cpp marks types that the file does not name.
+  constexpr std::string_view kGuessed = "(guessed) ";
+  std::string_view type = llama_ftype_name(llama_model_ftype(impl_->model()));
+  if (type.substr(0, kGuessed.size()) == kGuessed) type.remove_prefix(kGuessed.size());
   return internal::model_metadata(impl_->model(), "general.architecture") + " " + size.data() +
-         " " + llama_ftype_name(llama_model_ftype(impl_->model()));
+         " " + std::string(type);
 }
 
 int LlamaModel::n_threads() const { return impl_->n_threads(); }

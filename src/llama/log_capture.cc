@@ -1,5 +1,7 @@
 #include "src/llama/log_capture.h"
 
+#include <mutex>
+
 #include "llama.h"
 
 namespace gumbelspec::internal {
@@ -31,11 +33,13 @@ std::string_view without_prefix(std::string_view line) {
 
 }  // namespace
 
+void LogCapture::install() {
+  static std::once_flag once;
+  std::call_once(once, [] { llama_log_set(on_message, nullptr); });
+}
+
 LogCapture::LogCapture(const LogSink& sink) : sink_(sink), outer_(current_capture) {
   current_capture = this;
-  // Cheap and idempotent; done every time because another user of llama.cpp in this process may
-  // have replaced it.
-  llama_log_set(on_message, nullptr);
 }
 
 LogCapture::~LogCapture() {

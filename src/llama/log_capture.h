@@ -17,6 +17,11 @@ using LogSink = std::function<void(std::string_view line)>;
 // Threads: a scope belongs to the thread that made it.
 class LogCapture {
  public:
+  // Takes llama.cpp's callback over, once per process; needed before anything is captured. Whoever
+  // sets another one afterwards has the messages, and our errors lose their cause.
+  // Threads: any.
+  static void install();
+
   // sink may be empty. Lifetime: sink must outlive the capture.
   explicit LogCapture(const LogSink& sink);
   ~LogCapture();

@@ -1,6 +1,7 @@
 #include "src/llama/model_file.h"
 
 #include <array>
+#include <cstdint>
 #include <exception>
 #include <filesystem>
 #include <fstream>
@@ -53,24 +54,40 @@ void check_is_gguf(const std::string& path) {
   }
 }
 
-// llama.cpp would end in a complaint about a tensor that a model of weights must have.
-void check_has_weights(const std::string& path, const LogSink& log) {
+using GgufPtr = std::unique_ptr<gguf_context, decltype(&gguf_free)>;
+
+GgufPtr read_header(const std::string& path, const LogSink& log) {
   const LogCapture capture(log);
   const gguf_init_params params{/*no_alloc=*/true, /*ctx=*/nullptr};
-  const std::unique_ptr<gguf_context, decltype(&gguf_free)> gguf(
-      gguf_init_from_file(path.c_str(), params), &gguf_free);
+  GgufPtr gguf(gguf_init_from_file(path.c_str(), params), &gguf_free);
   if (gguf == nullptr) {
     const std::string cause = capture.last_error();
     fail(ErrorCode::invalid_model, path,
          "is damaged or incomplete" + (cause.empty() ? "" : " (" + cause + ")") +
              "; download or convert it again");
   }
+  return gguf;
+}
+
+// llama.cpp would end in a complaint about a tensor that a model of weights must have.
+void check_has_weights(const std::string& path, const gguf_context* gguf) {
   // The first part of a split model may hold metadata only.
-  const bool is_split = gguf_find_key(gguf.get(), "split.count") >= 0;
-  if (gguf_get_n_tensors(gguf.get()) == 0 && !is_split) {
+  const bool is_split = gguf_find_key(gguf, "split.count") >= 0;
+  if (gguf_get_n_tensors(gguf) == 0 && !is_split) {
     fail(ErrorCode::invalid_model, path,
          "holds a vocabulary but no weights; give the model's own .gguf file");
   }
+}
+
+// llama.cpp reorders ("repacks") the weights of some types for its CPU kernels. For these types the
+// kernels for one token and for several then round differently; without it they agree. For all
+// other quantized types they agree either way, except IQ4_NL, which needs the repacking.
+bool is_repacking_exact(const gguf_context* gguf) {
+  for (std::int64_t i = 0; i < gguf_get_n_tensors(gguf); ++i) {
+    const ggml_type type = gguf_get_tensor_type(gguf, i);
+    if (type == GGML_TYPE_Q2_K || type == GGML_TYPE_Q4_K) return false;
+  }
+  return true;
 }
 
 bool contains(std::string_view text, std::string_view part) {
@@ -119,7 +136,9 @@ bool report_progress(float value, void* data) {
 LlamaModelPtr load_model_file(const ModelFileOptions& options, const LogSink& log) {
   check_is_readable_file(options.path);
   check_is_gguf(options.path);
-  if (!options.vocabulary_only) check_has_weights(options.path, log);
+  LogCapture::install();
+  const GgufPtr header = read_header(options.path, log);
+  if (!options.vocabulary_only) check_has_weights(options.path, header.get());
   const LogCapture capture(log);
   llama_backend_init();
   // Builds with backends as plug-ins register none until told to.
@@ -129,6 +148,7 @@ LlamaModelPtr load_model_file(const ModelFileOptions& options, const LogSink& lo
   params.n_gpu_layers = options.n_gpu_layers;
   params.load_mode = options.use_mmap ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_NONE;
   params.vocab_only = options.vocabulary_only;
+  params.use_extra_bufts = !options.is_batch_invariant || is_repacking_exact(header.get());
   params.progress_callback = report_progress;
   params.progress_callback_user_data = &progress;
   LlamaModelPtr model(llama_model_load_from_file(options.path.c_str(), params));

@@ -21,6 +21,8 @@ struct ModelFileOptions {
   int n_gpu_layers = -1;
   bool use_mmap = true;
   bool vocabulary_only = false;  // no weights: only for comparing and tokenizing
+  // Weights in an order in which a product does not depend on how many tokens a pass has.
+  bool is_batch_invariant = false;
   std::function<bool(float)> on_progress;
 };
 

@@ -16,7 +16,8 @@ std::size_t n_ids() { return llama_max_parallel_sequences(); }
 
 }  // namespace
 
-std::size_t TreeCache::max_leaves(std::size_t n_sequences) { return n_ids() - n_sequences; }
+// Two ids are reserved: the parked tokens' and the guard's. A sequence's own id serves a branch.
+std::size_t TreeCache::max_leaves(std::size_t n_sequences) { return n_ids() - n_sequences - 1; }
 
 TreeCache::TreeCache(llama_context* context, const TreeCacheSettings& settings, const LogSink& log,
                      std::function<bool()> is_cancelled)
@@ -26,6 +27,7 @@ TreeCache::TreeCache(llama_context* context, const TreeCacheSettings& settings, 
       log_(log),
       is_cancelled_(std::move(is_cancelled)),
       park_id_(static_cast<llama_seq_id>(n_ids() - 1)),
+      guard_id_(park_id_ - 1),
       branch_ids_(memory_, static_cast<llama_seq_id>(settings.n_sequences),
                   max_leaves(settings.n_sequences) - 1),
       sequences_(settings.n_sequences) {
@@ -193,6 +195,7 @@ void TreeCache::truncate(SeqId seq, std::size_t n) {
     throw std::logic_error("truncate: " + std::to_string(n) + " is more than the " +
                            std::to_string(sequence.n_committed) + " committed tokens");
   }
+  drop_guard();
   if (n == 0 && is_alone(sequence)) {
     llama_memory_clear(memory_, false);
     branch_ids_.forget_all();
@@ -246,7 +249,24 @@ void TreeCache::compact() {
                 "the cache could not be compacted: " + capture.last_error());
   }
   branch_ids_.forget_all();
+  if (settings_.has_window) guard_window();
   ++n_compactions_;
+}
+
+// After a rewrite llama.cpp looks for free cells from the first one on, and in layers with a window
+// it takes a cell that has left the window and carries a single id for free: the next tokens would
+// lie before the text. A second id on every cell prevents that until the next pass has moved the
+// search behind the text.
+void TreeCache::guard_window() {
+  for (const Sequence& sequence : sequences_) {
+    if (sequence.is_open) llama_memory_seq_cp(memory_, sequence.base, guard_id_, -1, -1);
+  }
+  is_guarded_ = true;
+}
+
+void TreeCache::drop_guard() {
+  if (is_guarded_) llama_memory_seq_rm(memory_, guard_id_, -1, -1);
+  is_guarded_ = false;
 }
 
 }  // namespace gumbelspec::internal

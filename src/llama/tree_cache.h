@@ -23,6 +23,7 @@ struct TreeCacheSettings {
   std::size_t max_pass_nodes = 0;
   bool can_branch = true;   // several children, and evaluated tokens can be dropped
   bool keeps_order = true;  // the cells of a text stay in the order of its positions
+  bool has_window = false;  // some layers see a sliding window only
 };
 
 // A token sees a cell iff the cell carries the token's first llama.cpp sequence id and does not
@@ -84,6 +85,8 @@ class TreeCache {
   [[nodiscard]] bool is_alone(const Sequence& sequence) const;
   [[nodiscard]] bool make_room(std::size_t n);
   void compact();
+  void guard_window();
+  void drop_guard();
 
   // extend(), evaluate(); tree_cache_pass.cc.
   void reserve_batch(std::size_t n, std::size_t n_ids);
@@ -110,6 +113,8 @@ class TreeCache {
   const LogSink& log_;
   std::function<bool()> is_cancelled_;
   llama_seq_id park_id_;
+  llama_seq_id guard_id_;
+  bool is_guarded_ = false;
   BranchIds branch_ids_;
   std::vector<Sequence> sequences_;
   std::size_t n_used_ = 0;  // cells that are not free, the parked ones included

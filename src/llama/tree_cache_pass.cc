@@ -34,7 +34,9 @@ PassOutcome TreeCache::decode() {
   batch.seq_id = batch_ids_.data();
   batch.logits = batch_wants_row_.data();
   const LogCapture capture(log_);
-  switch (const int code = llama_decode(context_, batch)) {
+  const int code = llama_decode(context_, batch);
+  drop_guard();
+  switch (code) {
     case 0:
       return PassOutcome::ok;
     case 1:
