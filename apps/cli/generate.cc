@@ -1,0 +1,248 @@
+// gumbelspec generate: a prompt goes on.
+#include <cstdint>
+#include <iostream>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/cli/commands.h"
+#include "apps/cli/method_option.h"
+#include "apps/cli/model_options.h"
+#include "apps/cli/output.h"
+#include "apps/cli/prompt.h"
+#include "apps/cli/report.h"
+#include "apps/cli/sampling_options.h"
+#include "apps/cli/stop_signals.h"
+#include "apps/cli/tree_dot.h"
+#include "apps/cli/utf8_stream.h"
+#include "gumbelspec/noise.h"
+#include "gumbelspec/session.h"
+
+namespace gumbelspec::cli {
+namespace {
+
+// Prompts that take a noticeable time, in bytes.
+constexpr std::size_t kLongPrompt = 4096;
+
+struct GenerateOptions {
+  ModelOptions models;
+  SamplingOptions sampling;
+  std::optional<Method> method;
+  std::optional<std::uint64_t> seed;  // none: a random one
+  std::optional<std::string> prompt;
+  std::optional<std::string> prompt_file;
+  std::int64_t n_predict = 128;  // tokens; -1: until the context is full
+  bool shows_prompt = true;
+  bool is_json = false;
+  bool shows_statistics = false;
+  std::string dump_tree;  // a file; empty: off
+  std::optional<std::uint32_t> dump_round;
+};
+
+// What came of it; complete at any time, a signal included.
+struct Generation {
+  std::string text;
+  std::vector<std::int32_t> tokens;
+  Outcome outcome = Outcome::cancelled;
+  Statistics statistics;
+};
+
+class GenerateRun {
+ public:
+  explicit GenerateRun(const GenerateOptions& options);
+  int run();
+
+ private:
+  void generate();
+  void finish_text();
+  void print(const std::string& text);
+  void tell_end() const;
+  void write_tree();
+  [[nodiscard]] Json result_json() const;
+
+  const GenerateOptions& options_;
+  ModelOptions model_options_;
+  Method method_;
+  std::string prompt_;
+  std::uint64_t seed_;
+  Output out_ = Output::standard();
+  std::optional<Output> dump_;
+  TreeRecorder recorder_;
+  std::string dot_;
+  Progress progress_;
+  Utf8Stream utf8_;
+  bool is_line_open_ = false;
+  std::size_t n_context_ = 0;
+  Generation result_;
+};
+
+// Everything that can be wrong without the models is found before they are loaded.
+GenerateRun::GenerateRun(const GenerateOptions& options)
+    : options_(options),
+      model_options_(with_demo_pair(options.models)),
+      method_(method_for(options.method, model_options_)),
+      seed_(options.seed ? *options.seed : random_seed()),
+      recorder_(options.dump_round) {
+  validate(options_.sampling);
+  if (options_.dump_round && options_.dump_tree.empty()) {
+    throw bad_option("--dump-round without --dump-tree; give the file with --dump-tree FILE");
+  }
+  prompt_ = read_prompt(options_.prompt, options_.prompt_file);
+  if (!options_.dump_tree.empty()) dump_.emplace(Output::file(options_.dump_tree));
+}
+
+int GenerateRun::run() {
+  try {
+    generate();
+  } catch (const Stopped&) {
+    result_.outcome = Outcome::cancelled;
+  } catch (const Error&) {
+    // The message goes on a line of its own.
+    finish_text();
+    throw;
+  }
+  finish_text();
+  if (options_.is_json) out_.write(result_json().dump() + "\n");
+  tell_end();
+  const bool is_stopped = result_.outcome == Outcome::cancelled;
+  if (options_.shows_statistics || (is_stopped && !options_.is_json)) {
+    std::cerr << statistics_text(result_.statistics) << std::flush;
+  }
+  out_.close();
+  write_tree();
+  return is_stopped ? stopped_exit_code() : 0;
+}
+
+void GenerateRun::generate() {
+  const Models models = load_models(model_options_, method_.drafts(), progress_);
+  method_ = possible_method_told(method_, models);
+  n_context_ = models.target->limits().n_context;
+  SessionOptions session_options;
+  session_options.sampling = options_.sampling;
+  session_options.method = method_;
+  session_options.seed = seed_;
+  session_options.max_tokens =
+      options_.n_predict < 0 ? n_context_ : static_cast<std::size_t>(options_.n_predict);
+  session_options.is_cancelled = stop_requested;
+  Session session(*models.target, models.draft.get(), session_options);
+  const std::vector<TokenId> tokens = models.target->tokenize(prompt_);
+  if (!options_.seed && !options_.is_json) {
+    say("seed " + std::to_string(seed_) + " (random; give it with --seed for the same text)");
+  }
+  if (prompt_.size() > kLongPrompt) progress_.show("reading the prompt");
+  result_.outcome = session.start(tokens);
+  result_.statistics = session.statistics();
+  progress_.clear();
+  if (options_.shows_prompt) print(prompt_);
+  while (result_.outcome == Outcome::running) {
+    result_.outcome = session.step();
+    result_.statistics = session.statistics();
+    for (const GeneratedToken& token : session.last_tokens()) {
+      result_.tokens.push_back(static_cast<std::int32_t>(token.token));
+      const std::string text = utf8_.append(models.target->piece(token.token));
+      result_.text += text;
+      print(text);
+    }
+    if (dump_ && result_.outcome != Outcome::cancelled) {
+      recorder_.see(static_cast<std::uint32_t>(session.statistics().n_rounds - 1),
+                    session.last_tree(), session.last_walk());
+    }
+  }
+  if (recorder_.snapshot()) {
+    dot_ = tree_dot(*recorder_.snapshot(), [&](TokenId token) {
+      return models.target->is_end(token) ? "(end)" : models.target->piece(token);
+    });
+  }
+}
+
+// A character that the last token left incomplete, and the line's end.
+void GenerateRun::finish_text() {
+  progress_.clear();
+  const std::string rest = utf8_.finish();
+  result_.text += rest;
+  print(rest);
+  if (is_line_open_) print("\n");
+}
+
+void GenerateRun::print(const std::string& text) {
+  if (options_.is_json || text.empty()) return;
+  out_.write(text);
+  is_line_open_ = text != "\n";
+}
+
+void GenerateRun::tell_end() const {
+  if (result_.outcome == Outcome::context_full) {
+    say("stopped: the context of " + std::to_string(n_context_) +
+        " tokens is full; ask for fewer tokens (-n) or a larger context (-c)");
+  }
+  if (result_.outcome == Outcome::cancelled) say("stopped by a signal");
+}
+
+void GenerateRun::write_tree() {
+  if (!dump_) return;
+  if (!recorder_.snapshot()) {
+    const std::size_t n_rounds = result_.statistics.n_rounds;
+    const std::string wanted = options_.dump_round
+                                   ? "--dump-round is " + std::to_string(*options_.dump_round)
+                                   : "--dump-tree";
+    throw bad_option(wanted + ", but the text has " + std::to_string(n_rounds) + " rounds" +
+                     (n_rounds > 0 ? "; give a round from 0 to " + std::to_string(n_rounds - 1)
+                                   : "; generate at least one token"));
+  }
+  dump_->write(dot_);
+  dump_->close();
+}
+
+Json GenerateRun::result_json() const {
+  return {
+      {"text", result_.text},
+      {"tokens", result_.tokens},
+      {"seed", seed_},
+      {"noise_version", kNoiseVersion},
+      {"method", to_string(method_)},
+      {"stop_reason", to_string(result_.outcome)},
+      {"stats", statistics_json(result_.statistics)},
+  };
+}
+
+void add_output_options(CLI::App& app, GenerateOptions& options) {
+  app.add_flag("--json", options.is_json,
+               "Print one JSON object at the end instead of text: text, tokens (ids of the "
+               "generated ones), seed, noise_version, method, stop_reason (eos, length, "
+               "context_full, cancelled), stats");
+  app.add_flag("--stats", options.shows_statistics,
+               "Print counts and times on standard error at the end");
+  app.add_flag_callback(
+      "--no-display-prompt", [&options] { options.shows_prompt = false; },
+      "Print the generated text only");
+  add_text(app, "--dump-tree", "FILE", options.dump_tree,
+           "Write the draft tree of one round as Graphviz dot (dot -Tsvg FILE)");
+  add_integer(
+      app, "--dump-round", 0, std::numeric_limits<std::uint32_t>::max(),
+      [&options](std::int64_t k) { options.dump_round = static_cast<std::uint32_t>(k); },
+      "Which round, from 0 (default: the first one with the most accepted tokens)");
+}
+
+}  // namespace
+
+Command add_generate(CLI::App& program) {
+  const auto options = std::make_shared<GenerateOptions>();
+  CLI::App* app = program.add_subcommand("generate", "Continue a prompt");
+  add_model_options(*app, options->models);
+  add_sampling_options(*app, options->sampling);
+  add_text(*app, "-p,--prompt", "TEXT", options->prompt, "The prompt, UTF-8");
+  add_text(*app, "-f,--file", "FILE", options->prompt_file,
+           "A file with the prompt, without its final line break; -: standard input");
+  add_integer(
+      *app, "-n,--predict,--n-predict", -1, std::numeric_limits<std::int32_t>::max(),
+      [options](std::int64_t n) { options->n_predict = n; },
+      "Tokens to generate at most; -1: until the context is full (default: 128)");
+  add_seed_option(*app, options->seed);
+  add_method_option(*app, options->method);
+  add_output_options(*app, *options);
+  return {app, [options] { return GenerateRun(*options).run(); }};
+}
+
+}  // namespace gumbelspec::cli

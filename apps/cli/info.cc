@@ -1,0 +1,76 @@
+// gumbelspec info: what this installation and these models are.
+#include <iostream>
+#include <memory>
+#include <string>
+
+#include "apps/cli/commands.h"
+#include "apps/cli/method_option.h"
+#include "apps/cli/model_options.h"
+#include "apps/cli/output.h"
+#include "gumbelspec/noise.h"
+
+namespace gumbelspec::cli {
+namespace {
+
+std::string line(std::string name, const std::string& value) {
+  name.resize(10, ' ');
+  return name + value + "\n";
+}
+
+const char* name_of(Simd simd) {
+  switch (simd) {
+    case Simd::scalar:
+      return "scalar code";
+    case Simd::avx2:
+      return "AVX2";
+    case Simd::avx512:
+      return "AVX-512";
+  }
+  return "?";
+}
+
+std::string program_text() {
+  std::string methods;
+  for (const std::string_view name : method_names()) {
+    methods += (methods.empty() ? "" : ", ") + std::string(name);
+  }
+  return line("version", std::string("gumbelspec ") + GUMBELSPEC_VERSION) +
+         line("noise", "version " + std::to_string(kNoiseVersion) + ", computed with " +
+                           name_of(best_simd())) +
+         line("backend", LlamaModel::backend_description()) + line("methods", methods);
+}
+
+std::string model_text(const std::string& name, const LlamaModel& model) {
+  const ModelLimits& limits = model.limits();
+  const char* shapes = !limits.can_drop    ? "plain decoding only, the model is recurrent"
+                       : limits.can_branch ? "trees are possible"
+                                           : "chains only, no trees";
+  return line(name, model.description() + ", vocabulary " + std::to_string(limits.n_vocab) +
+                        ", context " + std::to_string(limits.n_context) + "; " + shapes);
+}
+
+int run_info(const ModelOptions& given) {
+  const ModelOptions options = with_demo_pair(given);
+  Progress progress;
+  const Models models = load_models(options, /*wants_draft=*/true, progress);
+  std::string text = program_text();
+  text += line("threads", std::to_string(models.target->n_threads()));
+  text += model_text("target", *models.target);
+  if (models.draft != nullptr) text += model_text("draft", *models.draft);
+  Output out = Output::standard();
+  out.write(text);
+  out.close();
+  return 0;
+}
+
+}  // namespace
+
+Command add_info(CLI::App& program) {
+  const auto options = std::make_shared<ModelOptions>();
+  CLI::App* app =
+      program.add_subcommand("info", "Show versions, the processor's features and the models");
+  add_model_options(*app, *options);
+  return {app, [options] { return run_info(*options); }};
+}
+
+}  // namespace gumbelspec::cli

@@ -1,0 +1,147 @@
+#include "apps/cli/model_options.h"
+
+#include <filesystem>
+#include <limits>
+#include <string_view>
+#include <system_error>
+
+#include "apps/cli/stop_signals.h"
+#include "apps/cli/utf8_stream.h"
+
+namespace gumbelspec::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kGroup = "Models";
+constexpr int kMaxInt = std::numeric_limits<int>::max();
+
+Attention parse_attention(const std::string& text) {
+  if (text == "exact") return Attention::exact;
+  if (text == "fast") return Attention::fast;
+  throw bad_option("--attention is " + in_quotes(text) + "; give exact or fast");
+}
+
+// The build tree and an installation have the same layout: bin/, share/gumbelspec/models/.
+std::string demo_model(std::string_view name) {
+  std::error_code failure;
+  const fs::path program = fs::read_symlink("/proc/self/exe", failure);
+  const fs::path path =
+      program.parent_path().parent_path() / "share" / "gumbelspec" / "models" / name;
+  if (failure || !fs::exists(path, failure)) {
+    throw Error(ErrorCode::file_not_found, "the demo model " + in_quotes(path.string()) +
+                                               " is missing; install it there or give a model "
+                                               "with -m");
+  }
+  return path.string();
+}
+
+LlamaModelOptions load_options(const ModelOptions& options, Progress& progress) {
+  LlamaModelOptions load;
+  load.n_context = options.n_context;
+  load.n_threads = options.n_threads;
+  load.use_mmap = options.use_mmap;
+  load.attention = options.attention;
+  load.is_cancelled = stop_requested;
+  if (options.is_verbose) {
+    load.on_log = [&progress](std::string_view line) {
+      progress.clear();
+      say(line);
+    };
+  }
+  return load;
+}
+
+std::unique_ptr<LlamaModel> load_model(LlamaModelOptions options, Progress& progress) {
+  const std::string name = fs::path(options.path).filename().string();
+  options.on_progress = [&progress, &name](float fraction) {
+    progress.show("loading " + visible(name) + " " +
+                  std::to_string(static_cast<int>(fraction * 100.0F)) + " %");
+    return !stop_requested();
+  };
+  try {
+    auto model = LlamaModel::load(options);
+    progress.clear();
+    return model;
+  } catch (const Error&) {
+    if (stop_requested()) throw Stopped();
+    throw;
+  }
+}
+
+// A draft may be trained for less context than the target is to use; beyond it nothing is drafted.
+std::unique_ptr<LlamaModel> load_draft(LlamaModelOptions options, Progress& progress) {
+  try {
+    return load_model(options, progress);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::invalid_option) throw;
+    options.n_context = 0;
+    return load_model(options, progress);
+  }
+}
+
+}  // namespace
+
+void add_model_options(CLI::App& app, ModelOptions& options) {
+  add_text(app, "-m,--model", "FILE", options.target,
+           "Target model, a .gguf file; the text has its distribution (default: the demo pair)");
+  add_text(app, "--model-draft", "FILE", options.draft,
+           "Draft model with the target's vocabulary; needs -m (default with -m: none)");
+  add_integer(
+      app, "-c,--ctx-size", 0, kMaxInt,
+      [&](std::int64_t n) { options.n_context = static_cast<std::size_t>(n); },
+      "Context: tokens of prompt and text together; 0: what the target was trained for, which is "
+      "also the limit (default: 0)");
+  add_integer(
+      app, "-t,--threads", 0, 1024,
+      [&](std::int64_t n) { options.n_threads = static_cast<int>(n); },
+      "Threads, up to 1024; 0: one per physical core (default: 0)");
+  add_integer(
+      app, "--gpu-layers", -1, kMaxInt,
+      [&](std::int64_t n) { options.n_gpu_layers = static_cast<int>(n); },
+      "Layers of the target on a GPU, if llama.cpp was built for one; -1: all (default: -1)");
+  add_integer(
+      app, "--gpu-layers-draft", -1, kMaxInt,
+      [&](std::int64_t n) { options.n_gpu_layers_draft = static_cast<int>(n); },
+      "The same for the draft (default: -1)");
+  add_option(app, "--attention", "NAME",
+             "exact: a token's attention is the same number in every pass, so a seed's text does "
+             "not depend on the method; fast: llama.cpp's defaults (default: exact)",
+             [&](const std::string& text) { options.attention = parse_attention(text); });
+  app.add_flag_callback(
+      "--no-mmap", [&] { options.use_mmap = false; }, "Read the models instead of mapping them");
+  app.add_flag("-v,--verbose", options.is_verbose, "llama.cpp's messages on standard error");
+  for (CLI::Option* option : app.get_options()) {
+    if (option->get_group() == "Options" && option != app.get_help_ptr()) option->group(kGroup);
+  }
+}
+
+ModelOptions with_demo_pair(const ModelOptions& given) {
+  ModelOptions options = given;
+  if (!given.target.empty()) return options;
+  if (!given.draft.empty()) {
+    throw bad_option("a draft model without a target (-md " + in_quotes(given.draft) +
+                     "); give the target with -m");
+  }
+  options.target = demo_model("demo-target-q8_0.gguf");
+  options.draft = demo_model("demo-draft-q8_0.gguf");
+  return options;
+}
+
+Models load_models(const ModelOptions& options, bool wants_draft, Progress& progress) {
+  if (stop_requested()) throw Stopped();
+  Models models;
+  LlamaModelOptions load = load_options(options, progress);
+  load.path = options.target;
+  load.n_gpu_layers = options.n_gpu_layers;
+  models.target = load_model(load, progress);
+  if (!wants_draft || options.draft.empty()) return models;
+  load.path = options.draft;
+  load.n_gpu_layers = options.n_gpu_layers_draft;
+  load.n_context = models.target->limits().n_context;
+  models.draft = load_draft(load, progress);
+  LlamaModel::require_same_vocabulary(*models.target, *models.draft);
+  return models;
+}
+
+}  // namespace gumbelspec::cli

@@ -1,0 +1,45 @@
+// Which models a command runs, and how they are loaded.
+#ifndef GUMBELSPEC_APPS_CLI_MODEL_OPTIONS_H_
+#define GUMBELSPEC_APPS_CLI_MODEL_OPTIONS_H_
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "apps/cli/arguments.h"
+#include "apps/cli/output.h"
+#include "gumbelspec/llama_model.h"
+
+namespace gumbelspec::cli {
+
+// Defaults: the demo pair, as llama.cpp would run it.
+struct ModelOptions {
+  std::string target;         // a path; empty: the demo pair's target
+  std::string draft;          // a path; empty: none, or the demo pair's draft
+  std::size_t n_context = 0;  // tokens; 0: what the target was trained for
+  int n_threads = 0;          // 0: one per physical core
+  int n_gpu_layers = -1;      // -1: all
+  int n_gpu_layers_draft = -1;
+  bool use_mmap = true;
+  bool is_verbose = false;  // llama.cpp's messages go to standard error
+  Attention attention = Attention::exact;
+};
+
+void add_model_options(CLI::App& app, ModelOptions& options);
+
+// Checks what can be checked without a model, and puts in the demo pair.
+// Throws: Error{invalid_option, file_not_found}.
+[[nodiscard]] ModelOptions with_demo_pair(const ModelOptions& given);
+
+struct Models {
+  std::unique_ptr<LlamaModel> target;
+  std::unique_ptr<LlamaModel> draft;  // null: none given, or not wanted
+};
+
+// Requires: options come from with_demo_pair().
+// Throws: Error; Stopped if a signal came meanwhile.
+[[nodiscard]] Models load_models(const ModelOptions& options, bool wants_draft, Progress& progress);
+
+}  // namespace gumbelspec::cli
+
+#endif  // GUMBELSPEC_APPS_CLI_MODEL_OPTIONS_H_

@@ -1,0 +1,25 @@
+// Statistics as text and as JSON.
+#ifndef GUMBELSPEC_APPS_CLI_REPORT_H_
+#define GUMBELSPEC_APPS_CLI_REPORT_H_
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "gumbelspec/session.h"
+
+namespace gumbelspec::cli {
+
+using Json = nlohmann::ordered_json;
+
+// The keys are a contract (docs: --help of generate).
+[[nodiscard]] Json statistics_json(const Statistics& statistics);
+
+// Several aligned lines.
+[[nodiscard]] std::string statistics_text(const Statistics& statistics);
+
+// printf for one number.
+[[nodiscard]] std::string formatted(const char* format, double value);
+
+}  // namespace gumbelspec::cli
+
+#endif  // GUMBELSPEC_APPS_CLI_REPORT_H_

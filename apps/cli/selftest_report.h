@@ -1,0 +1,39 @@
+// What the self-test found, for people and for programs.
+#ifndef GUMBELSPEC_APPS_CLI_SELFTEST_REPORT_H_
+#define GUMBELSPEC_APPS_CLI_SELFTEST_REPORT_H_
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "apps/cli/report.h"
+#include "apps/cli/selftest_identity.h"
+#include "testing/selftest_checks.h"
+
+namespace gumbelspec::cli {
+
+struct SelftestReport {
+  // Empty: there is nothing to compare, `identity_skipped` says why.
+  std::optional<IdentityResult> identity;
+  std::string identity_skipped;
+  std::vector<testing::CheckResult> distribution;
+  std::vector<testing::CheckResult> sabotage;
+
+  [[nodiscard]] bool passed() const;
+};
+
+// The sections, each complete when its part has run.
+[[nodiscard]] std::string identity_text(const IdentityResult& identity,
+                                        std::span<const std::string> prompts);
+[[nodiscard]] std::string checks_text(std::span<const testing::CheckResult> checks,
+                                      const std::string& passed_word);
+
+// The last line: passed or failed, exact or nearly exact.
+[[nodiscard]] std::string summary_text(const SelftestReport& report);
+
+[[nodiscard]] Json selftest_json(const SelftestReport& report);
+
+}  // namespace gumbelspec::cli
+
+#endif  // GUMBELSPEC_APPS_CLI_SELFTEST_REPORT_H_

@@ -1,0 +1,38 @@
+#include "apps/cli/stop_signals.h"
+
+#include <array>
+#include <atomic>
+#include <csignal>
+
+namespace gumbelspec::cli {
+namespace {
+
+// A handler can reach nothing but a global; lock-free, so it may be written there.
+std::atomic<int> g_signal{0};
+static_assert(std::atomic<int>::is_always_lock_free);
+
+constexpr std::array<int, 2> kSignals = {SIGINT, SIGTERM};
+
+extern "C" void note_signal(int number) {
+  g_signal.store(number, std::memory_order_relaxed);
+  for (const int handled : kSignals) std::signal(handled, SIG_DFL);
+}
+
+}  // namespace
+
+void install_stop_signals() {
+  struct sigaction action {};
+  action.sa_handler = note_signal;
+  sigemptyset(&action.sa_mask);
+  // No SA_RESTART: a read that waits for input has to give up.
+  for (const int handled : kSignals) {
+    struct sigaction inherited {};
+    // A shell's background job ignores SIGINT, and is to go on doing so.
+    if (sigaction(handled, nullptr, &inherited) == 0 && inherited.sa_handler == SIG_IGN) continue;
+    sigaction(handled, &action, nullptr);
+  }
+}
+
+int stop_signal() { return g_signal.load(std::memory_order_relaxed); }
+
+}  // namespace gumbelspec::cli
