@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <memory>
 #include <system_error>
+#include <utility>
 
 #include "apps/cli/utf8_stream.h"
 
@@ -74,10 +75,11 @@ class HelpFormat : public CLI::Formatter {
     label("SUBCOMMAND", "COMMAND");
   }
 
-  std::string make_groups(const CLI::App* app, CLI::AppFormatMode mode) const override {
-    return CLI::detail::find_and_replace(CLI::Formatter::make_groups(app, mode), "\n\n\n", "\n\n");
+  std::string make_help(const CLI::App* app, std::string name,
+                        CLI::AppFormatMode mode) const override {
+    return CLI::detail::find_and_replace(CLI::Formatter::make_help(app, std::move(name), mode),
+                                         "\n\n\n", "\n\n");
   }
-
   std::string make_option_name(const CLI::Option* option, bool /*is_positional*/) const override {
     return displayed_names(*option);
   }
