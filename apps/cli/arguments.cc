@@ -108,8 +108,16 @@ std::optional<Number> parse_number(const std::string& text) {
   return value;
 }
 
-// What the user is told; the name of an option that has two is the long one, which says more.
-std::string long_name(const std::string& names) { return names.substr(names.find("--")); }
+// "-n,--predict,--n-predict" -> "-n/--predict"; "--gpu-layers" -> "-ngl/--gpu-layers".
+std::string told_name(const std::string& names) {
+  const std::size_t begin = names.find("--");
+  const std::string long_name = names.substr(begin, names.find(',', begin) - begin);
+  std::string short_name = names.substr(0, begin == 0 ? 0 : begin - 1);
+  for (const Spelling& spelling : kSpellings) {
+    if (spelling.long_name == long_name) short_name = spelling.given;
+  }
+  return short_name.empty() ? long_name : short_name + "/" + long_name;
+}
 
 }  // namespace
 
@@ -159,13 +167,26 @@ void use_help_format(CLI::App& program) {
 }
 
 std::string parse_error_line(const CLI::ParseError& error, const CLI::App& program) {
-  std::string help = "gumbelspec";
-  for (const CLI::App* command : program.get_subcommands()) help += " " + command->get_name();
-  help += " --help";
-  if (error.get_name() == "RequiredError") {
-    return "no command given; use generate, selftest or info (\"" + help + "\" explains them)";
+  const CLI::App* command = &program;
+  std::string help = "gumbelspec ";
+  for (const CLI::App* parsed : program.get_subcommands()) {
+    command = parsed;
+    help += parsed->get_name() + " ";
   }
-  return visible(error.what()) + "; \"" + help + "\" lists the options";
+  const std::string remedy = "; \"" + help + "--help\" lists what there is";
+  const std::vector<std::string> unknown = command->remaining();
+  const std::string message = error.what();
+  switch (static_cast<CLI::ExitCodes>(error.get_exit_code())) {
+    case CLI::ExitCodes::RequiredError:
+      return "no command given" + remedy;
+    case CLI::ExitCodes::ExtrasError:
+      return "unknown argument " + in_quotes(unknown.empty() ? message : unknown.front()) + remedy;
+    case CLI::ExitCodes::ArgumentMismatch:
+      // The option's name stands before a colon.
+      return message.substr(0, message.find(':')) + " has no value" + remedy;
+    default:
+      return visible(message) + remedy;
+  }
 }
 
 CLI::Option* add_option(CLI::App& app, const std::string& names, const std::string& type,
@@ -191,7 +212,7 @@ void add_integer(CLI::App& app, const std::string& names, std::int64_t low, std:
   const auto parse = [=](const std::string& text) {
     const auto value = parse_number<std::int64_t>(text);
     if (!value || *value < low || *value > high) {
-      throw bad_option(long_name(names) + " is " + in_quotes(text) + "; give a whole number from " +
+      throw bad_option(told_name(names) + " is " + in_quotes(text) + "; give a whole number from " +
                        std::to_string(low) + " to " + std::to_string(high));
     }
     set(*value);
@@ -203,7 +224,7 @@ void add_number(CLI::App& app, const std::string& names, float& value,
                 const std::string& description) {
   add_option(app, names, "X", description, [names, &value](const std::string& text) {
     const auto number = parse_number<double>(text);
-    if (!number) throw bad_option(long_name(names) + " is " + in_quotes(text) + "; give a number");
+    if (!number) throw bad_option(told_name(names) + " is " + in_quotes(text) + "; give a number");
     value = static_cast<float>(*number);
   });
 }

@@ -128,13 +128,13 @@ void GenerateRun::generate() {
   session_options.is_cancelled = stop_requested;
   Session session(*models.target, models.draft.get(), session_options);
   const std::vector<TokenId> tokens = models.target->tokenize(prompt_);
-  if (!options_.seed && !options_.is_json) {
-    say("seed " + std::to_string(seed_) + " (random; give it with --seed for the same text)");
-  }
   if (prompt_.size() > kLongPrompt) progress_.show("reading the prompt");
   result_.outcome = session.start(tokens);
   result_.statistics = session.statistics();
   progress_.clear();
+  if (!options_.seed && !options_.is_json) {
+    say("seed " + std::to_string(seed_) + " (random; give it with --seed for the same text)");
+  }
   if (options_.shows_prompt) print(prompt_);
   while (result_.outcome == Outcome::running) {
     result_.outcome = session.step();
@@ -184,12 +184,12 @@ void GenerateRun::write_tree() {
   if (!dump_) return;
   if (!recorder_.snapshot()) {
     const std::size_t n_rounds = result_.statistics.n_rounds;
-    const std::string wanted = options_.dump_round
-                                   ? "--dump-round is " + std::to_string(*options_.dump_round)
-                                   : "--dump-tree";
-    throw bad_option(wanted + ", but the text has " + std::to_string(n_rounds) + " rounds" +
-                     (n_rounds > 0 ? "; give a round from 0 to " + std::to_string(n_rounds - 1)
-                                   : "; generate at least one token"));
+    if (n_rounds == 0) {
+      throw bad_option("no tree to write: the text has no rounds; generate at least one token");
+    }
+    throw bad_option("--dump-round is " + std::to_string(*options_.dump_round) +
+                     ", but the last round is " + std::to_string(n_rounds - 1) +
+                     "; give a smaller number");
   }
   dump_->write(dot_);
   dump_->close();

@@ -44,6 +44,13 @@ int print_and_exit(const std::string& text) {
   return 0;
 }
 
+bool is_known(const CLI::App& app, const std::string& argument) {
+  if (!argument.empty() && argument[0] == '-') return app.get_option_no_throw(argument) != nullptr;
+  const auto commands = app.get_subcommands({});
+  return std::any_of(commands.begin(), commands.end(),
+                     [&](const CLI::App* command) { return command->get_name() == argument; });
+}
+
 int run(const std::vector<std::string>& given) {
   CLI::App app("Exact speculative decoding with shared Gumbel noise", "gumbelspec");
   app.set_version_flag("--version", std::string("gumbelspec ") + GUMBELSPEC_VERSION,
@@ -53,6 +60,12 @@ int run(const std::vector<std::string>& given) {
   const std::vector<Command> commands = {add_generate(app), add_selftest(app), add_info(app)};
   use_help_format(app);
   for (const Command& command : commands) command.app->footer(kFooter);
+  // CLI11 would only say that a command is missing.
+  if (!given.empty() && !is_known(app, given[0])) {
+    throw bad_option("unknown " +
+                     std::string(given[0].rfind('-', 0) == 0 ? "argument " : "command ") +
+                     in_quotes(given[0]) + "; \"gumbelspec --help\" lists what there is");
+  }
   try {
     std::vector<std::string> arguments = normalized_arguments(app, given);
     std::reverse(arguments.begin(), arguments.end());
