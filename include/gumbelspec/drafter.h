@@ -26,6 +26,8 @@ class NoiseTable {
   // From now on the noise of this key.
   void restart(NoiseKey key, const NoiseSource& source);
 
+  [[nodiscard]] std::size_t n_vocab() const { return n_vocab_; }
+
   // The noise of a position. Lifetime: until a position n_rows away is asked for, or restart().
   std::span<const float> row(Position position);
 

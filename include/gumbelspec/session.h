@@ -58,9 +58,11 @@ struct Statistics {
   std::size_t n_accepted = 0;       // drafted tokens that are in the text
   double prompt_s = 0.0;
   double decode_s = 0.0;  // everything after the prompt; of it:
-  double target_s = 0.0;
-  double draft_s = 0.0;
-  double noise_s = 0.0;  // noise, tree, walk: what the method adds to the passes
+  double target_s = 0.0;  // target passes
+  double draft_s = 0.0;   // draft passes
+
+  // What the method adds to the passes: noise, log-weights, tree, walk, bookkeeping.
+  [[nodiscard]] double own_s() const { return decode_s - target_s - draft_s; }
 
   // Tokens per target pass; 0 before the first.
   [[nodiscard]] double tokens_per_pass() const {

@@ -53,6 +53,7 @@ class ModelDrafter final : public Drafter {
   static constexpr std::size_t kMaxChain = 8;
 
   [[nodiscard]] int levels(const DraftRequest& request) const;
+  [[nodiscard]] bool knows(std::span<const TokenId> tokens) const;
   PassOutcome evaluate();
   PassOutcome evaluate_root(const DraftRequest& request);
   PassOutcome evaluate_level(const DraftTree& tree);
@@ -89,14 +90,22 @@ PassOutcome ModelDrafter::start(std::span<const TokenId> prompt) {
   n_chain_ = n_pending_ = n_passes_ = 0;
   pass_s_ = 0.0;
   pending_.clear();
-  if (prompt.size() > model_.limits().n_context) return PassOutcome::no_space;
+  if (prompt.size() > model_.limits().n_context || !knows(prompt)) return PassOutcome::no_space;
   return model_.extend(seq_, prompt.first(prompt.size() - 1));
+}
+
+// A target may have more padding tokens. If it ever says one, the draft cannot follow.
+bool ModelDrafter::knows(std::span<const TokenId> tokens) const {
+  return std::all_of(tokens.begin(), tokens.end(),
+                     [&](TokenId t) { return index(t) < model_.limits().n_vocab; });
 }
 
 int ModelDrafter::levels(const DraftRequest& request) const {
   // The last level is never evaluated by the draft, so it may lie just behind its context.
   const std::size_t context = model_.limits().n_context;
   if (request.text.size() > context) return 0;
+  // Tokens that it does not know stay missing, so this holds for the rest of the text.
+  if (!knows(request.text.subspan(model_.n_committed(seq_)))) return 0;
   const std::size_t fitting = context - request.text.size() + 1;
   const auto wanted = static_cast<std::size_t>(std::min(method_.length, request.max_depth));
   return static_cast<int>(std::min(wanted, fitting));

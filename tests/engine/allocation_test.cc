@@ -1,0 +1,68 @@
+// Counts allocations: in the steady state a round makes none.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+#include <vector>
+
+#include "gumbelspec/session.h"
+#include "testing/table_model.h"
+
+namespace {
+std::atomic<std::size_t> n_allocations{0};
+}  // namespace
+
+void* operator new(std::size_t size) {
+  ++n_allocations;
+  if (void* p = std::malloc(size == 0 ? 1 : size)) return p;
+  throw std::bad_alloc();
+}
+void operator delete(void* p) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+
+namespace gumbelspec {
+namespace {
+
+using testing::TableModel;
+
+std::size_t allocations_of_steady_rounds(const char* method, const SamplingOptions& sampling) {
+  TableModel target({.n_vocab = 64, .n_context = 2000});
+  TableModel draft = TableModel::draft_of(target, 0.9F, 3);
+  Session session(target, &draft,
+                  {.sampling = sampling, .method = parse_method(method), .max_tokens = 1000});
+  const std::vector<TokenId> prompt = {TokenId{1}};
+  // The first text warms up the in-memory models, whose vectors grow with the text.
+  for (const std::uint64_t seed : {1, 2}) {
+    Outcome outcome = session.start(prompt, seed);
+    while (outcome == Outcome::running) outcome = session.step();
+  }
+  Outcome outcome = session.start(prompt, 1);
+  outcome = session.step();
+  const std::size_t before = n_allocations;
+  while (outcome == Outcome::running) outcome = session.step();
+  EXPECT_EQ(outcome, Outcome::length);
+  return n_allocations - before;
+}
+
+TEST(Session, DoesNotAllocateInTheSteadyState) {
+  SamplingOptions all{.temperature = 0.8F, .top_k = 30, .top_p = 0.9F, .min_p = 0.01F};
+  all.repeat_penalty = 1.1F;
+  all.logit_bias = {{TokenId{3}, 1.0F}};
+  for (const char* method :
+       {"ar", "gumbel-chain", "gumbel-beam", "gumbel-beam:width=8,length=8",
+        "gumbel-beam:width=8,length=8,keep=0", "gumbel-beam:width=8,length=8,nodes=10"}) {
+    EXPECT_EQ(allocations_of_steady_rounds(method, {}), 0U) << method;
+    EXPECT_EQ(allocations_of_steady_rounds(method, all), 0U) << method << ", all options";
+  }
+}
+
+TEST(AllocationCounter, SeesAnAllocation) {
+  const std::size_t before = n_allocations;
+  std::vector<int> v(100);
+  v[0] = 1;
+  EXPECT_EQ(n_allocations - before, static_cast<std::size_t>(v[0]));
+}
+
+}  // namespace
+}  // namespace gumbelspec

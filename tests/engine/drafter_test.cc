@@ -1,0 +1,268 @@
+#include "gumbelspec/drafter.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "testing/table_model.h"
+
+namespace gumbelspec {
+namespace {
+
+using testing::TableModel;
+
+constexpr std::size_t kVocab = 7;
+const std::vector<TokenId> kText = {TokenId{2}, TokenId{5}, TokenId{1}};
+
+struct Drafted {
+  DraftTree tree;
+  std::size_t n_passes = 0;
+};
+
+DraftRequest request_of(std::span<const TokenId> text) {
+  return {.text = text, .max_depth = 100, .max_nodes = 255, .max_leaves = 255};
+}
+
+Drafted draft(TableModel& model, const char* method, SamplingOptions sampling = {},
+              DraftRequest request = request_of(kText), std::uint64_t seed = 9) {
+  const auto drafter = make_model_drafter(model, sampling, parse_method(method));
+  const GumbelNoise source;
+  NoiseTable noise(kVocab, 66);
+  noise.restart({seed, 0}, source);
+  EXPECT_EQ(drafter->start(request.text.first(1)), PassOutcome::ok);
+  Drafted result;
+  result.tree.reset(request.text.back());
+  EXPECT_EQ(drafter->draft(request, noise, result.tree), PassOutcome::ok);
+  result.n_passes = drafter->n_passes();
+  return result;
+}
+
+using Path = std::vector<TokenId>;
+
+Path path_of(const DraftTree& tree, NodeId node) {
+  Path path(static_cast<std::size_t>(tree.depth(node)));
+  tree.path_tokens(node, path);
+  return path;
+}
+
+std::map<Path, double> values_of(const DraftTree& tree) {
+  std::map<Path, double> values;
+  for (std::size_t i = 1; i < tree.size(); ++i) {
+    values[path_of(tree, node_id(i))] = static_cast<double>(tree.log_value(node_id(i)));
+  }
+  return values;
+}
+
+// Beam search written as plainly as possible: all children of all beams, sorted.
+std::map<Path, double> reference_beam(const TableModel& model, std::size_t width, int length,
+                                      double tau, double temperature, bool keep_pruned,
+                                      std::uint64_t seed) {
+  std::map<Path, double> all;
+  std::vector<std::pair<Path, double>> beams = {{{}, 0.0}};
+  for (int level = 0; level < length; ++level) {
+    std::vector<std::pair<Path, double>> children;
+    for (const auto& [path, value] : beams) {
+      std::vector<TokenId> text = kText;
+      text.insert(text.end(), path.begin(), path.end());
+      const std::span<const float> logits = model.logits(text);
+      std::vector<double> s(kVocab);
+      double sum = 0.0;
+      for (std::size_t v = 0; v < kVocab; ++v) {
+        const auto position = static_cast<Position>(text.size());
+        s[v] = static_cast<double>(logits[v]) / temperature +
+               static_cast<double>(noise_at({seed, 0}, position, token_id(v)));
+        sum += std::exp(s[v] / tau);
+      }
+      for (std::size_t v = 0; v < kVocab; ++v) {
+        Path child = path;
+        child.push_back(token_id(v));
+        children.emplace_back(child, value + s[v] / tau - std::log(sum));
+      }
+    }
+    std::sort(children.begin(), children.end(),
+              [](const auto& a, const auto& b) { return a.second > b.second; });
+    children.resize(std::min(children.size(), width));
+    beams = children;
+    for (const auto& [path, value] : beams) all[path] = value;
+  }
+  if (keep_pruned) return all;
+  std::map<Path, double> survivors;
+  for (auto [path, value] : beams) {
+    for (; !path.empty(); path.pop_back()) survivors[path] = all[path];
+  }
+  return survivors;
+}
+
+TEST(ModelDrafter, IsBeamSearchByTheProductOfGumbelSoftmaxes) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    for (const bool keep : {true, false}) {
+      for (const auto& [width, length] : {std::pair{1, 4}, {2, 3}, {4, 5}, {7, 2}}) {
+        TableModel model({.n_vocab = kVocab, .seed = seed});
+        const std::string method = "gumbel-beam:width=" + std::to_string(width) +
+                                   ",length=" + std::to_string(length) +
+                                   ",tau=0.7,keep=" + (keep ? "1" : "0");
+        const Drafted got =
+            draft(model, method.c_str(), {.temperature = 0.8F}, request_of(kText), seed);
+        const auto expected =
+            reference_beam(model, static_cast<std::size_t>(width), length,
+                           static_cast<double>(0.7F), static_cast<double>(0.8F), keep, seed);
+        const auto values = values_of(got.tree);
+        ASSERT_EQ(values.size(), expected.size()) << method << ", seed " << seed;
+        for (const auto& [path, value] : expected) {
+          ASSERT_TRUE(values.contains(path)) << method << ", seed " << seed;
+          EXPECT_NEAR(values.at(path), value, 1e-4);
+        }
+        EXPECT_EQ(got.n_passes, static_cast<std::size_t>(length)) << "one pass per level";
+      }
+    }
+  }
+}
+
+TEST(ModelDrafter, AChainIsWhatTheDraftItselfWouldSay) {
+  TableModel model({.n_vocab = kVocab});
+  const DraftTree tree = draft(model, "gumbel-chain:length=6").tree;
+  ASSERT_EQ(tree.n_drafted(), 6U);
+  std::vector<TokenId> text = kText;
+  for (std::size_t i = 1; i < tree.size(); ++i) {
+    std::vector<float> noise(kVocab);
+    fill_noise({9, 0}, static_cast<Position>(text.size()), noise);
+    EXPECT_EQ(tree.token(node_id(i)), choose(model.logits(text), noise).token);
+    EXPECT_EQ(tree.parent(node_id(i)), node_id(i - 1));
+    text.push_back(tree.token(node_id(i)));
+  }
+}
+
+TEST(ModelDrafter, AtTemperatureZeroFollowsTheLikeliestTokens) {
+  TableModel model({.n_vocab = kVocab});
+  const DraftTree tree = draft(model, "gumbel-chain:length=3", {.temperature = 0.0F}).tree;
+  EXPECT_EQ(tree.token(node_id(1)), choose(model.logits(kText), {}).token);
+}
+
+TEST(ModelDrafter, SeesThePenaltiesOfThePath) {
+  TableModel model({.n_vocab = kVocab});
+  SamplingOptions sampling{.temperature = 0.0F};
+  sampling.presence_penalty = 100.0F;  // no token twice
+  const DraftTree tree = draft(model, "gumbel-chain:length=4", sampling).tree;
+  std::vector<TokenId> seen = kText;
+  for (std::size_t i = 1; i < tree.size(); ++i) {
+    EXPECT_EQ(std::count(seen.begin(), seen.end(), tree.token(node_id(i))), 0);
+    seen.push_back(tree.token(node_id(i)));
+  }
+}
+
+TEST(ModelDrafter, StaysWithinTheLimitsOfTheRequest) {
+  TableModel model({.n_vocab = kVocab});
+  const char* method = "gumbel-beam:width=6,length=5";
+  for (const bool keep : {true, false}) {
+    const std::string text = std::string(method) + ",keep=" + (keep ? "1" : "0");
+    DraftRequest request = request_of(kText);
+    request.max_nodes = 7;
+    EXPECT_EQ(draft(model, text.c_str(), {}, request).tree.n_drafted(), 7U);
+    request = request_of(kText);
+    request.max_leaves = 2;
+    EXPECT_LE(draft(model, text.c_str(), {}, request).tree.n_leaves(), 2U);
+    request = request_of(kText);
+    request.max_depth = 2;
+    EXPECT_EQ(draft(model, text.c_str(), {}, request).n_passes, 2U);
+    request.max_depth = 0;
+    EXPECT_EQ(draft(model, text.c_str(), {}, request).tree.n_drafted(), 0U);
+  }
+  EXPECT_EQ(draft(model, "gumbel-beam:width=6,length=5,nodes=9").tree.n_drafted(), 9U);
+}
+
+TEST(ModelDrafter, KeepsTheBestNodesWhenTheyAreTooMany) {
+  TableModel model({.n_vocab = kVocab});
+  const auto all = values_of(draft(model, "gumbel-beam:width=6,length=4").tree);
+  const auto best = values_of(draft(model, "gumbel-beam:width=6,length=4,nodes=8").tree);
+  std::vector<double> sorted;
+  for (const auto& [path, value] : all) sorted.push_back(value);
+  std::sort(sorted.begin(), sorted.end(), std::greater<>());
+  for (const auto& [path, value] : best) EXPECT_GE(value, sorted[7]);
+}
+
+TEST(ModelDrafter, StopsAtTheEndOfItsOwnContext) {
+  for (const std::size_t context : {2, 3, 4, 5}) {
+    TableModel model({.n_vocab = kVocab, .n_context = context});
+    const Drafted got = draft(model, "gumbel-chain:length=5");
+    // The root has position 2, and the last level is not evaluated.
+    EXPECT_EQ(got.tree.n_drafted(), context < 3 ? 0 : context - 2) << "context " << context;
+  }
+}
+
+TEST(ModelDrafter, CommitsTheAcceptedPathAndCatchesUp) {
+  TableModel model({.n_vocab = kVocab});
+  const auto drafter = make_model_drafter(model, {}, parse_method("gumbel-beam:width=3,length=3"));
+  const GumbelNoise source;
+  NoiseTable noise(kVocab, 5);
+  noise.restart({4, 0}, source);
+  std::vector<TokenId> text = kText;
+  ASSERT_EQ(drafter->start(text), PassOutcome::ok);
+  std::uint32_t random = 1;
+  for (int round = 0; round < 15; ++round) {
+    DraftTree tree;
+    tree.reset(text.back());
+    ASSERT_EQ(drafter->draft(request_of(text), noise, tree), PassOutcome::ok);
+    // Down some path, to a leaf in every other round, then a token that may not be in the tree.
+    std::vector<NodeId> path = {kRoot};
+    random = random * 1664525U + 1013904223U;
+    NodeId node = node_id((random >> 8U) % tree.size());
+    std::vector<NodeId> up;
+    for (; node != kRoot; node = tree.parent(node)) up.push_back(node);
+    path.insert(path.end(), up.rbegin(), up.rend());
+    for (const NodeId n : std::span(path).subspan(1)) text.push_back(tree.token(n));
+    drafter->accept(path);
+    text.push_back(token_id(random % kVocab));
+
+    const std::span<const TokenId> committed = model.committed(SeqId{0});
+    ASSERT_GE(committed.size() + 2, text.size()) << "at most a leaf and the new root are missing";
+    ASSERT_TRUE(std::equal(committed.begin(), committed.end(), text.begin()));
+  }
+}
+
+TEST(ModelDrafter, ProposesNothingWhenTheCacheIsFullAndPassesACancelOn) {
+  TableModel model({.n_vocab = kVocab});
+  const auto drafter = make_model_drafter(model, {}, parse_method("gumbel-beam"));
+  const GumbelNoise source;
+  NoiseTable noise(kVocab, 7);
+  noise.restart({4, 0}, source);
+  ASSERT_EQ(drafter->start(kText), PassOutcome::ok);
+  DraftTree tree;
+  tree.reset(kText.back());
+  model.set_full(true);
+  EXPECT_EQ(drafter->draft(request_of(kText), noise, tree), PassOutcome::ok);
+  EXPECT_EQ(tree.n_drafted(), 0U);
+  const NodeId root = kRoot;
+  drafter->accept({&root, 1});
+  model.set_full(false);
+  model.set_cancelled(true);
+  EXPECT_EQ(drafter->draft(request_of(kText), noise, tree), PassOutcome::cancelled);
+}
+
+TEST(NoiseTable, DrawsEveryPositionOnce) {
+  class Counting final : public NoiseSource {
+   public:
+    void fill(NoiseKey key, Position position, std::span<float> out) const override {
+      ++n_drawn;
+      fill_noise(key, position, out);
+    }
+    mutable int n_drawn = 0;
+  };
+  const Counting source;
+  NoiseTable table(kVocab, 3);
+  table.restart({1, 0}, source);
+  for (const Position p : {5U, 6U, 7U, 6U, 5U, 7U}) {
+    EXPECT_EQ(table.row(p)[2], noise_at({1, 0}, p, TokenId{2}));
+  }
+  EXPECT_EQ(source.n_drawn, 3);
+  EXPECT_EQ(table.row(8)[0], noise_at({1, 0}, 8, TokenId{0}));
+  EXPECT_EQ(table.row(5)[0], noise_at({1, 0}, 5, TokenId{0}));
+  table.restart({2, 0}, source);
+  EXPECT_EQ(table.row(5)[0], noise_at({2, 0}, 5, TokenId{0}));
+}
+
+}  // namespace
+}  // namespace gumbelspec

@@ -1,0 +1,84 @@
+#include "gumbelspec/method.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "gumbelspec/error.h"
+
+namespace gumbelspec {
+namespace {
+
+TEST(Method, ReadsBackWhatItWrites) {
+  for (const char* text :
+       {"ar", "gumbel-chain", "gumbel-chain:length=8", "gumbel-beam",
+        "gumbel-beam:width=8,length=8", "gumbel-beam:width=2,length=3,nodes=4,tau=0.35,keep=0"}) {
+    EXPECT_EQ(to_string(parse_method(text)), text);
+  }
+  for (const std::string_view name : method_names()) {
+    EXPECT_EQ(to_string(parse_method(name)), name);
+  }
+}
+
+TEST(Method, HasTheDefaultsOfTheTalk) {
+  const Method method = parse_method("gumbel-beam");
+  EXPECT_EQ(method.width, 4);
+  EXPECT_EQ(method.length, 5);
+  EXPECT_TRUE(method.keep_pruned);
+  EXPECT_EQ(method.node_limit(), 20);
+  EXPECT_EQ(parse_method("gumbel-chain").width, 1);
+}
+
+TEST(Method, RefusesWhatItDoesNotKnowInOneLineWithARemedy) {
+  const std::pair<const char*, const char*> bad[] = {
+      {"", "known: ar, gumbel-chain, gumbel-beam"},
+      {"gumbel", "known: ar, gumbel-chain, gumbel-beam"},
+      {"ar:length=3", "its options: none"},
+      {"gumbel-chain:width=3", "its options: length"},
+      {"gumbel-beam:width=0", "[1, 64]"},
+      {"gumbel-beam:width=65", "[1, 64]"},
+      {"gumbel-beam:length=0", "[1, 64]"},
+      {"gumbel-beam:length=x", "'x'"},
+      {"gumbel-beam:length=3x", "'3x'"},
+      {"gumbel-beam:length=99999999999", "[1, 64]"},
+      {"gumbel-beam:length", "key=value"},
+      {"gumbel-beam:length=3,", "key=value"},
+      {"gumbel-beam:tau=0", "[0.01, 10]"},
+      {"gumbel-beam:tau=nan", "[0.01, 10]"},
+      {"gumbel-beam:keep=2", "[0, 1]"},
+      {"gumbel-beam:width=64,length=64", "at most 255"},
+  };
+  for (const auto& [text, part] : bad) {
+    try {
+      static_cast<void>(parse_method(text));
+      ADD_FAILURE() << text << " was let through";
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::invalid_option);
+      EXPECT_NE(std::string(e.what()).find(part), std::string::npos) << e.what();
+      EXPECT_EQ(std::string(e.what()).find('\n'), std::string::npos);
+    }
+  }
+}
+
+TEST(Method, FallsBackToWhatTheModelsCanDo) {
+  const ModelLimits able;
+  ModelLimits recurrent;
+  recurrent.can_drop = false;
+  recurrent.can_branch = false;
+  ModelLimits straight;
+  straight.can_branch = false;
+  const Method beam = parse_method("gumbel-beam:length=7");
+
+  EXPECT_TRUE(possible_method(beam, able, able).reason.empty());
+  EXPECT_EQ(to_string(possible_method(beam, able, able).method), to_string(beam));
+  EXPECT_EQ(to_string(possible_method(beam, recurrent, able).method), "ar");
+  EXPECT_EQ(to_string(possible_method(beam, able, recurrent).method), "ar");
+  EXPECT_EQ(to_string(possible_method(beam, straight, able).method), "gumbel-chain:length=7");
+  EXPECT_EQ(to_string(possible_method(beam, able, straight).method), "gumbel-chain:length=7");
+  EXPECT_FALSE(possible_method(beam, recurrent, able).reason.empty());
+  EXPECT_TRUE(possible_method(parse_method("gumbel-chain"), straight, straight).reason.empty());
+  EXPECT_TRUE(possible_method(parse_method("ar"), recurrent, recurrent).reason.empty());
+}
+
+}  // namespace
+}  // namespace gumbelspec
