@@ -164,12 +164,11 @@ void ModelDrafter::add_level(const DraftRequest& request, NoiseTable& noise, Dra
     tree.path_tokens(node, path);
     std::span<const float> log_weights =
         weights_(model_.row(first_row_ + i), TextView{request.text, path});
+    // Vocabularies may be padded differently; what the target does not know is not drafted.
+    log_weights = log_weights.first(std::min(log_weights.size(), noise.n_vocab()));
     std::span<const float> row;
     if (weights_.uses_noise()) {
       row = noise.row(static_cast<Position>(request.text.size() + depth));
-      // Padding at the end of a vocabulary may differ; what the target does not know is not
-      // drafted.
-      log_weights = log_weights.first(std::min(log_weights.size(), row.size()));
     }
     const std::size_t n = best_candidates(log_weights, row, method_.tau, candidates_);
     for (const Candidate& c : std::span(candidates_).first(n)) {
