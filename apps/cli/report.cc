@@ -14,7 +14,7 @@ double percent(std::size_t part, std::size_t whole) {
   return whole == 0 ? 0.0 : 100.0 * static_cast<double>(part) / static_cast<double>(whole);
 }
 
-std::string seconds(double value) { return formatted("%.2f s", value); }
+std::string seconds(double value) { return formatted(value < 1.0 ? "%.3f s" : "%.2f s", value); }
 
 }  // namespace
 
@@ -39,7 +39,7 @@ Json statistics_json(const Statistics& s) {
       {"tokens_per_s", s.tokens_per_s()},
       {"target_s", to_microseconds(s.target_s)},
       {"draft_s", to_microseconds(s.draft_s)},
-      {"noise_s", to_microseconds(s.noise_s)},
+      {"own_s", to_microseconds(s.own_s())},
   };
 }
 
@@ -55,8 +55,8 @@ std::string statistics_text(const Statistics& s) {
     out += "drafted   " + n(s.n_drafted) + " tokens, " + n(s.n_accepted) + " accepted" +
            formatted(" (%.1f %%)", percent(s.n_accepted, s.n_drafted)) + "\n";
   }
-  out += "time      target " + seconds(s.target_s) + ", draft " + seconds(s.draft_s) + ", noise " +
-         seconds(s.noise_s) + "\n";
+  out += "time      target " + seconds(s.target_s) + ", draft " + seconds(s.draft_s) + ", own " +
+         seconds(s.own_s()) + "\n";
   return out;
 }
 

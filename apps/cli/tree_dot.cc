@@ -13,6 +13,7 @@ namespace {
 // Readable on white, in print too: the path is darker, not only of another colour.
 constexpr const char* kHeader = R"(  rankdir=LR;
   bgcolor="white";
+  pad=0.15;
   nodesep=0.12;
   ranksep=0.45;
   fontname="DejaVu Sans,Helvetica,Arial";
@@ -47,7 +48,8 @@ std::string label(const std::string& piece) {
 }
 
 std::string value_text(float log_value) {
-  return formatted("%.2g", std::exp(static_cast<double>(log_value)));
+  const double value = std::exp(static_cast<double>(log_value));
+  return value < 0.0005 ? "<0.001" : formatted(value < 0.0995 ? "%.3f" : "%.2f", value);
 }
 
 std::string node_name(NodeId node) { return "n" + std::to_string(index(node)); }
