@@ -164,7 +164,6 @@ void TreeCache::move_base(Sequence& sequence, std::span<const PendingId> path) {
     llama_memory_seq_cp(memory_, sequence.pending[index(path.back())].carrier, sequence.base,
                         n_shared, n_after);
   }
-  sequence.base_is_lent = false;
 }
 
 void TreeCache::commit(SeqId seq, std::span<const PendingId> path) {
@@ -186,6 +185,7 @@ void TreeCache::commit(SeqId seq, std::span<const PendingId> path) {
   }
   n_used_ -= sequence.pending.size() - path.size() - (n_parked_ - n_parked_before);
   sequence.n_committed = n_before + static_cast<llama_pos>(path.size());
+  sequence.base_is_lent = false;
   sequence.pending.clear();
 }
 
@@ -220,6 +220,7 @@ void TreeCache::truncate(SeqId seq, std::size_t n) {
   }
   branch_ids_.truncate(sequence.base, n_kept);
   llama_memory_seq_rm(memory_, sequence.base, n == 0 ? -1 : n_kept, -1);
+  sequence.base_is_lent = false;
   sequence.pending.clear();
   sequence.n_committed = n_kept;
   n_used_ -= n_dropped;

@@ -159,7 +159,10 @@ class Writer {
                                   : ggml_new_tensor_2d(tensors_.get(), type, n0, n1);
     ggml_set_name(tensor, name.c_str());
     std::vector<float> values(static_cast<std::size_t>(ggml_nelements(tensor)));
-    for (float& value : values) value = center + scale * random_.next();
+    // Constants take no numbers, so that they do not change the other tensors.
+    for (float& value : values) {
+      value = scale == 0.0F ? center : center + scale * random_.next();
+    }
     auto& bytes = data_.emplace_back(ggml_nbytes(tensor));
     if (type == GGML_TYPE_F32) {
       std::memcpy(bytes.data(), values.data(), bytes.size());

@@ -1,0 +1,145 @@
+// Architectures other than the demo pair's, as tiny models with random weights.
+#include <gtest/gtest.h>
+
+#include <random>
+#include <string>
+#include <vector>
+
+#include "gumbelspec/llama_model.h"
+#include "tests/llama/llama_fixture.h"
+
+namespace gumbelspec::testing {
+namespace {
+
+constexpr std::size_t kPrompt = 10;
+
+TinyModel tiny(const std::string& architecture, ggml_type weights) {
+  TinyModel model;
+  model.architecture = architecture;
+  model.weights = weights;
+  if (architecture == "gemma3") model.n_layer = 6;  // five with a window, one without
+  if (architecture == "gpt2") model.n_head_kv = model.n_head;
+  if (ggml_blck_size(weights) == 256) {
+    model.n_embd = 256;
+    model.n_ff = 512;
+  }
+  return model;
+}
+
+Comparison compare(const TinyModel& model_file, std::size_t n_text) {
+  const auto model = load_tiny(model_file);
+  std::mt19937 random(4);
+  const auto text = random_text(random, n_text, model->limits().n_vocab);
+  SeqId seq = model->open();
+  const auto oracle = decode_plainly(*model, seq, text, kPrompt);
+  model->close(seq);
+  seq = model->open();
+  Comparison all = compare_trees(*model, seq, text, kPrompt, oracle, 30, 256, 1);
+  model->truncate(seq, 0);
+  const Comparison levels = compare_trees(*model, seq, text, kPrompt, oracle, 16, 4, 2);
+  all.n_rows += levels.n_rows;
+  all.n_different += levels.n_different;
+  all.max_difference = std::max(all.max_difference, levels.max_difference);
+  return all;
+}
+
+class Architecture : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(Architecture, QuantizedTreesGiveTheBitsOfPlainDecoding) {
+  EXPECT_EQ(compare(tiny(GetParam(), GGML_TYPE_Q8_0), 90).n_different, 0U);
+}
+
+// llama.cpp's float32 products depend on the batch, so these agree only about.
+TEST_P(Architecture, Float32TreesGiveAboutTheRowsOfPlainDecoding) {
+  const Comparison comparison = compare(tiny(GetParam(), GGML_TYPE_F32), 60);
+  EXPECT_LT(comparison.max_difference, 0.1);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Architecture,
+                         ::testing::Values("llama", "qwen2", "qwen3", "gemma3", "phi2", "phi3",
+                                           "gpt2"),
+                         [](const auto& param) { return std::string(param.param); });
+
+// Its output matrix is the token table, which is float32 here.
+TEST(Architecture, Gemma2TreesGiveAboutTheRowsOfPlainDecoding) {
+  EXPECT_LT(compare(tiny("gemma2", GGML_TYPE_Q8_0), 90).max_difference, 0.01);
+}
+
+TEST(Architecture, MultiHeadAttentionGivesTheBitsOfPlainDecoding) {
+  TinyModel model = tiny("llama", GGML_TYPE_Q8_0);
+  model.n_head_kv = model.n_head;
+  EXPECT_EQ(compare(model, 90).n_different, 0U);
+}
+
+class WeightType : public ::testing::TestWithParam<ggml_type> {};
+
+TEST_P(WeightType, TreesGiveTheBitsOfPlainDecoding) {
+  EXPECT_EQ(compare(tiny("llama", GetParam()), 40).n_different, 0U);
+}
+
+#if defined(__x86_64__)
+INSTANTIATE_TEST_SUITE_P(Quantized, WeightType,
+                         ::testing::Values(GGML_TYPE_Q2_K, GGML_TYPE_Q3_K, GGML_TYPE_Q4_0,
+                                           GGML_TYPE_Q4_1, GGML_TYPE_Q4_K, GGML_TYPE_Q5_0,
+                                           GGML_TYPE_Q5_1, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K),
+                         [](const auto& param) {
+                           return std::string(ggml_type_name(param.param));
+                         });
+#endif
+
+// Two sets of rotation factors: which one is taken depends on the number of cells, which must not
+// depend on the spare ones.
+TEST(Architecture, SpareCellsDoNotSwitchToTheLongRotationFactors) {
+  TinyModel model = tiny("phi3", GGML_TYPE_Q8_0);
+  std::mt19937 random(9);
+  std::vector<Logits> rows;
+  for (const std::int64_t n_original : {512, 0}) {
+    model.n_context_original = n_original;
+    LlamaModelOptions options;
+    options.n_context = 512;
+    options.max_pass_nodes = 64;
+    const auto loaded = load_tiny(model, options);
+    EXPECT_LE(loaded->limits().n_context, 512U);
+    random.seed(9);
+    const auto text = random_text(random, 40, loaded->limits().n_vocab);
+    rows.push_back(decode_plainly(*loaded, loaded->open(), text, kPrompt).back());
+  }
+  EXPECT_TRUE(same_bits(rows[0], rows[1])) << "the short factors are all 1 in these models";
+}
+
+class Recurrent : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(Recurrent, DecodesOneTokenAfterTheOther) {
+  TinyModel file = tiny(GetParam(), GGML_TYPE_Q8_0);
+  LlamaModelOptions options;
+  options.n_sequences = 2;
+  const auto model = load_tiny(file, options);
+  EXPECT_FALSE(model->limits().can_branch);
+  EXPECT_FALSE(model->limits().can_drop);
+  EXPECT_EQ(model->limits().max_leaves, 1U);
+  std::mt19937 random(4);
+  const auto text = random_text(random, 60, model->limits().n_vocab);
+  const SeqId first = model->open();
+  const auto oracle = decode_plainly(*model, first, text, kPrompt);
+  const SeqId second = model->open();
+  const auto again = decode_plainly(*model, second, text, kPrompt);
+  for (std::size_t i = 0; i < oracle.size(); ++i) EXPECT_TRUE(same_bits(oracle[i], again[i])) << i;
+  model->close(first);
+  model->truncate(second, 0);
+  EXPECT_EQ(model->extend(second, std::span(text).first(kPrompt)), PassOutcome::ok);
+  const PassNode node{second, kCommitted, text[kPrompt], true};
+  ASSERT_EQ(model->evaluate({&node, 1}), PassOutcome::ok);
+  EXPECT_TRUE(same_bits(model->row(0), oracle[0]));
+  EXPECT_THROW((void)model->evaluate({&node, 1}), std::logic_error) << "a second branch";
+  EXPECT_THROW(model->commit(second, {}), std::logic_error) << "dropping";
+  const PendingId path = pending_id(0);
+  model->commit(second, {&path, 1});
+  EXPECT_THROW(model->truncate(second, 3), std::logic_error);
+  EXPECT_EQ(model->n_committed(second), kPrompt + 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Recurrent, ::testing::Values("mamba", "jamba"),
+                         [](const auto& param) { return std::string(param.param); });
+
+}  // namespace
+}  // namespace gumbelspec::testing

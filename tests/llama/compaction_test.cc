@@ -1,0 +1,112 @@
+// TreeCache when rejected tokens fill the cache: it is rewritten, and no number changes.
+#include <gtest/gtest.h>
+
+#include <random>
+#include <string>
+#include <vector>
+
+#include "src/llama/context_setup.h"
+#include "src/llama/model_file.h"
+#include "src/llama/tree_cache.h"
+#include "tests/llama/llama_fixture.h"
+
+namespace gumbelspec::testing {
+namespace {
+
+using internal::TreeCache;
+
+// A cache with few spare cells, so that it is rewritten often.
+class SmallCache {
+ public:
+  SmallCache(const std::string& path, std::size_t n_context, std::size_t n_spare) {
+    internal::ModelFileOptions file;
+    file.path = path;
+    file.use_mmap = false;
+    model_ = internal::load_model_file(file, log_);
+    LlamaModelOptions options;
+    options.n_context = n_context;
+    options.max_pass_nodes = 32;
+    setup_ = internal::make_context(model_.get(), options, nullptr, nullptr, log_);
+    setup_.cache.n_cells = n_context + n_spare;
+    cache_ = std::make_unique<TreeCache>(setup_.context.get(), setup_.cache, log_, nullptr);
+  }
+  TreeCache& operator*() { return *cache_; }
+  TreeCache* operator->() { return cache_.get(); }
+  [[nodiscard]] std::size_t n_vocab() const { return setup_.limits.n_vocab; }
+
+ private:
+  internal::LogSink log_;
+  internal::LlamaModelPtr model_;
+  internal::ContextSetup setup_;
+  std::unique_ptr<TreeCache> cache_;
+};
+
+std::vector<Logits> decode_plainly(TreeCache& cache, std::span<const TokenId> text,
+                                   std::size_t n_prompt, std::size_t n_vocab) {
+  const SeqId seq = cache.open();
+  EXPECT_EQ(cache.extend(seq, text.first(n_prompt)), PassOutcome::ok);
+  std::vector<Logits> rows;
+  for (const TokenId token : text.subspan(n_prompt)) {
+    const PassNode node{seq, kCommitted, token, true};
+    EXPECT_EQ(cache.evaluate({&node, 1}), PassOutcome::ok);
+    rows.emplace_back(cache.row(0), cache.row(0) + n_vocab);
+    const PendingId first = pending_id(0);
+    cache.commit(seq, {&first, 1});
+  }
+  cache.close(seq);
+  return rows;
+}
+
+// Trees whose first path is wrong, so that the rejected tokens lie before the accepted ones and are
+// parked; in between single tokens, so that some passes after a rewrite have no branches.
+void check_many_rounds(SmallCache& cache, std::size_t n_text) {
+  constexpr std::size_t kPrompt = 50;
+  std::mt19937 random(2);
+  const auto text = random_text(random, n_text, cache.n_vocab());
+  const auto oracle = decode_plainly(*cache, text, kPrompt, cache.n_vocab());
+  const SeqId seq = cache->open();
+  ASSERT_EQ(cache->extend(seq, std::span(text).first(kPrompt)), PassOutcome::ok);
+  std::size_t n_different = 0;
+  for (std::size_t n = kPrompt; n + 9 < text.size();) {
+    std::vector<PassNode> nodes;
+    for (std::size_t i = 0; i < 8 && random() % 16 != 0; ++i) {
+      nodes.push_back({seq, i == 0 ? kCommitted : pending_id(i - 1), token_id(5 + i), false});
+    }
+    const std::size_t first = nodes.size();
+    nodes.push_back({seq, kCommitted, text[n], true});
+    nodes.push_back({seq, pending_id(first), text[n + 1], true});
+    ASSERT_EQ(cache->evaluate(nodes), PassOutcome::ok);
+    for (const std::size_t i : {first, first + 1}) {
+      const std::span<const float> row(cache->row(i), cache.n_vocab());
+      if (!same_bits(row, oracle[n - kPrompt + (i - first)])) ++n_different;
+    }
+    const std::vector<PendingId> path = {pending_id(first), pending_id(first + 1)};
+    cache->commit(seq, path);
+    n += 2;
+    if (random() % 20 == 0 && n > kPrompt + 10) {
+      n -= random() % 10;
+      cache->truncate(seq, n);
+    }
+  }
+  EXPECT_GT(cache->n_compactions(), 5U);
+  EXPECT_EQ(n_different, 0U);
+}
+
+TEST(Compaction, ChangesNoBit) {
+  SmallCache cache(std::string(GUMBELSPEC_MODELS_DIR) + "/demo-draft-q8_0.gguf", 600, 100);
+  check_many_rounds(cache, 600);
+}
+
+TEST(Compaction, ChangesNoBitOfModelsWithSlidingWindows) {
+  const TemporaryFolder folder;
+  TinyModel tiny;
+  tiny.architecture = "gemma3";
+  tiny.n_layer = 6;
+  tiny.weights = GGML_TYPE_Q8_0;
+  write_tiny_model(tiny, folder.file("tiny.gguf"));
+  SmallCache cache(folder.file("tiny.gguf"), 600, 100);
+  check_many_rounds(cache, 600);
+}
+
+}  // namespace
+}  // namespace gumbelspec::testing

@@ -1,0 +1,184 @@
+// Loading: what is accepted, and one clear line for everything else.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "gumbelspec/error.h"
+#include "gumbelspec/llama_model.h"
+#include "tests/llama/llama_fixture.h"
+
+namespace gumbelspec::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+const std::string kModels = GUMBELSPEC_MODELS_DIR;
+const std::string kDraft = kModels + "/demo-draft-q8_0.gguf";
+
+LlamaModelOptions options_for(const std::string& path) {
+  LlamaModelOptions options;
+  options.path = path;
+  return options;
+}
+
+void expect_refused(const LlamaModelOptions& options, ErrorCode code, const std::string& part) {
+  ::testing::internal::CaptureStderr();
+  try {
+    const auto model = LlamaModel::load(options);
+    ADD_FAILURE() << options.path << " was loaded";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), code) << error.what();
+    EXPECT_THAT(error.what(), AllOf(HasSubstr(part), Not(HasSubstr("\n"))));
+  }
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+}
+
+void write_file(const std::string& path, const std::string& content) {
+  std::ofstream(path, std::ios::binary) << content;
+}
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+TEST(Loading, RefusesAMissingFile) {
+  expect_refused(options_for("/nowhere/at all.gguf"), ErrorCode::file_not_found, "does not exist");
+}
+
+TEST(Loading, RefusesADirectory) {
+  expect_refused(options_for(kModels), ErrorCode::file_not_found, "is a directory");
+}
+
+TEST(Loading, RefusesAnUnreadableFile) {
+  if (geteuid() == 0) GTEST_SKIP() << "root reads everything";
+  const TemporaryFolder folder;
+  const std::string path = folder.file("locked.gguf");
+  write_file(path, "GGUF");
+  std::filesystem::permissions(path, std::filesystem::perms::none);
+  expect_refused(options_for(path), ErrorCode::file_not_found, "cannot be opened");
+}
+
+TEST(Loading, RefusesAnEmptyFile) {
+  const TemporaryFolder folder;
+  write_file(folder.file("empty.gguf"), "");
+  expect_refused(options_for(folder.file("empty.gguf")), ErrorCode::invalid_model, "is empty");
+}
+
+TEST(Loading, RefusesAFileThatIsNotGguf) {
+  const TemporaryFolder folder;
+  write_file(folder.file("text.gguf"), "It was a dark and stormy night.");
+  expect_refused(options_for(folder.file("text.gguf")), ErrorCode::invalid_model,
+                 "it begins with \"It w\"");
+}
+
+TEST(Loading, RefusesATruncatedFileWhereverItEnds) {
+  const TemporaryFolder folder;
+  const std::string whole = read_file(kDraft);
+  for (const std::size_t n : {std::size_t{4}, std::size_t{20}, std::size_t{4000}}) {
+    write_file(folder.file("short.gguf"), whole.substr(0, n));
+    expect_refused(options_for(folder.file("short.gguf")), ErrorCode::invalid_model, "damaged");
+  }
+  for (const std::size_t n : {whole.size() / 2, whole.size() - 1}) {
+    write_file(folder.file("short.gguf"), whole.substr(0, n));
+    expect_refused(options_for(folder.file("short.gguf")), ErrorCode::invalid_model, "truncated");
+  }
+}
+
+TEST(Loading, RefusesAVocabularyWithoutWeights) {
+  const std::string path =
+      std::string(GUMBELSPEC_LLAMA_SOURCE) + "/models/ggml-vocab-llama-spm.gguf";
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << "no llama.cpp source tree";
+  expect_refused(options_for(path), ErrorCode::invalid_model, "no weights");
+}
+
+TEST(Loading, RefusesWhatIsNoCausalDecoder) {
+  const TemporaryFolder folder;
+  TinyModel tiny;
+  tiny.n_head_kv = tiny.n_head;
+  const std::pair<const char*, const char*> kCases[] = {
+      {"nosuch", "unknown model architecture: 'nosuch'"},
+      {"bert", "bert, keeps no cache"},
+      {"t5", "t5, has an encoder"}};
+  for (const auto& [architecture, part] : kCases) {
+    tiny.architecture = architecture;
+    write_tiny_model(tiny, folder.file("tiny.gguf"));
+    expect_refused(options_for(folder.file("tiny.gguf")), ErrorCode::invalid_model, part);
+  }
+}
+
+TEST(Loading, RefusesOptionsOutsideTheirLimits) {
+  LlamaModelOptions options = options_for(kDraft);
+  options.n_context = 5000;
+  expect_refused(options, ErrorCode::invalid_option, "at most 1024");
+  options = options_for(kDraft);
+  options.n_sequences = 0;
+  expect_refused(options, ErrorCode::invalid_option, "n_sequences is 0");
+  options = options_for(kDraft);
+  options.max_pass_nodes = 1 << 20;
+  expect_refused(options, ErrorCode::invalid_option, "max_pass_nodes is 1048576");
+  options = options_for(kDraft);
+  options.n_threads = -3;
+  expect_refused(options, ErrorCode::invalid_option, "n_threads is -3");
+}
+
+TEST(Loading, StopsWhenProgressSaysSo) {
+  LlamaModelOptions options = options_for(kDraft);
+  options.on_progress = [](float) { return false; };
+  expect_refused(options, ErrorCode::invalid_model, "on_progress returned false");
+}
+
+TEST(Loading, PassesAnExceptionOfTheProgressCallbackOn) {
+  LlamaModelOptions options = options_for(kDraft);
+  options.on_progress = [](float) -> bool { throw std::domain_error("mine"); };
+  EXPECT_THROW(LlamaModel::load(options), std::domain_error);
+}
+
+TEST(Loading, ReportsProgressAndMessagesButPrintsNothing) {
+  float last = -1;
+  std::size_t n_lines = 0;
+  LlamaModelOptions options = options_for(kDraft);
+  options.on_progress = [&](float value) {
+    EXPECT_GE(value, last);
+    last = value;
+    return true;
+  };
+  options.on_log = [&](std::string_view line) {
+    EXPECT_EQ(line.find('\n'), std::string_view::npos);
+    ++n_lines;
+  };
+  ::testing::internal::CaptureStderr();
+  LlamaModel::load(options).reset();
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+  EXPECT_FLOAT_EQ(last, 1.0F);
+  EXPECT_GT(n_lines, 10U);
+}
+
+TEST(Loading, DescribesTheModelAndItsLimits) {
+  const auto model = LlamaModel::load(options_for(kDraft));
+  EXPECT_EQ(model->description(), "llama 0.926 M Q8_0");
+  EXPECT_GE(model->n_threads(), 1);
+  const ModelLimits& limits = model->limits();
+  EXPECT_EQ(limits.n_vocab, 4096U);
+  EXPECT_EQ(limits.n_context, 1024U);
+  EXPECT_EQ(limits.max_pass_nodes, 256U);
+  EXPECT_GE(limits.max_leaves, 64U);
+  EXPECT_TRUE(limits.can_branch);
+  EXPECT_TRUE(limits.can_drop);
+  EXPECT_THAT(LlamaModel::backend_description(), HasSubstr("llama.cpp"));
+}
+
+TEST(Loading, TakesTheThreadsAskedFor) {
+  LlamaModelOptions options = options_for(kDraft);
+  options.n_threads = 3;
+  EXPECT_EQ(LlamaModel::load(options)->n_threads(), 3);
+}
+
+}  // namespace
+}  // namespace gumbelspec::testing
