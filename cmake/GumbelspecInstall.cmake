@@ -15,8 +15,7 @@ install(EXPORT gumbelspec-targets NAMESPACE gumbelspec:: DESTINATION ${package_d
 
 set(pc_libs "-lgumbelspec_engine -lgumbelspec_core")
 if(GUMBELSPEC_BUILD_LLAMA)
-  install(DIRECTORY ${PROJECT_BINARY_DIR}/lib/ DESTINATION ${private_libdir}
-    FILES_MATCHING PATTERN "libllama.so*" PATTERN "libggml*.so*")
+  install(DIRECTORY ${GUMBELSPEC_LLAMA_LIBDIR}/ DESTINATION ${private_libdir})
   # The umbrella header belongs to no layer: it needs all of them.
   install(FILES include/gumbelspec/gumbelspec.h
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/gumbelspec)
@@ -28,7 +27,8 @@ endif()
 
 if(TARGET gumbelspec)
   file(RELATIVE_PATH rpath /${CMAKE_INSTALL_BINDIR} /${private_libdir})
-  set_target_properties(gumbelspec PROPERTIES INSTALL_RPATH "\$ORIGIN/${rpath}")
+  set_target_properties(gumbelspec PROPERTIES
+    INSTALL_RPATH "\$ORIGIN/${rpath}" BUILD_WITH_INSTALL_RPATH ON)
   install(TARGETS gumbelspec RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 

@@ -7,6 +7,8 @@
 # Targets: gumbelspec::lib<library>, - written as _: gumbelspec::libllama, gumbelspec::libggml_base
 #          (imported, shared)
 set(GUMBELSPEC_LLAMA_DIR ${PROJECT_BINARY_DIR}/llama.cpp)
+# The same place, as seen from the program, in the build tree and in an installation.
+set(GUMBELSPEC_LLAMA_LIBDIR ${PROJECT_BINARY_DIR}/${CMAKE_INSTALL_LIBDIR}/gumbelspec)
 
 # gumbelspec_llama_script(<variable> [argument]): what scripts/llama-cpp prints.
 function(gumbelspec_llama_script variable)
@@ -35,7 +37,7 @@ function(gumbelspec_copy_llama)
   set(stamp ${GUMBELSPEC_LLAMA_DIR}/stamp)
   gumbelspec_llama_script(output --key)
   gumbelspec_llama_value(key key "${output}")
-  if(EXISTS ${stamp})
+  if(EXISTS ${stamp} AND EXISTS ${GUMBELSPEC_LLAMA_LIBDIR}/libllama.so)
     file(STRINGS ${stamp} lines)
     list(GET lines 0 built_key)
     list(GET lines 1 source)
@@ -54,8 +56,8 @@ function(gumbelspec_copy_llama)
   file(REMOVE_RECURSE ${GUMBELSPEC_LLAMA_DIR})
   file(COPY ${prefix}/include DESTINATION ${GUMBELSPEC_LLAMA_DIR})
   file(COPY ${prefix}/share/licenses/llama.cpp/LICENSE DESTINATION ${GUMBELSPEC_LLAMA_DIR})
-  file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/lib)
-  file(GLOB old ${PROJECT_BINARY_DIR}/lib/lib*.so*)
+  file(MAKE_DIRECTORY ${GUMBELSPEC_LLAMA_LIBDIR})
+  file(GLOB old ${GUMBELSPEC_LLAMA_LIBDIR}/lib*.so*)
   if(old)
     file(REMOVE ${old})
   endif()
@@ -64,17 +66,17 @@ function(gumbelspec_copy_llama)
     # libx.so -> libx.so.0 (the name that the loader looks for) -> libx.so.0.5.0
     file(READ_SYMLINK ${prefix}/lib/${link} soname)
     file(REAL_PATH ${prefix}/lib/${soname} file)
-    file(COPY_FILE ${file} ${PROJECT_BINARY_DIR}/lib/${soname})
-    file(CREATE_LINK ${soname} ${PROJECT_BINARY_DIR}/lib/${link} SYMBOLIC)
+    file(COPY_FILE ${file} ${GUMBELSPEC_LLAMA_LIBDIR}/${soname})
+    file(CREATE_LINK ${soname} ${GUMBELSPEC_LLAMA_LIBDIR}/${link} SYMBOLIC)
   endforeach()
   file(WRITE ${stamp} "${key}\n${source}\n")
   set(GUMBELSPEC_LLAMA_SOURCE "${source}" PARENT_SCOPE)
 endfunction()
 
 gumbelspec_copy_llama()
-message(STATUS "llama.cpp: ${PROJECT_BINARY_DIR}/lib, from ${GUMBELSPEC_LLAMA_SOURCE}")
+message(STATUS "llama.cpp: ${GUMBELSPEC_LLAMA_LIBDIR}, from ${GUMBELSPEC_LLAMA_SOURCE}")
 
-file(GLOB links RELATIVE ${PROJECT_BINARY_DIR}/lib ${PROJECT_BINARY_DIR}/lib/lib*.so)
+file(GLOB links RELATIVE ${GUMBELSPEC_LLAMA_LIBDIR} ${GUMBELSPEC_LLAMA_LIBDIR}/lib*.so)
 set(GUMBELSPEC_LLAMA_LIBRARIES "")
 set(backends "")
 foreach(link IN LISTS links)
@@ -86,7 +88,7 @@ foreach(link IN LISTS links)
   endif()
   add_library(${target} SHARED IMPORTED GLOBAL)
   set_target_properties(${target} PROPERTIES
-    IMPORTED_LOCATION ${PROJECT_BINARY_DIR}/lib/${link}
+    IMPORTED_LOCATION ${GUMBELSPEC_LLAMA_LIBDIR}/${link}
     # Imported: a SYSTEM folder, so its warnings are not ours.
     INTERFACE_INCLUDE_DIRECTORIES ${GUMBELSPEC_LLAMA_DIR}/include)
 endforeach()
