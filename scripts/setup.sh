@@ -90,17 +90,17 @@ run_cmake() {
   rm -f "$log"
 }
 
-# build_release: everything, in build/release.
+# build_release TARGET...: all, or the named targets, in build/release.
 build_release() {
   local jobs=${GUMBELSPEC_JOBS:-$(getconf _NPROCESSORS_ONLN)}
   say "configuring"
   run_cmake --preset release
   say "building (release)"
   if [ -t 2 ]; then
-    NINJA_STATUS='gumbelspec: [%f/%t] ' ninja -C build/release -j "$jobs" >&2 ||
+    NINJA_STATUS='gumbelspec: [%f/%t] ' ninja -C build/release -j "$jobs" "$@" >&2 ||
       die "the build failed; the compiler's message stands above"
   else
-    NINJA_STATUS='[%f/%t] ' ninja -C build/release -j "$jobs" 2>&1 | build_progress ||
+    NINJA_STATUS='[%f/%t] ' ninja -C build/release -j "$jobs" "$@" 2>&1 | build_progress ||
       die "the build failed; the compiler's message stands above"
   fi
 }
