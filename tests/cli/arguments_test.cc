@@ -1,0 +1,78 @@
+#include "apps/cli/arguments.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "apps/cli/sampling_options.h"
+
+namespace gumbelspec::cli {
+namespace {
+
+using ::testing::ElementsAre;
+
+class Arguments : public ::testing::Test {
+ protected:
+  Arguments() : command_(program_.add_subcommand("run")) {
+    add_text(*command_, "-m,--model", "FILE", model_, "");
+    add_text(*command_, "--model-draft", "FILE", draft_, "");
+    add_text(*command_, "-p,--prompt", "TEXT", prompt_, "");
+    command_->add_flag("--json", is_json_, "");
+  }
+  std::vector<std::string> normalized(const std::vector<std::string>& given) {
+    return normalized_arguments(program_, given);
+  }
+
+  CLI::App program_;
+  CLI::App* command_;
+  std::string model_;
+  std::string draft_;
+  std::string prompt_;
+  bool is_json_ = false;
+};
+
+TEST_F(Arguments, LlamaCppsSpellingsBecomeLongNames) {
+  EXPECT_THAT(normalized({"run", "-m", "a", "-md", "b"}),
+              ElementsAre("run", "-m", "a", "--model-draft", "b"));
+}
+
+TEST_F(Arguments, ValuesStayAsTheyAre) {
+  EXPECT_THAT(normalized({"run", "-p", "-md", "-m", "--prompt=x"}),
+              ElementsAre("run", "-p", "-md", "-m", "--prompt=x"));
+  // A flag has no value, so what follows it is an option.
+  EXPECT_THAT(normalized({"run", "--json", "-md", "b"}),
+              ElementsAre("run", "--json", "--model-draft", "b"));
+}
+
+TEST_F(Arguments, AnEqualsSignSeparatesNameAndValue) {
+  EXPECT_THAT(normalized({"run", "--prompt=a=b", "--model="}),
+              ElementsAre("run", "--prompt", "a=b", "--model", ""));
+}
+
+TEST_F(Arguments, OfAnOptionGivenTwiceTheLastOneCounts) {
+  program_.parse(std::vector<std::string>{"b", "-p", "a", "-p", "run"});
+  EXPECT_EQ(prompt_, "b");
+}
+
+TEST_F(Arguments, HelpShowsLlamaCppsSpelling) {
+  EXPECT_EQ(displayed_names(*command_->get_option("--model-draft")), "-md, --model-draft");
+  EXPECT_EQ(displayed_names(*command_->get_option("-m")), "-m, --model");
+}
+
+TEST(LogitBias, IsATokenASignAndANumber) {
+  EXPECT_EQ(index(parse_logit_bias("15043+1.5").token), 15043U);
+  EXPECT_EQ(parse_logit_bias("15043+1.5").bias, 1.5F);
+  EXPECT_EQ(parse_logit_bias("0-2").bias, -2.0F);
+  EXPECT_TRUE(std::isinf(parse_logit_bias("7-inf").bias));
+  EXPECT_LT(parse_logit_bias("7-inf").bias, 0.0F);
+  for (const char* text :
+       {"", "7", "7+", "+1", "-7+1", "7*1", "7--1", "7+x", "x+1", "7+1 ", "99999999999+1"}) {
+    EXPECT_THROW((void)parse_logit_bias(text), Error) << text;
+  }
+}
+
+}  // namespace
+}  // namespace gumbelspec::cli

@@ -1,0 +1,218 @@
+// What `gumbelspec generate` promises to scripts and to people.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/cli/process.h"
+
+namespace gumbelspec::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+using Json = nlohmann::json;
+
+std::set<std::string> keys(const Json& object) {
+  std::set<std::string> names;
+  for (const auto& item : object.items()) names.insert(item.key());
+  return names;
+}
+
+Json generate_json(std::vector<std::string> arguments) {
+  arguments.emplace_back("--json");
+  const ProcessResult result = generate(arguments);
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.err, "");
+  EXPECT_EQ(n_lines(result.out), 1U);
+  return Json::parse(result.out);
+}
+
+TEST(Generate, PrintsTheJsonOfTheContract) {
+  const Json json = generate_json({"-p", "The old house", "-n", "64", "--seed", "7"});
+  EXPECT_EQ(keys(json), (std::set<std::string>{"text", "tokens", "seed", "noise_version", "method",
+                                               "stop_reason", "stats"}));
+  EXPECT_TRUE(json["text"].is_string());
+  ASSERT_TRUE(json["tokens"].is_array());
+  EXPECT_EQ(json["tokens"].size(), 64U);
+  for (const Json& token : json["tokens"]) EXPECT_TRUE(token.is_number_integer());
+  EXPECT_EQ(json["seed"], 7);
+  EXPECT_EQ(json["noise_version"], 1);
+  EXPECT_EQ(json["method"], "gumbel-beam");
+  EXPECT_EQ(json["stop_reason"], "length");
+}
+
+TEST(Generate, JsonStatisticsAreCompleteAndConsistent) {
+  const Json s = generate_json({"-p", "The old house", "-n", "64", "--seed", "7"})["stats"];
+  const std::set<std::string> counts = {"n_prompt",        "n_generated",    "n_rounds",
+                                        "n_target_passes", "n_draft_passes", "n_drafted",
+                                        "n_accepted"};
+  const std::set<std::string> measures = {"tokens_per_pass", "prompt_s", "decode_s", "tokens_per_s",
+                                          "target_s",        "draft_s",  "own_s"};
+  std::set<std::string> all = counts;
+  all.insert(measures.begin(), measures.end());
+  EXPECT_EQ(keys(s), all);
+  for (const std::string& name : counts) EXPECT_TRUE(s[name].is_number_unsigned()) << name;
+  for (const std::string& name : measures) EXPECT_TRUE(s[name].is_number()) << name;
+  EXPECT_EQ(s["n_generated"], 64);
+  EXPECT_GT(s["n_prompt"], 0);
+  EXPECT_GT(s["n_accepted"], 0);
+  EXPECT_LT(s["n_target_passes"], 64);
+  EXPECT_DOUBLE_EQ(s["tokens_per_pass"].get<double>(), 64.0 / s["n_target_passes"].get<double>());
+}
+
+TEST(Generate, GivesTheSameTokensWithEveryMethod) {
+  const std::vector<std::string> call = {"-p", "The old house", "-n", "64", "--seed", "7"};
+  const Json expected = generate_json(call);
+  for (const std::string& method :
+       {std::string("ar"), std::string("gumbel-chain"), std::string("gumbel-chain:length=2"),
+        std::string("gumbel-beam"), std::string("gumbel-beam:width=8,length=3,keep=0")}) {
+    std::vector<std::string> arguments = call;
+    arguments.insert(arguments.end(), {"--method", method});
+    const Json json = generate_json(arguments);
+    EXPECT_EQ(json["method"], method);
+    EXPECT_EQ(json["tokens"], expected["tokens"]) << method;
+    EXPECT_EQ(json["text"], expected["text"]) << method;
+  }
+}
+
+TEST(Generate, WorksWithAllThreads) {
+  const ProcessResult result = run_program(
+      {"generate", "-p", "The old house", "-n", "16", "--seed", "7", "--no-display-prompt"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  const ProcessResult one =
+      generate({"-p", "The old house", "-n", "16", "--seed", "7", "--no-display-prompt"});
+  EXPECT_EQ(result.out, one.out);
+}
+
+TEST(Generate, StreamsThePromptAndTheTextOfTheJson) {
+  const std::vector<std::string> call = {"-p", "The old house", "-n", "40", "-s", "11"};
+  const std::string text = generate_json(call)["text"];
+  const ProcessResult with_prompt = generate(call);
+  EXPECT_EQ(with_prompt.exit_code, 0);
+  EXPECT_EQ(with_prompt.err, "");
+  EXPECT_EQ(with_prompt.out, "The old house" + text + "\n");
+  std::vector<std::string> without = call;
+  without.emplace_back("--no-display-prompt");
+  EXPECT_EQ(generate(without).out, text + "\n");
+}
+
+TEST(Generate, TextThatIsCutInsideACharacterIsStillUtf8) {
+  // Bytes 0xE2 (token 3 + 0xE2 in a vocabulary with byte fallback) forever.
+  const ProcessResult result = generate({"-p", "x", "-n", "2", "-s", "1", "--json", "--method",
+                                         "ar", "--temp", "0", "-l", "229+1000"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const Json json = Json::parse(result.out);
+  EXPECT_EQ(json["tokens"], (std::vector<int>{229, 229}));
+  EXPECT_EQ(json["text"], "\xEF\xBF\xBD\xEF\xBF\xBD");
+}
+
+TEST(Generate, TellsARandomSeedThatGivesTheTextAgain) {
+  const ProcessResult first = generate({"-p", "The old house", "-n", "12"});
+  ASSERT_EQ(first.exit_code, 0);
+  ASSERT_THAT(first.err, StartsWith("gumbelspec: seed "));
+  EXPECT_EQ(n_lines(first.err), 1U);
+  const std::string seed = std::to_string(std::stoull(first.err.substr(17)));
+  EXPECT_EQ(generate({"-p", "The old house", "-n", "12", "--seed", seed}).out, first.out);
+  EXPECT_NE(generate_json({"-p", "x", "-n", "1"})["seed"],
+            generate_json({"-p", "x", "-n", "1"})["seed"]);
+}
+
+TEST(Generate, TakesSeedsUpTo2To64) {
+  EXPECT_EQ(generate_json({"-p", "x", "-n", "2", "--seed", "18446744073709551615"})["seed"],
+            18446744073709551615ULL);
+}
+
+TEST(Generate, ReadsThePromptFromAFileOrFromStandardInput) {
+  const TemporaryFile file("The old house\n");
+  const std::vector<std::string> rest = {"-n", "12", "-s", "7"};
+  const auto with = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), rest.begin(), rest.end());
+    return arguments;
+  };
+  const std::string expected = generate(with({"-p", "The old house"})).out;
+  EXPECT_EQ(generate(with({"-f", file.path()})).out, expected);
+  EXPECT_EQ(generate(with({"-f", "-"}), {.input = "The old house\n"}).out, expected);
+}
+
+TEST(Generate, TakesPromptsThatLookLikeOptions) {
+  for (const std::string& prompt : {std::string("-md"), std::string("--"), std::string("-n"),
+                                    std::string("%%"), std::string("[a]"), std::string("{}")}) {
+    const ProcessResult result = generate({"-p", prompt, "-n", "1", "-s", "1"});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_THAT(result.out, StartsWith(prompt));
+  }
+}
+
+TEST(Generate, TakesLlamaCppsSpellings) {
+  const ProcessResult result =
+      generate({"-m", model_path("demo-target-q8_0.gguf"), "-md",
+                model_path("demo-draft-weak-q8_0.gguf"), "-ngl", "0", "-ngld", "0", "-c", "256",
+                "-p", "The old house", "-n", "64", "-s", "7", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  // Another draft, the same text.
+  EXPECT_EQ(Json::parse(result.out)["tokens"],
+            generate_json({"-p", "The old house", "-n", "64", "-s", "7"})["tokens"]);
+}
+
+TEST(Generate, DecodesPlainlyWithoutADraft) {
+  const ProcessResult result = generate({"-m", model_path("demo-target-q8_0.gguf"), "-p",
+                                         "The old house", "-n", "8", "-s", "7", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(Json::parse(result.out)["method"], "ar");
+}
+
+TEST(Generate, StopsWithAReasonWhenTheContextIsFull) {
+  for (const char* n : {"500", "-1"}) {
+    const ProcessResult result =
+        generate({"-p", "The old house", "-c", "32", "-n", n, "-s", "7", "--json"});
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    const Json json = Json::parse(result.out);
+    EXPECT_EQ(json["stop_reason"], "context_full");
+    const Json& stats = json["stats"];
+    EXPECT_EQ(stats["n_prompt"].get<int>() + stats["n_generated"].get<int>(), 32);
+    EXPECT_EQ(result.err,
+              "gumbelspec: stopped: the context of 32 tokens is full; ask for fewer tokens (-n) or "
+              "a larger context (-c)\n");
+  }
+}
+
+TEST(Generate, PrintsStatisticsOnStandardErrorWhenAsked) {
+  const ProcessResult result = generate({"-p", "The old house", "-n", "20", "-s", "7", "--stats"});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.err, HasSubstr("tokens per target pass"));
+  EXPECT_THAT(result.err, HasSubstr("tokens/s"));
+  EXPECT_THAT(result.err, HasSubstr("accepted"));
+}
+
+TEST(Generate, SamplingOptionsReachTheSampler) {
+  const std::vector<std::string> call = {"-p", "The old house", "-n", "24", "-s", "7"};
+  const Json plain = generate_json(call)["tokens"];
+  const std::vector<std::vector<std::string>> changes = {
+      {"--temp", "0.3"},
+      {"--temp", "0"},
+      {"--top-k", "2"},
+      {"--top-p", "0.1"},
+      {"--min-p", "0.9"},
+      {"--repeat-penalty", "3"},
+      {"--presence-penalty", "9"},
+      {"--frequency-penalty", "9"},
+      {"-l", "10-inf", "-l", "20+30"},
+  };
+  for (std::vector<std::string> change : changes) {
+    const std::string name = change[0] + " " + change[1];
+    change.insert(change.end(), call.begin(), call.end());
+    EXPECT_NE(generate_json(change)["tokens"], plain) << name;
+  }
+  // Off values change nothing.
+  const Json off = generate_json({"-p", "The old house", "-n", "24", "-s", "7", "--temp", "1",
+                                  "--top-k", "0", "--top-p", "1", "--min-p", "0",
+                                  "--repeat-penalty", "1", "--repeat-last-n", "-1"});
+  EXPECT_EQ(off["tokens"], plain);
+}
+
+}  // namespace
+}  // namespace gumbelspec::testing

@@ -1,0 +1,86 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/cli/process.h"
+
+namespace gumbelspec::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+std::string help(const std::string& command) {
+  const ProcessResult result = run_program({command, "--help"});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(result.err, "");
+  return result.out;
+}
+
+const std::vector<std::string> kModelOptions = {
+    "-m, --model",   "-md, --model-draft", "-c, --ctx-size",
+    "-t, --threads", "-ngl, --gpu-layers", "-ngld, --gpu-layers-draft",
+    "--attention",   "--no-mmap",          "-v, --verbose"};
+const std::vector<std::string> kSamplingOptions = {"--temp",
+                                                   "--top-k",
+                                                   "--top-p",
+                                                   "--min-p",
+                                                   "--repeat-penalty",
+                                                   "--presence-penalty",
+                                                   "--frequency-penalty",
+                                                   "--repeat-last-n",
+                                                   "-l, --logit-bias TOKEN(+/-)BIAS"};
+
+void expect_all(const std::string& text, const std::vector<std::string>& parts) {
+  for (const std::string& part : parts) EXPECT_THAT(text, HasSubstr(part));
+}
+
+TEST(Help, OfTheProgramNamesTheCommandsAndTheExitCodes) {
+  const ProcessResult result = run_program({"--help"});
+  EXPECT_EQ(result.exit_code, 0);
+  expect_all(result.out, {"generate", "selftest", "info", "--version", "Exit codes", "130", "143"});
+}
+
+TEST(Help, OfGenerateNamesEveryOption) {
+  const std::string text = help("generate");
+  expect_all(text, kModelOptions);
+  expect_all(text, kSamplingOptions);
+  expect_all(text, {"-p, --prompt", "-f, --file", "-n, --predict", "-s, --seed", "--method",
+                    "--json", "--stats", "--no-display-prompt", "--dump-tree", "--dump-round"});
+  // Methods, defaults and limits.
+  expect_all(text, {"gumbel-chain", "gumbel-beam", "(default: 128)", "2^64", "Exit codes"});
+}
+
+TEST(Help, OfSelftestNamesEveryOptionButTheSabotage) {
+  const std::string text = help("selftest");
+  expect_all(text, kModelOptions);
+  expect_all(text, kSamplingOptions);
+  expect_all(text, {"--quick", "--prompts", "--seeds", "-n, --predict", "--json"});
+  EXPECT_THAT(text, Not(HasSubstr("sabotage")));
+}
+
+TEST(Help, OfInfoNamesTheModelOptions) { expect_all(help("info"), kModelOptions); }
+
+TEST(Help, LinesFitIntoATerminal) {
+  for (const char* command : {"generate", "selftest", "info"}) {
+    const std::string text = help(command);
+    for (std::size_t begin = 0; begin < text.size();) {
+      const std::size_t end = text.find('\n', begin);
+      EXPECT_LE(end - begin, 100U) << text.substr(begin, end - begin);
+      begin = end + 1;
+    }
+  }
+}
+
+TEST(Version, IsOneLine) {
+  const ProcessResult result = run_program({"--version"});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.out, StartsWith("gumbelspec "));
+  EXPECT_EQ(n_lines(result.out), 1U);
+}
+
+}  // namespace
+}  // namespace gumbelspec::testing

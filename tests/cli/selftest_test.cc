@@ -1,0 +1,86 @@
+// The self-test passes, and fails with every sabotage: the user's proof is worth something.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "testing/sabotage.h"
+#include "tests/cli/process.h"
+
+namespace gumbelspec::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using Json = nlohmann::json;
+
+TEST(Selftest, PassesAndSaysHowExactTheMachineIs) {
+  const ProcessResult result = run_program({"selftest", "--quick", "-t", "1"});
+  EXPECT_EQ(result.exit_code, 0) << result.out;
+  EXPECT_EQ(result.err, "");
+  EXPECT_THAT(result.out, Not(HasSubstr("FAIL")));
+  EXPECT_THAT(result.out, HasSubstr("gumbel-beam:width=8,length=8"));
+  EXPECT_THAT(result.out, HasSubstr("\nselftest passed: "));
+  EXPECT_THAT(result.out, HasSubstr("exact on this machine"));
+}
+
+// Few tokens: the distribution is what a sabotage changes.
+ProcessResult sabotaged(const std::string& name) {
+  return run_program({"selftest", "--quick", "-t", "1", "-n", "2", "--json", "--sabotage", name});
+}
+
+class Sabotaged : public ::testing::TestWithParam<std::string_view> {};
+
+TEST_P(Sabotaged, FailsTheSelftest) {
+  const ProcessResult result = sabotaged(std::string(GetParam()));
+  EXPECT_EQ(result.exit_code, 1);
+  const Json json = Json::parse(result.out);
+  EXPECT_FALSE(json["passed"].get<bool>());
+  // The models and the other checks are what they were.
+  EXPECT_NE(json["identity"]["verdict"], "different");
+  for (const Json& check : json["sabotage"]) EXPECT_TRUE(check["passed"].get<bool>());
+  std::size_t n_failed = 0;
+  for (const Json& check : json["distribution"]) n_failed += check["passed"].get<bool>() ? 0U : 1U;
+  EXPECT_GT(n_failed, 0U);
+}
+
+INSTANTIATE_TEST_SUITE_P(Program, Sabotaged,
+                         ::testing::ValuesIn(sabotage_names().begin() + 1, sabotage_names().end()),
+                         [](const auto& test) {
+                           std::string name;
+                           for (const char c : test.param) name += c == '-' ? '_' : c;
+                           return name;
+                         });
+
+TEST(Selftest, JsonHasItsKeys) {
+  const ProcessResult result = sabotaged("none");
+  ASSERT_EQ(result.exit_code, 0) << result.out;
+  const Json json = Json::parse(result.out);
+  EXPECT_TRUE(json["passed"].get<bool>());
+  EXPECT_EQ(json["noise_version"], 1);
+  const Json& identity = json["identity"];
+  EXPECT_EQ(identity["n_texts"], 40);
+  EXPECT_EQ(identity["methods"].size(), 8U);
+  for (const char* key : {"verdict", "n_tokens", "n_different", "largest_margin", "differences"}) {
+    EXPECT_TRUE(identity.contains(key)) << key;
+  }
+  for (const char* section : {"distribution", "sabotage"}) {
+    ASSERT_FALSE(json[section].empty());
+    for (const char* key : {"name", "passed", "p_value", "detail"}) {
+      EXPECT_TRUE(json[section][0].contains(key)) << key;
+    }
+  }
+}
+
+TEST(Selftest, WithoutADraftThereIsNothingToCompare) {
+  const ProcessResult result =
+      run_program({"selftest", "--quick", "-t", "1", "-m", model_path("demo-target-q8_0.gguf")});
+  EXPECT_EQ(result.exit_code, 0) << result.out;
+  EXPECT_THAT(result.out, HasSubstr("identity: skipped"));
+  EXPECT_THAT(result.out, HasSubstr("without a draft model (-md)"));
+}
+
+}  // namespace
+}  // namespace gumbelspec::testing
