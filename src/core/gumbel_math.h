@@ -35,15 +35,17 @@ template <class L>
 inline typename L::F log_of_parts(typename L::F e, typename L::F f) {
   using F = typename L::F;
   const F z = f * f;
-  F y = L::fma(f, F{} + 7.0376836292e-2F, F{} - 1.1514610310e-1F);
-  y = L::fma(y, f, F{} + 1.1676998740e-1F);
-  y = L::fma(y, f, F{} - 1.2420140846e-1F);
-  y = L::fma(y, f, F{} + 1.4249322787e-1F);
-  y = L::fma(y, f, F{} - 1.6668057665e-1F);
-  y = L::fma(y, f, F{} + 2.0000714765e-1F);
-  y = L::fma(y, f, F{} - 2.4999993993e-1F);
-  y = L::fma(y, f, F{} + 3.3333331174e-1F);
-  y = L::fma(y, f * z, e * -2.12194440e-4F);
+  // By pairs of coefficients (Estrin), not one after the other: the processor overlaps them.
+  const F p01 = L::fma(f, F{} - 2.4999993993e-1F, F{} + 3.3333331174e-1F);
+  const F p23 = L::fma(f, F{} - 1.6668057665e-1F, F{} + 2.0000714765e-1F);
+  const F p45 = L::fma(f, F{} - 1.2420140846e-1F, F{} + 1.4249322787e-1F);
+  const F p67 = L::fma(f, F{} - 1.1514610310e-1F, F{} + 1.1676998740e-1F);
+  const F p0123 = L::fma(p23, z, p01);
+  const F p4567 = L::fma(p67, z, p45);
+  const F zz = z * z;
+  const F p45678 = L::fma(zz, F{} + 7.0376836292e-2F, p4567);
+  const F p = L::fma(p45678, zz, p0123);
+  F y = L::fma(p, f * z, e * -2.12194440e-4F);
   y = L::fma(z, F{} - 0.5F, y);
   return L::fma(e, F{} + 0.693359375F, f + y);
 }
@@ -75,14 +77,13 @@ template <class L>
 inline typename L::F gumbel_of_word(typename L::U w) {
   using F = typename L::F;
   constexpr float kUnit = 1.0F / 4294967296.0F;
-  const F v = (L::word_to_float(w) + 0.5F) * kUnit;
-  const F u = (L::word_to_float(~w) + 0.5F) * kUnit;
+  const F v = L::fma(L::word_to_float(w), F{} + kUnit, F{} + 0.5F * kUnit);
+  const F u = L::fma(L::word_to_float(~w), F{} + kUnit, F{} + 0.5F * kUnit);
   F e;
   F f;
   split<L>(u, e, f);
-  const auto is_small = v < 0.29289322F;  // 1 - sqrt(1/2)
-  e = is_small ? F{} : e;
-  f = is_small ? -v : f;
+  // u is at least sqrt(1/2) where its exponent is 0.
+  f = e == F{} ? -v : f;
   return -log_of<L>(-log_of_parts<L>(e, f));
 }
 

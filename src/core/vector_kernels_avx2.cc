@@ -39,6 +39,14 @@ struct Wide {
     const __m256i last = _mm256_set1_epi32(static_cast<int>(limit - 1));
     return _mm256_movemask_epi8(_mm256_cmpeq_epi32(_mm256_min_epu32(w, last), w)) != 0;
   }
+  static float largest(F x) {
+    const auto low = __builtin_shufflevector(x, x, 0, 1, 2, 3);
+    const auto high = __builtin_shufflevector(x, x, 4, 5, 6, 7);
+    const auto four = high > low ? high : low;
+    float result = four[0];
+    for (int i = 1; i < 4; ++i) result = four[i] > result ? four[i] : result;
+    return result;
+  }
   // Block j holds words 0, 1 in a[j] and words 2, 3 in b[j]; in order a[0] b[0] a[1] b[1] ...
   static U first_tokens(U64 a, U64 b) {
     return __builtin_bit_cast(U, __builtin_shufflevector(a, b, 0, 4, 1, 5));

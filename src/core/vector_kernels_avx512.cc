@@ -35,6 +35,17 @@ struct Wide {
     return _mm512_cmplt_epu32_mask(__builtin_bit_cast(__m512i, words),
                                    _mm512_set1_epi32(static_cast<int>(limit))) != 0;
   }
+  static float largest(F x) {
+    const auto low = __builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7);
+    const auto high = __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15);
+    const auto eight = high > low ? high : low;
+    const auto first = __builtin_shufflevector(eight, eight, 0, 1, 2, 3);
+    const auto last = __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
+    const auto four = last > first ? last : first;
+    float result = four[0];
+    for (int i = 1; i < 4; ++i) result = four[i] > result ? four[i] : result;
+    return result;
+  }
   // Block j holds words 0, 1 in a[j] and words 2, 3 in b[j]; in order a[0] b[0] a[1] b[1] ...
   static U first_tokens(U64 a, U64 b) {
     return __builtin_bit_cast(U, __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11));

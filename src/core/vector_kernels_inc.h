@@ -5,6 +5,7 @@
 //   Wide::to_float, word_to_float, fma   as ScalarLanes has them
 //   Wide::multiply    U64 x U64 -> U64, of the lower halves of the lanes
 //   Wide::any_below   whether a word is below a limit
+//   Wide::largest     the largest of the lanes, none of which is NaN
 //   Wide::first_tokens, last_tokens   the words of the blocks in the order of the tokens
 #ifndef GUMBELSPEC_CORE_VECTOR_KERNELS_INC_H_
 #define GUMBELSPEC_CORE_VECTOR_KERNELS_INC_H_
@@ -103,10 +104,9 @@ float max_wide(const float* a, const float* b, std::size_t n) {
       best[j] = sum > best[j] ? sum : best[j];
     }
   }
-  float result = kLowest;
-  for (const F& lanes : best) {
-    for (std::size_t j = 0; j < kLanes; ++j) result = lanes[j] > result ? lanes[j] : result;
-  }
+  best[0] = best[1] > best[0] ? best[1] : best[0];
+  best[2] = best[3] > best[2] ? best[3] : best[2];
+  float result = Wide::largest(best[2] > best[0] ? best[2] : best[0]);
   for (; i < n; ++i) {
     const float sum = b == nullptr ? a[i] : a[i] + b[i];
     result = sum > result ? sum : result;
