@@ -26,6 +26,7 @@ class SmallCache {
     LlamaModelOptions options;
     options.n_context = n_context;
     options.max_pass_nodes = 32;
+    options.n_threads = 1;
     setup_ = internal::make_context(model_.get(), options, nullptr, nullptr, log_);
     setup_.cache.n_cells = n_context + n_spare;
     cache_ = std::make_unique<TreeCache>(setup_.context.get(), setup_.cache, log_, nullptr);

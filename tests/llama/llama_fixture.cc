@@ -26,6 +26,8 @@ std::unique_ptr<LlamaModel> load_tiny(const TinyModel& tiny, LlamaModelOptions o
   const TemporaryFolder folder;
   options.path = folder.file("tiny.gguf");
   options.use_mmap = false;
+  // So little work per pass that threads would mostly wait for each other.
+  if (options.n_threads == 0) options.n_threads = 1;
   write_tiny_model(tiny, options.path);
   return LlamaModel::load(options);
 }

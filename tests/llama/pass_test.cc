@@ -19,8 +19,9 @@ struct Demo {
   std::vector<Logits> oracle;
 
   explicit Demo(std::size_t n_text, Attention attention = Attention::exact,
-                const std::string& name = "demo-draft-q8_0.gguf") {
+                const std::string& name = "demo-draft-q8_0.gguf", int n_threads = 1) {
     LlamaModelOptions options;
+    options.n_threads = n_threads;
     options.path = std::string(GUMBELSPEC_MODELS_DIR) + "/" + name;
     options.attention = attention;
     model = LlamaModel::load(options);
@@ -50,6 +51,11 @@ TEST(Pass, TreesGiveTheBitsOfPlainDecoding) {
   const Comparison trees = demo.compare(40, 256, 1);
   EXPECT_GE(trees.n_rows, 280U);
   EXPECT_EQ(trees.n_different, 0U);
+}
+
+TEST(Pass, TreesGiveTheBitsOfPlainDecodingWithTwoThreads) {
+  Demo demo(120, Attention::exact, "demo-target-q8_0.gguf", 2);
+  EXPECT_EQ(demo.compare(40, 256, 1).n_different, 0U);
 }
 
 TEST(Pass, LevelByLevelGivesTheBitsOfPlainDecoding) {
@@ -207,6 +213,7 @@ TEST(Pass, ACancelledPassLeavesWhatWasPending) {
   std::atomic<int> stop_at{1 << 30};
   LlamaModelOptions options;
   options.path = std::string(GUMBELSPEC_MODELS_DIR) + "/demo-target-q8_0.gguf";
+  options.n_threads = 1;
   options.is_cancelled = [&] { return ++n_asked > stop_at; };
   const auto model = LlamaModel::load(options);
   Demo demo(60, Attention::exact, "demo-target-q8_0.gguf");

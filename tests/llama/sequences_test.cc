@@ -17,6 +17,7 @@ std::unique_ptr<LlamaModel> load_draft(std::size_t n_sequences, std::size_t n_co
   LlamaModelOptions options;
   options.path = std::string(GUMBELSPEC_MODELS_DIR) + "/demo-draft-q8_0.gguf";
   options.n_sequences = n_sequences;
+  options.n_threads = 1;
   options.n_context = n_context;
   return LlamaModel::load(options);
 }

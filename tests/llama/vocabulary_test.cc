@@ -154,21 +154,21 @@ TEST(SameVocabulary, TellsLlamaCppsVocabulariesApart) {
     return internal::load_model_file(options, {});
   };
   if (!std::filesystem::exists(folder + "gpt-2.gguf")) GTEST_SKIP() << "no llama.cpp source tree";
-  const char* const kNames[] = {"gpt-2", "llama-bpe", "llama-spm", "phi-3", "qwen2"};
-  for (const char* left_name : kNames) {
-    const auto left = load(left_name);
-    const llama_vocab* target = llama_model_get_vocab(left.get());
+  std::vector<internal::LlamaModelPtr> models;
+  for (const char* name : {"gpt-2", "llama-bpe", "llama-spm", "phi-3", "qwen2"}) {
+    models.push_back(load(name));
+  }
+  for (const auto& target_model : models) {
+    const llama_vocab* target = llama_model_get_vocab(target_model.get());
     const std::string text = "Hello, world! 1234";
     std::string back;
     for (const TokenId token : internal::tokenize(target, text)) {
       back += internal::piece_of(target, token);
     }
-    EXPECT_THAT(back, HasSubstr(text)) << left_name;
-    for (const char* right_name : kNames) {
-      const auto right = load(right_name);
-      const auto difference =
-          internal::vocabulary_difference(target, llama_model_get_vocab(right.get()));
-      EXPECT_EQ(difference.has_value(), left_name != right_name) << left_name << right_name;
+    EXPECT_THAT(back, HasSubstr(text));
+    for (const auto& draft_model : models) {
+      const llama_vocab* draft = llama_model_get_vocab(draft_model.get());
+      EXPECT_EQ(internal::vocabulary_difference(target, draft).has_value(), target != draft);
     }
   }
 }
