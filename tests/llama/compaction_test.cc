@@ -59,7 +59,7 @@ std::vector<Logits> decode_plainly(TreeCache& cache, std::span<const TokenId> te
 }
 
 // Trees whose first path is wrong, so that the rejected tokens lie before the accepted ones and are
-// parked; in between single tokens, so that some passes after a rewrite have no branches.
+// parked; in between chains, so that the pass after a rewrite mostly has no branches.
 void check_many_rounds(SmallCache& cache, std::size_t n_text) {
   constexpr std::size_t kPrompt = 50;
   std::mt19937 random(2);
@@ -68,9 +68,12 @@ void check_many_rounds(SmallCache& cache, std::size_t n_text) {
   const SeqId seq = cache->open();
   ASSERT_EQ(cache->extend(seq, std::span(text).first(kPrompt)), PassOutcome::ok);
   std::size_t n_different = 0;
+  std::size_t n_rounds = 0;
+  std::size_t n_sweeps = 0;
   for (std::size_t n = kPrompt; n + 9 < text.size();) {
     std::vector<PassNode> nodes;
-    for (std::size_t i = 0; i < 8 && random() % 16 != 0; ++i) {
+    const std::size_t n_beside = n_rounds++ % 3 == 0 ? 8 : 0;
+    for (std::size_t i = 0; i < n_beside; ++i) {
       nodes.push_back({seq, i == 0 ? kCommitted : pending_id(i - 1), token_id(5 + i), false});
     }
     const std::size_t first = nodes.size();
@@ -84,8 +87,9 @@ void check_many_rounds(SmallCache& cache, std::size_t n_text) {
     const std::vector<PendingId> path = {pending_id(first), pending_id(first + 1)};
     cache->commit(seq, path);
     n += 2;
-    if (random() % 20 == 0 && n > kPrompt + 10) {
-      n -= random() % 10;
+    // The end of the text is gone over again, because only there is the cache nearly full.
+    if (n + 9 >= text.size() && ++n_sweeps < 10) {
+      n -= 60 + random() % 9;
       cache->truncate(seq, n);
     }
   }
@@ -94,7 +98,7 @@ void check_many_rounds(SmallCache& cache, std::size_t n_text) {
 }
 
 TEST(Compaction, ChangesNoBit) {
-  SmallCache cache(std::string(GUMBELSPEC_MODELS_DIR) + "/demo-draft-q8_0.gguf", 600, 100);
+  SmallCache cache(std::string(GUMBELSPEC_MODELS_DIR) + "/demo-draft-q8_0.gguf", 600, 60);
   check_many_rounds(cache, 600);
 }
 
@@ -105,7 +109,7 @@ TEST(Compaction, ChangesNoBitOfModelsWithSlidingWindows) {
   tiny.n_layer = 6;
   tiny.weights = GGML_TYPE_Q8_0;
   write_tiny_model(tiny, folder.file("tiny.gguf"));
-  SmallCache cache(folder.file("tiny.gguf"), 600, 100);
+  SmallCache cache(folder.file("tiny.gguf"), 600, 60);
   check_many_rounds(cache, 600);
 }
 
