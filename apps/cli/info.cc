@@ -29,6 +29,13 @@ const char* name_of(Simd simd) {
   return "?";
 }
 
+// llama.cpp's list ends in a separator.
+std::string backend() {
+  std::string text = LlamaModel::backend_description();
+  text.erase(text.find_last_not_of(" |") + 1);
+  return text;
+}
+
 std::string program_text() {
   std::string methods;
   for (const std::string_view name : method_names()) {
@@ -37,7 +44,7 @@ std::string program_text() {
   return line("version", std::string("gumbelspec ") + GUMBELSPEC_VERSION) +
          line("noise", "version " + std::to_string(kNoiseVersion) + ", computed with " +
                            name_of(best_simd())) +
-         line("backend", LlamaModel::backend_description()) + line("methods", methods);
+         line("backend", backend()) + line("methods", methods);
 }
 
 std::string model_text(const std::string& name, const LlamaModel& model) {

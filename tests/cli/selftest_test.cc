@@ -8,6 +8,7 @@
 
 #include "testing/sabotage.h"
 #include "tests/cli/process.h"
+#include "tests/llama/tiny_model.h"
 
 namespace gumbelspec::testing {
 namespace {
@@ -80,6 +81,20 @@ TEST(Selftest, WithoutADraftThereIsNothingToCompare) {
   EXPECT_EQ(result.exit_code, 0) << result.out;
   EXPECT_THAT(result.out, HasSubstr("identity: skipped"));
   EXPECT_THAT(result.out, HasSubstr("without a draft model (-md)"));
+}
+
+TEST(Selftest, OfARecurrentModelChecksTheSamplersOnly) {
+  const TemporaryFile target("");
+  TinyModel model;
+  write_tiny_model(model, target.path());
+  const TemporaryFile draft("");
+  model.architecture = "mamba";
+  write_tiny_model(model, draft.path());
+  const ProcessResult result =
+      run_program({"selftest", "--quick", "-t", "1", "-m", target.path(), "-md", draft.path()});
+  EXPECT_EQ(result.exit_code, 0) << result.out;
+  EXPECT_EQ(n_lines(result.err), 1U) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("these models decode plainly"));
 }
 
 }  // namespace
