@@ -23,7 +23,7 @@ function(gumbelspec_test name)
     message(FATAL_ERROR "${name}: LABEL is '${arg_LABEL}', must be unit, stat, model or slow")
   endif()
   if(NOT arg_TIMEOUT)
-    set(arg_TIMEOUT 300)
+    set(arg_TIMEOUT 600)
   endif()
   add_executable(${name} ${arg_SOURCES})
   gumbelspec_target_options(${name})
@@ -39,6 +39,7 @@ function(gumbelspec_test name)
   add_dependencies(${name} gumbelspec_models)
   gtest_discover_tests(${name}
     DISCOVERY_MODE PRE_TEST
+    NO_PRETTY_VALUES  # a parameter without a printer would be its bytes, with addresses in them
     PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT}
       ENVIRONMENT "${GUMBELSPEC_TEST_ENVIRONMENT}")
 endfunction()
