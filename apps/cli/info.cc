@@ -4,6 +4,7 @@
 #include <string>
 
 #include "apps/cli/commands.h"
+#include "apps/cli/kernels.h"
 #include "apps/cli/method_option.h"
 #include "apps/cli/model_options.h"
 #include "apps/cli/output.h"
@@ -44,7 +45,8 @@ std::string program_text() {
   return line("version", std::string("gumbelspec ") + GUMBELSPEC_VERSION) +
          line("noise", "version " + std::to_string(kNoiseVersion) + ", computed with " +
                            name_of(best_simd())) +
-         line("backend", backend()) + line("methods", methods);
+         line("backend", backend()) + line("kernels", kernels_description()) +
+         line("methods", methods);
 }
 
 std::string model_text(const std::string& name, const LlamaModel& model) {

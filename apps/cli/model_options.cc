@@ -5,6 +5,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "apps/cli/kernels.h"
 #include "apps/cli/stop_signals.h"
 #include "apps/cli/utf8_stream.h"
 
@@ -110,6 +111,9 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
              [&](const std::string& text) { options.attention = parse_attention(text); });
   app.add_flag_callback(
       "--no-mmap", [&] { options.use_mmap = false; }, "Read the models instead of mapping them");
+  app.add_flag_callback(
+      "--no-kernels", [&] { options.use_kernels = false; },
+      "Compute with ggml's own CPU code instead of the kernels for small batches");
   app.add_flag("-v,--verbose", options.is_verbose, "llama.cpp's messages on standard error");
   for (CLI::Option* option : app.get_options()) {
     if (option->get_group() == "Options" && option != app.get_help_ptr()) option->group(kGroup);
@@ -130,6 +134,8 @@ ModelOptions with_demo_pair(const ModelOptions& given) {
 
 Models load_models(const ModelOptions& options, bool wants_draft, Progress& progress) {
   if (stop_requested()) throw Stopped();
+  // Before a model is loaded: its weights go into the kernels' own layout then.
+  if (options.use_kernels) register_kernels();
   Models models;
   LlamaModelOptions load = load_options(options, progress);
   load.path = options.target;
@@ -139,6 +145,8 @@ Models load_models(const ModelOptions& options, bool wants_draft, Progress& prog
   load.path = options.draft;
   load.n_gpu_layers = options.n_gpu_layers_draft;
   load.n_context = models.target->limits().n_context;
+  // The last bits of a draft's logits decide at most how fast it goes.
+  load.attention = Attention::fast;
   models.draft = load_draft(load, progress);
   LlamaModel::require_same_vocabulary(*models.target, *models.draft);
   return models;

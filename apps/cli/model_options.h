@@ -21,6 +21,7 @@ struct ModelOptions {
   int n_gpu_layers = -1;      // -1: all
   int n_gpu_layers_draft = -1;
   bool use_mmap = true;
+  bool use_kernels = true;  // the CPU kernels, where this build and this processor have them
   bool is_verbose = false;  // llama.cpp's messages go to standard error
   Attention attention = Attention::exact;
 };

@@ -1,0 +1,44 @@
+#include "apps/cli/kernels.h"
+
+#ifdef GUMBELSPEC_WITH_KERNELS
+
+#include <cstdlib>
+
+#include "gumbelspec/error.h"
+#include "gumbelspec/kernels.h"
+
+namespace gumbelspec::cli {
+
+void register_kernels() {
+  if (kernels::register_device() != kernels::Outcome::kUnknownIsa) return;
+  const char* isa = std::getenv("GUMBELSPEC_KERNELS_ISA");
+  throw Error(ErrorCode::invalid_option, "GUMBELSPEC_KERNELS_ISA is '" +
+                                             std::string(isa == nullptr ? "" : isa) +
+                                             "'; give auto, avx512, avxvnni, avx2 or off");
+}
+
+std::string kernels_description() {
+  const kernels::Info info = kernels::info();
+  const auto joined = [](const std::vector<std::string>& parts) {
+    std::string text;
+    for (const std::string& part : parts) text += (text.empty() ? "" : ", ") + part;
+    return text.empty() ? std::string("none") : text;
+  };
+  const std::string offers = "; the processor offers " + joined(info.features);
+  if (info.isa.empty()) return "off" + offers;
+  return info.isa + " for " + joined(info.types) + (info.attention ? " and attention" : "") +
+         offers;
+}
+
+}  // namespace gumbelspec::cli
+
+#else
+
+namespace gumbelspec::cli {
+
+void register_kernels() {}
+std::string kernels_description() { return "not in this build"; }
+
+}  // namespace gumbelspec::cli
+
+#endif

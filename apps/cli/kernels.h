@@ -1,0 +1,18 @@
+// The CPU kernels for small batches, if this build has them.
+#ifndef GUMBELSPEC_APPS_CLI_KERNELS_H_
+#define GUMBELSPEC_APPS_CLI_KERNELS_H_
+
+#include <string>
+
+namespace gumbelspec::cli {
+
+// Makes models that are loaded from now on use them, where the processor allows it.
+// Throws: Error{invalid_option} if GUMBELSPEC_KERNELS_ISA names no instruction set.
+void register_kernels();
+
+// What is registered, one line; e.g. "avx512 for F16, Q8_0; attention".
+[[nodiscard]] std::string kernels_description();
+
+}  // namespace gumbelspec::cli
+
+#endif  // GUMBELSPEC_APPS_CLI_KERNELS_H_

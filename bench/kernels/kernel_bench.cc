@@ -1,0 +1,186 @@
+// Speed of the matrix kernels alone, against what the machine can do.
+//
+//   kernel_bench [--isa auto] [-t 2] [--types q8_0,q4_0,...] [-n 1,2,4,8,16] [--mib 512] [-k 2048]
+//
+// Multiplies matrices of `mib` MiB in all (larger than the caches) and prints, per type and n, the
+// time, the bandwidth (and its share of a plain read's), and the multiply-adds per second (and
+// their share of the dot-product instruction's peak). Medians; all measured in the same run.
+#include <immintrin.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <random>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "file_pages.h"
+#include "isa.h"
+#include "kernel_set.h"
+#include "plan.h"
+
+namespace {
+
+using namespace gumbelspec::kernels;  // NOLINT: a benchmark of these very things
+
+double seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+template <class Fn>
+double median_seconds(int runs, const Fn& fn) {
+  fn();
+  std::vector<double> t;
+  for (int r = 0; r < runs; ++r) {
+    const double start = seconds();
+    fn();
+    t.push_back(seconds() - start);
+  }
+  std::sort(t.begin(), t.end());
+  return t[t.size() / 2];
+}
+
+__attribute__((target("avx2"))) void read_all(const uint8_t* data, size_t size) {
+  for (size_t i = 0; i + 128 <= size; i += 128) {
+    __m256i a, b, c, d;
+    // Volatile: the loads themselves are what is measured.
+    asm volatile("vmovdqa %4, %0\n vmovdqa %5, %1\n vmovdqa %6, %2\n vmovdqa %7, %3"
+                 : "=x"(a), "=x"(b), "=x"(c), "=x"(d)
+                 : "m"(*reinterpret_cast<const __m256i*>(data + i)),
+                   "m"(*reinterpret_cast<const __m256i*>(data + i + 32)),
+                   "m"(*reinterpret_cast<const __m256i*>(data + i + 64)),
+                   "m"(*reinterpret_cast<const __m256i*>(data + i + 96)));
+  }
+}
+
+// Multiply-adds per second of the widest dot-product instruction that the kernels use.
+__attribute__((target("avx512f,avx512vnni"))) void dot_loop_512(int rounds) {
+  for (int i = 0; i < rounds; ++i) {
+    asm volatile(
+        "vpdpbusd %%zmm30,%%zmm31,%%zmm0\n vpdpbusd %%zmm30,%%zmm31,%%zmm1\n"
+        "vpdpbusd %%zmm30,%%zmm31,%%zmm2\n vpdpbusd %%zmm30,%%zmm31,%%zmm3\n"
+        "vpdpbusd %%zmm30,%%zmm31,%%zmm4\n vpdpbusd %%zmm30,%%zmm31,%%zmm5\n"
+        "vpdpbusd %%zmm30,%%zmm31,%%zmm6\n vpdpbusd %%zmm30,%%zmm31,%%zmm7\n" ::
+            : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7");
+  }
+}
+
+double dot_peak(int threads) {
+  if (!avx512_kernels()) return 0.0;
+  constexpr int kRounds = 2000000;
+  const double t = median_seconds(5, [&] {
+#pragma omp parallel num_threads(threads)
+    dot_loop_512(kRounds);
+  });
+  return threads * 8.0 * 64.0 * kRounds / t;
+}
+
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> all;
+  std::stringstream in(text);
+  for (std::string item; std::getline(in, item, ',');) all.push_back(item);
+  return all;
+}
+
+struct Bench {
+  const KernelSet* kernels;
+  int threads;
+  int64_t k;
+  size_t bytes;
+
+  void run(WeightFormat format, const std::vector<int>& ns, double bandwidth, double peak) const {
+    const int64_t rows = static_cast<int64_t>(bytes / packed_bytes(format, k, 16)) * 16;
+    const size_t size = packed_bytes(format, k, rows);
+    auto* weights = static_cast<uint8_t*>(allocate_zeroed(size));
+    // Zero is as good as any code; scales of zero keep every sum finite.
+    std::memset(weights, 0, size);
+    for (const int n : ns) {
+      const Tiles tiles = make_tiles(activation_format(format), k, n);
+      std::vector<uint8_t> activations(tiles.bytes() + 64);
+      std::vector<float> x(static_cast<size_t>(k), 0.5f), out(static_cast<size_t>(rows * n));
+      for (int t = 0; t < tiles.n_tiles; ++t) {
+        for (int c = 0; c < tiles.width(t); ++c) {
+          kernels->quantize(
+              tiles.format,
+              {x.data(), k,
+               activations.data() + static_cast<size_t>(tiles.first(t)) * tiles.column_bytes(),
+               tiles.width(t), c, 0, (k + kBlock - 1) / kBlock});
+        }
+      }
+      const int64_t panels = panel_count(rows);
+      const double t = median_seconds(9, [&] {
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 16)
+        for (int64_t p = 0; p < panels; p += 4) {
+          for (int i = 0; i < tiles.n_tiles; ++i) {
+            const GemmJob job = {
+                format,
+                weights,
+                panel_layout(format, k),
+                k,
+                rows,
+                activations.data() + static_cast<size_t>(tiles.first(i)) * tiles.column_bytes(),
+                tiles.width(i),
+                out.data() + tiles.first(i) * rows,
+                rows,
+                i == 0};
+            kernels->gemm(job, p, std::min(p + 4, panels));
+          }
+        }
+      });
+      const double rate = static_cast<double>(size) / t;
+      const double macs = static_cast<double>(rows) * static_cast<double>(k) * n / t;
+      std::printf("| %s | %d | %.2f | %.1f | %.0f %% | %.0f | %.0f %% |\n",
+                  weight_format_name(format), n, t * 1e3, rate / 1e9, 100 * rate / bandwidth,
+                  macs / 1e9, peak > 0 ? 100 * macs / peak : 0.0);
+      std::fflush(stdout);
+    }
+    free_zeroed(weights, size);
+  }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::map<std::string, std::string> args = {
+      {"--isa", "auto"},       {"-t", "2"},      {"--types", "q8_0,q4_0,q4_k,q5_k,q6_k,f16,bf16"},
+      {"-n", "1,2,4,8,16,32"}, {"--mib", "512"}, {"-k", "2048"}};
+  for (int i = 1; i + 1 < argc; i += 2) args[argv[i]] = argv[i + 1];
+  bool known = false;
+  const KernelSet* kernels = find_kernels(args["--isa"], &known);
+  if (!kernels) {
+    std::fprintf(stderr, "kernel_bench: no kernels for --isa %s here\n", args["--isa"].c_str());
+    return 1;
+  }
+  const int threads = std::atoi(args["-t"].c_str());
+  const size_t bytes = static_cast<size_t>(std::atoi(args["--mib"].c_str())) << 20;
+  auto* memory = static_cast<uint8_t*>(allocate_zeroed(bytes));
+  std::memset(memory, 1, bytes);
+  const double bandwidth =
+      static_cast<double>(bytes) / median_seconds(9, [&] {
+        const size_t part = bytes / static_cast<size_t>(threads);
+#pragma omp parallel num_threads(threads)
+        read_all(memory + static_cast<size_t>(omp_get_thread_num()) * part, part);
+      });
+  free_zeroed(memory, bytes);
+  const double peak = dot_peak(threads);
+  std::printf("%s, %d threads: plain read %.1f GB/s, dot product %.0f G multiply-adds/s\n\n",
+              kernels->name, threads, bandwidth / 1e9, peak / 1e9);
+  std::printf(
+      "| type | n | ms | GB/s | of read | GMAC/s | of peak |\n|---|---|---|---|---|---|---|\n");
+  std::vector<int> ns;
+  for (const std::string& n : split(args["-n"])) ns.push_back(std::atoi(n.c_str()));
+  static const std::map<std::string, WeightFormat> kFormats = {
+      {"q8_0", WeightFormat::kQ8_0}, {"q4_0", WeightFormat::kQ4_0}, {"q4_k", WeightFormat::kQ4_K},
+      {"q5_k", WeightFormat::kQ5_K}, {"q6_k", WeightFormat::kQ6_K}, {"f16", WeightFormat::kF16},
+      {"bf16", WeightFormat::kBF16}, {"f32", WeightFormat::kF32}};
+  for (const std::string& type : split(args["--types"])) {
+    Bench{kernels, threads, std::atoi(args["-k"].c_str()), bytes}.run(kFormats.at(type), ns,
+                                                                      bandwidth, peak);
+  }
+  return 0;
+}

@@ -1,0 +1,379 @@
+#include "executor.h"
+
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <new>
+#include <thread>
+
+#include "buffer.h"
+
+namespace gumbelspec::kernels {
+namespace {
+
+const uint8_t* bytes_of(const ggml_tensor* t) { return static_cast<const uint8_t*>(t->data); }
+
+// Row r of a tensor whose rows are evenly spaced; a single row serves all r.
+template <class T>
+T* row_of(const ggml_tensor* t, int64_t r) {
+  auto* base = static_cast<uint8_t*>(t->data);
+  return reinterpret_cast<T*>(base + (ggml_nrows(t) == 1 ? 0 : static_cast<size_t>(r) * t->nb[1]));
+}
+
+float float_param(const ggml_tensor* t, int i) {
+  float value;
+  std::memcpy(&value, t->op_params + i, 4);
+  return value;
+}
+
+int64_t row_index(const ggml_tensor* ids, int64_t i) {
+  const uint8_t* at = bytes_of(ids) + static_cast<size_t>(i) * ids->nb[0];
+  if (ids->type == GGML_TYPE_I64) {
+    int64_t wide;
+    std::memcpy(&wide, at, 8);
+    return wide;
+  }
+  int32_t narrow;
+  std::memcpy(&narrow, at, 4);
+  return narrow;
+}
+
+// A short wait that leaves the core to others when it gets long.
+class Backoff {
+ public:
+  void pause() {
+    if (++rounds_ < kSpins) {
+#if defined(__x86_64__) || defined(__i386__)
+      __builtin_ia32_pause();
+#endif
+    } else {
+      std::this_thread::yield();
+    }
+  }
+
+ private:
+  static constexpr int kSpins = 4000;  // some 50 us
+  int rounds_ = 0;
+};
+
+}  // namespace
+
+Workspace::~Workspace() { ::operator delete (data_, std::align_val_t{kAlign}); }
+
+uint8_t* Workspace::reserve(size_t size) {
+  if (size > size_) {
+    ::operator delete (data_, std::align_val_t{kAlign});
+    data_ = nullptr;
+    size_ = 0;
+    data_ = static_cast<uint8_t*>(::operator new (size, std::align_val_t{kAlign}));
+    size_ = size;
+  }
+  return data_;
+}
+
+void Executor::run(const std::vector<const ggml_tensor*>& nodes) {
+  build_plan(nodes, n_threads_, &plan_);
+  if (plan_.steps.empty()) return;
+  activations_.reserve(plan_.activation_bytes);
+  angles_.reserve(plan_.angle_floats * sizeof(float));
+  attention_.reserve(plan_.attention_bytes * static_cast<size_t>(n_threads_));
+  const auto clear = [](std::unique_ptr<Counter[]>& counters, size_t* have, size_t need) {
+    if (*have < need) {
+      *have = need + need / 4;
+      counters = std::make_unique<Counter[]>(*have);
+    }
+    for (size_t i = 0; i < need; ++i) counters[i].value.store(0, std::memory_order_relaxed);
+  };
+  clear(drawn_, &n_drawn_, static_cast<size_t>(plan_.n_queues));
+  clear(finished_, &n_finished_, plan_.steps.size());
+#if defined(_OPENMP)
+  if (n_threads_ > 1) {
+    // The same team that ggml's CPU backend uses: one pool, so the two never compete.
+#pragma omp parallel num_threads(n_threads_)
+    work(omp_get_thread_num());
+    return;
+  }
+#endif
+  work(0);
+}
+
+void Executor::wait_for(size_t first, size_t last) {
+  for (size_t i = first; i < last; ++i) {
+    Backoff backoff;
+    while (finished_[i].value.load(std::memory_order_acquire) < plan_.steps[i].n_tasks) {
+      backoff.pause();
+    }
+  }
+}
+
+// What is waited for is that the *tasks* of the earlier steps are finished, not that all threads
+// have come by: on a busy machine a thread that lost its core holds nobody up unless it lost it
+// in the middle of a task.
+void Executor::work(int thread) {
+  size_t since = 0;  // steps before this one are known to be finished
+  for (size_t i = 0; i < plan_.steps.size(); ++i) {
+    const Step& step = plan_.steps[i];
+    if (step.barrier) {
+      wait_for(since, i);
+      since = i;
+    }
+    int done = 0;
+    for (int q = 0; q < step.n_queues; ++q) {
+      done += run_queue(step, (thread + q) % step.n_queues, thread);
+    }
+    if (done > 0) finished_[i].value.fetch_add(done, std::memory_order_release);
+  }
+}
+
+// Whoever is free takes the next task: who computes what never changes a result.
+int Executor::run_queue(const Step& step, int queue, int thread) {
+  const int64_t n = step.n_tasks;
+  const auto first = static_cast<int>(n * queue / step.n_queues);
+  const auto last = static_cast<int>(n * (queue + 1) / step.n_queues);
+  std::atomic<int>& drawn = drawn_[static_cast<size_t>(step.first_queue + queue)].value;
+  int done = 0;
+  for (;; ++done) {
+    const int task = first + drawn.fetch_add(1, std::memory_order_relaxed);
+    if (task >= last) return done;
+    run_task(step, task, thread);
+  }
+}
+
+void Executor::run_task(const Step& step, int task, int thread) {
+  switch (step.kind) {
+    case Step::kRows:
+      return run_rows(step, task);
+    case Step::kProduct:
+      return run_product(step, task);
+    case Step::kAttention:
+      return run_attention(step, task, thread);
+    case Step::kAngles:
+      return run_angles(step, task);
+    case Step::kRotate:
+      return run_rotate(step, task);
+    case Step::kSetRows:
+      return run_set_rows(step, task);
+    case Step::kGetRows:
+      return run_get_rows(step, task);
+  }
+}
+
+void Executor::run_rows(const Step& step, int task) {
+  const int64_t row = task / step.parts, part = task % step.parts;
+  const RowOp* ops = plan_.row_ops.data() + step.first_op;
+  const int64_t n = ops[0].node->ne[0];
+  const int64_t piece = ((n + step.parts - 1) / step.parts + kBlock - 1) / kBlock * kBlock;
+  const int64_t begin = std::min(n, part * piece), end = std::min(n, begin + piece);
+  if (begin == end) return;
+  for (int i = 0; i < step.n_ops; ++i) {
+    if (ops[i].kind == RowOp::kQuantize) {
+      quantize_row(ops[i], row, begin, end);
+    } else {
+      run_row_op(ops[i], row, begin, end);
+    }
+  }
+}
+
+void Executor::run_row_op(const RowOp& op, int64_t row, int64_t begin, int64_t end) {
+  const ggml_tensor* t = op.node;
+  const auto* a = row_of<const float>(t->src[0], row);
+  const auto* b = t->src[1] ? row_of<const float>(t->src[1], row) : nullptr;
+  auto* y = row_of<float>(t, row);
+  switch (op.kind) {
+    case RowOp::kRmsNorm:
+      kernels_.rms_norm(a, nullptr, y, t->ne[0], float_param(t, 0));
+      break;
+    case RowOp::kAdd:
+      for (int64_t i = begin; i < end; ++i) y[i] = a[i] + b[i];
+      break;
+    case RowOp::kMul:
+      for (int64_t i = begin; i < end; ++i) y[i] = a[i] * b[i];
+      break;
+    default:
+      kernels_.swiglu(a + begin, b + begin, y + begin, end - begin);
+  }
+}
+
+void Executor::quantize_row(const RowOp& op, int64_t row, int64_t begin, int64_t end) {
+  const Tiles& tiles = op.tiles;
+  const auto column = static_cast<int>(row);
+  int t = 0;
+  while (t + 1 < tiles.n_tiles && tiles.first(t + 1) <= column) ++t;
+  QuantizeJob job{};
+  job.x = row_of<const float>(op.node, row);
+  job.k = tiles.k;
+  job.tile = activations_.data() + tiles.offset +
+             static_cast<size_t>(tiles.first(t)) * tiles.column_bytes();
+  job.n = tiles.width(t);
+  job.column = column - tiles.first(t);
+  job.begin = begin / kBlock;
+  job.end = (end + kBlock - 1) / kBlock;
+  kernels_.quantize(tiles.format, job);
+}
+
+void Executor::run_product(const Step& step, int task) {
+  const ggml_tensor* w = step.node->src[0];
+  GemmJob job{};
+  job.format = *weight_format(w->type);
+  job.weights = bytes_of(w);
+  job.layout = panel_layout(job.format, w->ne[0]);
+  job.k = w->ne[0];
+  job.n_rows = w->ne[1];
+  job.out_stride = static_cast<int64_t>(step.node->nb[1] / sizeof(float));
+  const int64_t begin = task * step.chunk;
+  const int64_t end = std::min(begin + step.chunk, panel_count(job.n_rows));
+  for (int t = 0; t < step.tiles.n_tiles; ++t) {
+    const int first = step.tiles.first(t);
+    job.tile = activations_.data() + step.tiles.offset +
+               static_cast<size_t>(first) * step.tiles.column_bytes();
+    job.n = step.tiles.width(t);
+    job.out = static_cast<float*>(step.node->data) + first * job.out_stride;
+    job.prefetch = t == 0;
+    kernels_.gemm(job, begin, end);
+  }
+}
+
+void Executor::run_attention(const Step& step, int task, int thread) {
+  constexpr int kMost = 64;
+  const ggml_tensor* t = step.node;
+  const ggml_tensor *q = t->src[0], *k = t->src[1], *v = t->src[2], *mask = t->src[3],
+                    *sinks = t->src[4];
+  const int64_t group = q->ne[2] / k->ne[2], per_head = q->ne[1] * group;
+  const int64_t pieces = (per_head + step.chunk - 1) / step.chunk;
+  const int64_t head = task / pieces % k->ne[2], stream = task / pieces / k->ne[2];
+  const int64_t first = task % pieces * step.chunk;
+  const auto n_q = static_cast<int>(std::min(step.chunk, per_head - first));
+
+  const float max_bias = float_param(t, 1);
+  const auto n_heads = static_cast<uint32_t>(q->ne[2]);
+  const uint32_t power = 1u << static_cast<uint32_t>(std::floor(std::log2(n_heads)));
+  const float* queries[kMost];
+  const uint16_t* masks[kMost];
+  float* outs[kMost];
+  float slopes[kMost], sink_values[kMost];
+  for (int i = 0; i < n_q; ++i) {
+    // Heads of one token follow each other: they share a mask row.
+    const int64_t token = (first + i) / group, h = head * group + (first + i) % group;
+    queries[i] = reinterpret_cast<const float*>(
+        bytes_of(q) + static_cast<size_t>(token) * q->nb[1] + static_cast<size_t>(h) * q->nb[2] +
+        static_cast<size_t>(stream) * q->nb[3]);
+    masks[i] = !mask ? nullptr
+                     : reinterpret_cast<const uint16_t*>(
+                           bytes_of(mask) + static_cast<size_t>(token) * mask->nb[1] +
+                           static_cast<size_t>(h % mask->ne[2]) * mask->nb[2] +
+                           static_cast<size_t>(stream % mask->ne[3]) * mask->nb[3]);
+    outs[i] = reinterpret_cast<float*>(
+        static_cast<uint8_t*>(t->data) + static_cast<size_t>(h) * t->nb[1] +
+        static_cast<size_t>(token) * t->nb[2] + static_cast<size_t>(stream) * t->nb[3]);
+    const auto hu = static_cast<uint32_t>(h);
+    slopes[i] = max_bias <= 0.0f ? 1.0f
+                : hu < power
+                    ? std::pow(std::pow(2.0f, -max_bias / static_cast<float>(power)),
+                               static_cast<float>(hu + 1))
+                    : std::pow(std::pow(2.0f, -max_bias / 2.0f / static_cast<float>(power)),
+                               static_cast<float>(2 * (hu - power) + 1));
+    if (sinks) sink_values[i] = static_cast<const float*>(sinks->data)[h];
+  }
+  const int64_t kv_stream = stream / (q->ne[3] / k->ne[3]);
+  AttentionJob job{};
+  job.q = queries;
+  job.mask = masks;
+  job.out = outs;
+  job.slope = slopes;
+  job.sink = sinks ? sink_values : nullptr;
+  job.n_q = n_q;
+  job.k = bytes_of(k) + static_cast<size_t>(head) * k->nb[2] +
+          static_cast<size_t>(kv_stream) * k->nb[3];
+  job.v = bytes_of(v) + static_cast<size_t>(head) * v->nb[2] +
+          static_cast<size_t>(kv_stream) * v->nb[3];
+  job.k_stride = k->nb[1];
+  job.v_stride = v->nb[1];
+  job.k_type = k->type;
+  job.v_type = v->type;
+  job.n_cells = k->ne[1];
+  job.head_k = q->ne[0];
+  job.head_v = v->ne[0];
+  job.softcap = float_param(t, 2);
+  job.scale = job.softcap != 0.0f ? float_param(t, 0) / job.softcap : float_param(t, 0);
+  job.scratch = attention_.data() + static_cast<size_t>(thread) * plan_.attention_bytes;
+  kernels_.attention(job);
+}
+
+// Angles of one token, in the order of operations of ggml's own rotation.
+void Executor::run_angles(const Step& step, int task) {
+  const ggml_tensor* t = step.node;
+  const int n_dims = t->op_params[1];
+  const float base = float_param(t, 5), scale = float_param(t, 6), magnitude = float_param(t, 8);
+  const auto* factors = t->src[2] ? static_cast<const float*>(t->src[2]->data) : nullptr;
+  float* cosine = reinterpret_cast<float*>(angles_.data()) + step.table + task * n_dims;
+  float* sine = cosine + n_dims / 2;
+  const float ratio = std::pow(base, -2.0f / static_cast<float>(n_dims));
+  auto theta = static_cast<float>(static_cast<const int32_t*>(t->src[1]->data)[task]);
+  for (int i = 0; i < n_dims / 2; ++i) {
+    const float angle = scale * (factors ? theta / factors[i] : theta);
+    cosine[i] = std::cos(angle) * magnitude;
+    sine[i] = std::sin(angle) * magnitude;
+    theta *= ratio;
+  }
+}
+
+void Executor::run_rotate(const Step& step, int task) {
+  const ggml_tensor* t = step.node;
+  const ggml_tensor* x = t->src[0];
+  const int64_t token = task / step.parts, part = task % step.parts;
+  const int n_dims = t->op_params[1];
+  const bool halves = t->op_params[2] == GGML_ROPE_TYPE_NEOX;
+  const float* table = reinterpret_cast<const float*>(angles_.data()) + step.table + token * n_dims;
+  const int64_t heads = t->ne[1];
+  for (int64_t h = part * heads / step.parts; h < (part + 1) * heads / step.parts; ++h) {
+    const auto* from = reinterpret_cast<const float*>(
+        bytes_of(x) + static_cast<size_t>(h) * x->nb[1] + static_cast<size_t>(token) * x->nb[2]);
+    auto* to = reinterpret_cast<float*>(static_cast<uint8_t*>(t->data) +
+                                        static_cast<size_t>(h) * t->nb[1] +
+                                        static_cast<size_t>(token) * t->nb[2]);
+    kernels_.rotate(from, to, table, n_dims / 2, halves);
+    if (from != to && n_dims < t->ne[0]) {
+      std::memcpy(to + n_dims, from + n_dims, static_cast<size_t>(t->ne[0] - n_dims) * 4);
+    }
+  }
+}
+
+void Executor::run_set_rows(const Step& step, int task) {
+  const ggml_tensor* t = step.node;
+  const ggml_tensor* x = t->src[0];
+  const auto* from =
+      reinterpret_cast<const float*>(bytes_of(x) + static_cast<size_t>(task) * x->nb[1]);
+  auto* to =
+      static_cast<uint8_t*>(t->data) + static_cast<size_t>(row_index(t->src[1], task)) * t->nb[1];
+  if (t->type == GGML_TYPE_F16) {
+    kernels_.to_half(from, reinterpret_cast<uint16_t*>(to), x->ne[0]);
+  } else {
+    std::memcpy(to, from, static_cast<size_t>(x->ne[0]) * 4);
+  }
+}
+
+void Executor::run_get_rows(const Step& step, int task) {
+  const ggml_tensor* t = step.node;
+  const ggml_tensor* x = t->src[0];
+  const int64_t row = row_index(t->src[1], task);
+  auto* to = reinterpret_cast<float*>(static_cast<uint8_t*>(t->data) +
+                                      static_cast<size_t>(task) * t->nb[1]);
+  const uint8_t* from = bytes_of(x) + static_cast<size_t>(row) * x->nb[1];
+  std::vector<uint8_t> unpacked;
+  if (is_packed(x)) {
+    unpacked.resize(ggml_row_size(x->type, x->ne[0]));
+    unpack_row(*weight_format(x->type), x->ne[0], row, x->data, unpacked.data());
+    from = unpacked.data();
+  }
+  if (x->type == GGML_TYPE_F32) {
+    std::memcpy(to, from, static_cast<size_t>(x->ne[0]) * 4);
+  } else {
+    ggml_get_type_traits(x->type)->to_float(from, to, x->ne[0]);
+  }
+}
+
+}  // namespace gumbelspec::kernels

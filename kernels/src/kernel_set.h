@@ -1,0 +1,102 @@
+// What an instruction set has to provide. One table per set; the device picks one at run time.
+#ifndef GUMBELSPEC_KERNELS_SRC_KERNEL_SET_H_
+#define GUMBELSPEC_KERNELS_SRC_KERNEL_SET_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "weight_format.h"
+
+namespace gumbelspec::kernels {
+
+// Columns (tokens) that are computed together, their sums held in registers.
+inline constexpr int kMaxTile = 16;
+
+// Activations of a tile of n columns, quantised per kBlock: one record per block, the fields one
+// after the other, n values each; field f starts at f * n. What few formats need lies in a second
+// run of records behind the first, out of the way of the caches. The corrections are what a product
+// with unsigned codes has too much: codes are stored plus 128 (Q8_0), 8 (Q4_0) or 32 (Q6_K).
+// kCodeBytes: 32 where codes stay int8, 64 where they are widened to int16 (plain AVX2).
+template <int kCodeBytes>
+struct RecordLayout {
+  static constexpr size_t kScale = kCodeBytes;         // float [n]
+  static constexpr size_t kMinus128 = kCodeBytes + 4;  // int32 [n]: -128 * sum of the codes
+  static constexpr size_t kBytes = kCodeBytes + 8;     // per column
+};
+namespace extra {
+inline constexpr size_t kSum = 0;          // float [n]: scale * sum of the codes
+inline constexpr size_t kMinus32Low = 4;   // int32 [n]: -32 * sum of codes 0-15
+inline constexpr size_t kMinus32High = 8;  // int32 [n]: -32 * sum of codes 16-31
+inline constexpr size_t kBytes = 12;
+}  // namespace extra
+inline constexpr size_t kMostRecordBytes = RecordLayout<64>::kBytes + extra::kBytes;
+
+// Bytes of a tile of n columns of `k` activations each.
+size_t tile_bytes(ActivationFormat format, int64_t k, int n);
+
+struct QuantizeJob {
+  const float* x;  // one column, k values
+  int64_t k;
+  uint8_t* tile;
+  int n;               // columns of the tile
+  int column;          // which of them
+  int64_t begin, end;  // blocks of kBlock to do
+};
+
+struct GemmJob {
+  WeightFormat format;
+  const uint8_t* weights;  // packed matrix
+  PanelLayout layout;
+  int64_t k;  // columns of the weight matrix
+  int64_t n_rows;
+  const uint8_t* tile;
+  int n;       // columns of the tile, 1..kMaxTile
+  float* out;  // element (row r, column c) at out[c * out_stride + r]
+  int64_t out_stride;
+  bool prefetch;  // the panel comes from memory rather than from the cache
+};
+
+// Attention of some query rows that share one key/value head, over all cells.
+struct AttentionJob {
+  const float* const* q;        // [n_q] query vectors, head_k floats
+  const uint16_t* const* mask;  // [n_q] half per cell, or null: all visible
+  float* const* out;            // [n_q] head_v floats
+  const float* slope;           // [n_q] factor of the mask (ALiBi), 1 if none
+  const float* sink;            // [n_q] extra logit, or null
+  int n_q;
+  const uint8_t* k;  // cell j at k + j * k_stride
+  const uint8_t* v;
+  size_t k_stride, v_stride;
+  ggml_type k_type, v_type;
+  int64_t n_cells;
+  int64_t head_k, head_v;
+  float scale, softcap;
+  uint8_t* scratch;  // attention_scratch bytes, 64-byte aligned
+};
+
+struct KernelSet {
+  const char* name;
+  void (*quantize)(ActivationFormat format, const QuantizeJob& job);
+  // Computes panels [begin, end). An output is the same bits for every n and column.
+  void (*gemm)(const GemmJob& job, int64_t begin, int64_t end);
+  // An output is the same bits for every order of the cells, every number of hidden cells among
+  // them and every n_q.
+  void (*attention)(const AttentionJob& job);
+  void (*rms_norm)(const float* x, const float* weight, float* y, int64_t n, float eps);
+  void (*swiglu)(const float* gate, const float* up, float* y, int64_t n);
+  void (*to_half)(const float* x, uint16_t* y, int64_t n);
+  // Turns pairs of x by the angles in `table` ([pairs] cosines, then [pairs] sines). Pair i is
+  // elements 2i, 2i+1, or i, i+pairs when `halves`.
+  void (*rotate)(const float* x, float* y, const float* table, int64_t pairs, bool halves);
+};
+
+size_t attention_scratch(int64_t n_cells, int n_q, int64_t head_k, int64_t head_v);
+
+// Null when the processor (or the compiler that built the library) does not have the set.
+const KernelSet* avx512_kernels();
+const KernelSet* avxvnni_kernels();
+const KernelSet* avx2_kernels();
+
+}  // namespace gumbelspec::kernels
+
+#endif  // GUMBELSPEC_KERNELS_SRC_KERNEL_SET_H_

@@ -1,0 +1,387 @@
+#include "plan.h"
+
+#include <algorithm>
+
+#include "buffer.h"
+
+namespace gumbelspec::kernels {
+namespace {
+
+constexpr int kActivationSlots = 4;         // products whose activations may be alive at once
+constexpr int64_t kScoreBytes = 256 << 10;  // scores a thread keeps at a time: half of a small L2
+
+struct Range {
+  uintptr_t begin, end;
+  bool overlaps(const Range& r) const { return begin < r.end && r.begin < end; }
+};
+
+Range range_of(const ggml_tensor* t) {
+  const auto begin = reinterpret_cast<uintptr_t>(t->data);
+  return {begin, begin + ggml_nbytes(t)};
+}
+
+// What has been read and written since the last barrier.
+class Hazards {
+ public:
+  void read(const Range& r) { step_reads_.push_back(r); }
+  void write(const Range& r) { step_writes_.push_back(r); }
+  // Ends the description of a step. Returns: whether it must wait for the earlier ones.
+  bool commit() {
+    const bool wait =
+        any(step_reads_, writes_) || any(step_writes_, writes_) || any(step_writes_, reads_);
+    if (wait) {
+      reads_.clear();
+      writes_.clear();
+    }
+    reads_.insert(reads_.end(), step_reads_.begin(), step_reads_.end());
+    writes_.insert(writes_.end(), step_writes_.begin(), step_writes_.end());
+    step_reads_.clear();
+    step_writes_.clear();
+    return wait;
+  }
+
+ private:
+  static bool any(const std::vector<Range>& a, const std::vector<Range>& b) {
+    for (const Range& x : a) {
+      for (const Range& y : b) {
+        if (x.overlaps(y)) return true;
+      }
+    }
+    return false;
+  }
+  std::vector<Range> reads_, writes_, step_reads_, step_writes_;
+};
+
+bool is_row_op(const ggml_tensor* t) {
+  return t->op == GGML_OP_RMS_NORM || t->op == GGML_OP_ADD || t->op == GGML_OP_MUL ||
+         t->op == GGML_OP_GLU;
+}
+
+RowOp::Kind row_kind(const ggml_tensor* t) {
+  switch (t->op) {
+    case GGML_OP_RMS_NORM:
+      return RowOp::kRmsNorm;
+    case GGML_OP_ADD:
+      return RowOp::kAdd;
+    case GGML_OP_MUL:
+      return RowOp::kMul;
+    default:
+      return RowOp::kSwiglu;
+  }
+}
+
+class Builder {
+ public:
+  Builder(const std::vector<const ggml_tensor*>& nodes, int n_threads, Plan* plan)
+      : nodes_(nodes), n_threads_(n_threads), plan_(*plan) {
+    plan_.steps.clear();
+    plan_.row_ops.clear();
+    plan_.n_queues = 0;
+    plan_.activation_bytes = plan_.angle_floats = plan_.attention_bytes = 0;
+  }
+
+  void run() {
+    measure_slots();
+    for (size_t i = 0; i < nodes_.size();) i = add(i);
+  }
+
+ private:
+  struct Slot {
+    const ggml_tensor* source = nullptr;
+    Tiles tiles;
+  };
+  struct Angles {
+    const ggml_tensor* node;
+    size_t table;
+  };
+
+  static bool is_empty(const ggml_tensor* t) { return ggml_nelements(t) == 0; }
+
+  static Tiles tiles_of(const ggml_tensor* product) {
+    return make_tiles(activation_format(*weight_format(product->src[0]->type)),
+                      product->src[0]->ne[0], static_cast<int>(ggml_nrows(product->src[1])));
+  }
+
+  void measure_slots() {
+    for (const ggml_tensor* t : nodes_) {
+      if (t->op != GGML_OP_MUL_MAT || is_empty(t)) continue;
+      slot_bytes_ = std::max(slot_bytes_, (tiles_of(t).bytes() + 4095) / 4096 * 4096);
+    }
+    plan_.activation_bytes = slot_bytes_ * kActivationSlots;
+  }
+
+  size_t add(size_t i) {
+    const ggml_tensor* t = nodes_[i];
+    if (is_view(t) || is_empty(t)) return i + 1;
+    if (is_row_op(t)) return add_rows(i);
+    switch (t->op) {
+      case GGML_OP_MUL_MAT:
+        add_product(t);
+        break;
+      case GGML_OP_FLASH_ATTN_EXT:
+        add_attention(t);
+        break;
+      case GGML_OP_ROPE:
+        add_rotation(t);
+        break;
+      case GGML_OP_SET_ROWS:
+        add_plain(t, Step::kSetRows, t->src[0]->ne[1]);
+        break;
+      default:
+        add_plain(t, Step::kGetRows, t->ne[1]);
+        break;
+    }
+    return i + 1;
+  }
+
+  Step& push(Step step) {
+    step.barrier = hazards_.commit();
+    step.n_queues = step.kind == Step::kProduct ? std::min(n_threads_, step.n_tasks) : 1;
+    step.first_queue = plan_.n_queues;
+    plan_.n_queues += step.n_queues;
+    plan_.steps.push_back(step);
+    return plan_.steps.back();
+  }
+
+  void note(const ggml_tensor* t) {
+    for (const ggml_tensor* src : t->src) {
+      if (src && src->data && !is_packed(src)) hazards_.read(range_of(src));
+    }
+    hazards_.write(range_of(t));
+  }
+
+  Range slot_range(const Tiles& tiles) const {
+    // Slots are numbered from an address no tensor has.
+    return {tiles.offset + 1, tiles.offset + 1 + tiles.bytes()};
+  }
+
+  const Slot* find_slot(const ggml_tensor* source, ActivationFormat format) const {
+    for (const Slot& s : slots_) {
+      if (s.source == source && s.tiles.format == format) return &s;
+    }
+    return nullptr;
+  }
+
+  Tiles take_slot(const ggml_tensor* source, Tiles tiles) {
+    tiles.offset = static_cast<size_t>(next_slot_) * slot_bytes_;
+    slots_[next_slot_] = {source, tiles};
+    next_slot_ = (next_slot_ + 1) % kActivationSlots;
+    return tiles;
+  }
+
+  void add_plain(const ggml_tensor* t, Step::Kind kind, int64_t n_tasks) {
+    Step step{};
+    step.kind = kind;
+    step.node = t;
+    step.n_tasks = static_cast<int>(n_tasks);
+    note(t);
+    push(step);
+  }
+
+  // Can `t` run in the same tasks as the operations before it? Only if each memory range either is
+  // the same row by row or not shared at all.
+  bool fits_group(size_t first_op, const ggml_tensor* t) const {
+    for (size_t j = first_op; j < plan_.row_ops.size(); ++j) {
+      const ggml_tensor* other = plan_.row_ops[j].node;
+      if (ggml_nrows(other) != ggml_nrows(t) || other->ne[0] != t->ne[0]) return false;
+      if (!aligned(t, other)) return false;  // write after write
+      for (const ggml_tensor* src : other->src) {
+        if (src && !aligned(t, src)) return false;  // write after read
+      }
+      for (const ggml_tensor* src : t->src) {
+        if (src && !aligned(other, src)) return false;  // read after write
+      }
+    }
+    return true;
+  }
+
+  static bool aligned(const ggml_tensor* a, const ggml_tensor* b) {
+    if (!range_of(a).overlaps(range_of(b))) return true;
+    return a->data == b->data && a->nb[1] == b->nb[1] && a->ne[0] == b->ne[0] &&
+           ggml_nrows(a) == ggml_nrows(b);
+  }
+
+  size_t add_rows(size_t i) {
+    Step step{};
+    step.kind = Step::kRows;
+    const size_t first_op = plan_.row_ops.size();
+    step.first_op = static_cast<int>(first_op);
+    const ggml_tensor* head = nodes_[i];
+    bool whole_rows = false;
+    for (; i < nodes_.size(); ++i) {
+      const ggml_tensor* t = nodes_[i];
+      if (is_view(t)) continue;
+      if (!is_row_op(t) || is_empty(t) || !fits_group(first_op, t)) break;
+      plan_.row_ops.push_back({row_kind(t), t, {}});
+      whole_rows |= t->op == GGML_OP_RMS_NORM;
+      note(t);
+    }
+    if (i < nodes_.size() && nodes_[i]->op == GGML_OP_MUL_MAT) quantize_with(first_op, nodes_[i]);
+    step.n_ops = static_cast<int>(plan_.row_ops.size() - first_op);
+    const int64_t rows = ggml_nrows(head);
+    // A short pass has few rows: give every thread a piece of each.
+    if (!whole_rows && rows < 4 * n_threads_) {
+      const int64_t most = std::max<int64_t>(1, head->ne[0] / 512);
+      step.parts = static_cast<int>(std::min<int64_t>(n_threads_, most));
+    }
+    step.n_tasks = static_cast<int>(rows) * step.parts;
+    push(step);
+    return i;
+  }
+
+  // The activations of the product that follows a group of row operations are quantised with it.
+  void quantize_with(size_t first_op, const ggml_tensor* product) {
+    const ggml_tensor* x = product->src[1];
+    if (is_empty(product)) return;
+    for (size_t j = first_op; j < plan_.row_ops.size(); ++j) {
+      if (plan_.row_ops[j].node != x) continue;
+      // A later operation of the group must not have written over it.
+      for (size_t l = j + 1; l < plan_.row_ops.size(); ++l) {
+        if (range_of(plan_.row_ops[l].node).overlaps(range_of(x))) return;
+      }
+      const Tiles tiles = take_slot(x, tiles_of(product));
+      plan_.row_ops.push_back({RowOp::kQuantize, x, tiles});
+      hazards_.write(slot_range(tiles));
+      return;
+    }
+  }
+
+  void add_quantize(const ggml_tensor* product) {
+    const ggml_tensor* x = product->src[1];
+    Step step{};
+    step.kind = Step::kRows;
+    step.first_op = static_cast<int>(plan_.row_ops.size());
+    step.n_ops = 1;
+    const Tiles tiles = take_slot(x, tiles_of(product));
+    plan_.row_ops.push_back({RowOp::kQuantize, x, tiles});
+    if (tiles.n < 4 * n_threads_) {
+      step.parts =
+          static_cast<int>(std::min<int64_t>(n_threads_, std::max<int64_t>(1, tiles.k / 1024)));
+    }
+    step.n_tasks = tiles.n * step.parts;
+    hazards_.read(range_of(x));
+    hazards_.write(slot_range(tiles));
+    push(step);
+  }
+
+  void add_product(const ggml_tensor* t) {
+    const ActivationFormat format = activation_format(*weight_format(t->src[0]->type));
+    if (!find_slot(t->src[1], format)) add_quantize(t);
+    Step step{};
+    step.kind = Step::kProduct;
+    step.node = t;
+    step.tiles = find_slot(t->src[1], format)->tiles;
+    const int64_t panels = panel_count(t->src[0]->ne[1]);
+    step.chunk = std::max<int64_t>(1, panels / (16 * n_threads_));
+    if (step.tiles.n_tiles > 1) step.chunk = std::min<int64_t>(step.chunk, 4);
+    step.n_tasks = static_cast<int>((panels + step.chunk - 1) / step.chunk);
+    hazards_.read(slot_range(step.tiles));
+    hazards_.write(range_of(t));
+    push(step);
+  }
+
+  void add_attention(const ggml_tensor* t) {
+    const ggml_tensor *q = t->src[0], *k = t->src[1], *v = t->src[2];
+    const int64_t per_head = q->ne[1] * (q->ne[2] / k->ne[2]);  // queries that share a head
+    const int64_t heads = k->ne[2] * q->ne[3];
+    int64_t chunk = std::clamp<int64_t>(kScoreBytes / (k->ne[1] * 4 + 1), 4, 64);
+    // Enough tasks for all threads.
+    const int64_t balanced = per_head * heads / (2 * n_threads_);
+    chunk = std::clamp<int64_t>(std::min(chunk, balanced), 1, per_head);
+    Step step{};
+    step.kind = Step::kAttention;
+    step.node = t;
+    step.chunk = chunk;
+    step.n_tasks = static_cast<int>(heads * ((per_head + chunk - 1) / chunk));
+    plan_.attention_bytes =
+        std::max(plan_.attention_bytes,
+                 attention_scratch(k->ne[1], static_cast<int>(chunk), q->ne[0], v->ne[0]));
+    note(t);
+    push(step);
+  }
+
+  static bool same_angles(const ggml_tensor* a, const ggml_tensor* b) {
+    return a->src[1] == b->src[1] && a->src[2] == b->src[2] &&
+           std::equal(a->op_params + 1, a->op_params + 11, b->op_params + 1);
+  }
+
+  void add_rotation(const ggml_tensor* t) {
+    const auto known = std::find_if(angles_.begin(), angles_.end(),
+                                    [&](const Angles& a) { return same_angles(a.node, t); });
+    size_t table = 0;
+    if (known != angles_.end()) {
+      table = known->table;
+    } else {
+      table = plan_.angle_floats;
+      plan_.angle_floats += static_cast<size_t>(t->op_params[1] * t->ne[2]);
+      angles_.push_back({t, table});
+      Step step{};
+      step.kind = Step::kAngles;
+      step.node = t;
+      step.table = table;
+      step.n_tasks = static_cast<int>(t->ne[2]);
+      hazards_.read(range_of(t->src[1]));
+      hazards_.write(angle_range(t, table));
+      push(step);
+    }
+    Step step{};
+    step.kind = Step::kRotate;
+    step.node = t;
+    step.table = table;
+    step.parts = t->ne[2] < 2 * n_threads_ ? static_cast<int>(std::min<int64_t>(t->ne[1], 2)) : 1;
+    step.n_tasks = static_cast<int>(t->ne[2]) * step.parts;
+    hazards_.read(angle_range(t, table));
+    note(t);
+    push(step);
+  }
+
+  Range angle_range(const ggml_tensor* t, size_t table) const {
+    const uintptr_t base = plan_.activation_bytes + 1 + table;
+    return {base, base + static_cast<size_t>(t->op_params[1] * t->ne[2])};
+  }
+
+  const std::vector<const ggml_tensor*>& nodes_;
+  const int n_threads_;
+  Plan& plan_;
+  Hazards hazards_;
+  Slot slots_[kActivationSlots];
+  int next_slot_ = 0;
+  size_t slot_bytes_ = 0;
+  std::vector<Angles> angles_;
+};
+
+}  // namespace
+
+size_t tile_bytes(ActivationFormat format, int64_t k, int n) {
+  const auto columns = static_cast<size_t>(n);
+  if (format == ActivationFormat::kInt8) {
+    return static_cast<size_t>((k + kBlock - 1) / kBlock) * kMostRecordBytes * columns;
+  }
+  const auto pairs = static_cast<size_t>((k + 1) / 2);
+  return pairs * (format == ActivationFormat::kF32 ? 8 : 4) * columns;
+}
+
+size_t attention_scratch(int64_t n_cells, int n_q, int64_t head_k, int64_t head_v) {
+  const auto pad = [](int64_t n) { return static_cast<size_t>((n + 15) / 16 * 16); };
+  const size_t k = pad(head_k), v = pad(head_v), cells = pad(n_cells);
+  const auto queries = static_cast<size_t>(n_q);
+  const size_t floats = 16 * std::max(k, v) + queries * (k + v + cells + 32);
+  return (floats * 4 + queries * (cells / 16) * 2 + 4095) / 4096 * 4096;
+}
+
+Tiles make_tiles(ActivationFormat format, int64_t k, int n) {
+  // Float products keep two sums per column, so fewer columns fit into the registers.
+  const int most = format == ActivationFormat::kInt8 ? kMaxTile : 12;
+  Tiles tiles;
+  tiles.format = format;
+  tiles.k = k;
+  tiles.n = n;
+  tiles.n_tiles = (n + most - 1) / most;
+  return tiles;
+}
+
+void build_plan(const std::vector<const ggml_tensor*>& nodes, int n_threads, Plan* plan) {
+  Builder(nodes, n_threads, plan).run();
+}
+
+}  // namespace gumbelspec::kernels

@@ -1,0 +1,77 @@
+// A graph turned into steps that a team of threads runs side by side.
+#ifndef GUMBELSPEC_KERNELS_SRC_PLAN_H_
+#define GUMBELSPEC_KERNELS_SRC_PLAN_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "ggml.h"
+#include "kernel_set.h"
+
+namespace gumbelspec::kernels {
+
+// Activations of a product, in tiles of up to a register's worth of columns.
+struct Tiles {
+  ActivationFormat format{};
+  int64_t k = 0;
+  int n = 0;  // columns in all
+  int n_tiles = 0;
+  size_t offset = 0;  // of the first tile in the activation memory
+
+  // Columns [first, first + width) belong to tile t.
+  int first(int t) const { return t * (n / n_tiles) + (t < n % n_tiles ? t : n % n_tiles); }
+  int width(int t) const { return n / n_tiles + (t < n % n_tiles ? 1 : 0); }
+  // Bytes of one column; tiles follow each other without gaps.
+  size_t column_bytes() const { return tile_bytes(format, k, 1); }
+  size_t bytes() const { return column_bytes() * static_cast<size_t>(n); }
+};
+Tiles make_tiles(ActivationFormat format, int64_t k, int n);
+
+// One operation on rows: what it reads of a row and writes of a row never leaves that row.
+struct RowOp {
+  enum Kind : uint8_t { kRmsNorm, kAdd, kMul, kSwiglu, kQuantize };
+  Kind kind;
+  const ggml_tensor* node;  // kQuantize: the tensor to quantise
+  Tiles tiles;              // kQuantize
+};
+
+struct Step {
+  enum Kind : uint8_t { kRows, kProduct, kAttention, kAngles, kRotate, kSetRows, kGetRows };
+  Kind kind;
+  bool barrier = false;  // all earlier steps must be finished
+  int n_tasks = 1;
+  // Threads draw tasks from queues of neighbouring tasks, each from one of its own first: weights
+  // then stream in one direction, and a thread that is done helps the others.
+  int n_queues = 1, first_queue = 0;
+  const ggml_tensor* node = nullptr;
+  int first_op = 0, n_ops = 0;  // kRows: range of Plan::row_ops
+  int parts = 1;                // kRows: pieces of a row; kRotate: head groups
+  Tiles tiles;                  // kProduct
+  int64_t chunk = 1;            // kProduct: panels per task; kAttention: queries per task
+  size_t table = 0;             // kAngles, kRotate: floats into the angle memory
+};
+
+struct Plan {
+  std::vector<Step> steps;
+  std::vector<RowOp> row_ops;
+  int n_queues = 0;
+  size_t activation_bytes = 0;
+  size_t angle_floats = 0;
+  size_t attention_bytes = 0;  // scratch per thread
+};
+
+// Turns nodes [0, n) into steps. Every node must be one the device supports (or a view).
+void build_plan(const std::vector<const ggml_tensor*>& nodes, int n_threads, Plan* plan);
+
+// Which operations the device takes; the tensors' buffers say whether weights are packed.
+bool supports_product(const ggml_tensor* op);
+bool supports_attention(const ggml_tensor* op);
+bool supports_elementwise(const ggml_tensor* op);
+inline bool is_view(const ggml_tensor* t) {
+  return t->op == GGML_OP_NONE || t->op == GGML_OP_VIEW || t->op == GGML_OP_RESHAPE ||
+         t->op == GGML_OP_PERMUTE || t->op == GGML_OP_TRANSPOSE;
+}
+
+}  // namespace gumbelspec::kernels
+
+#endif  // GUMBELSPEC_KERNELS_SRC_PLAN_H_

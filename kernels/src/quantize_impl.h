@@ -1,0 +1,100 @@
+// Activations for the products, the same numbers on every instruction set.
+#ifndef GUMBELSPEC_KERNELS_SRC_QUANTIZE_IMPL_H_
+#define GUMBELSPEC_KERNELS_SRC_QUANTIZE_IMPL_H_
+
+#include <cstring>
+
+#include "kernel_set.h"
+
+namespace gumbelspec::kernels {
+namespace {  // compiled once per instruction set
+
+// Round to nearest even, NaN kept quiet.
+inline uint16_t to_bf16(float x) {
+  uint32_t bits;
+  std::memcpy(&bits, &x, 4);
+  if ((bits & 0x7fffffff) > 0x7f800000) return static_cast<uint16_t>((bits >> 16) | 64);
+  return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+template <class V, int kCodeBytes>
+void quantize_int8(const QuantizeJob& job) {
+  using Record = RecordLayout<kCodeBytes>;
+  constexpr int kLanes = V::kLanes;
+  const auto n = static_cast<size_t>(job.n);
+  const auto c = static_cast<size_t>(job.column);
+  uint8_t* extras = job.tile + static_cast<size_t>(job.k / kBlock) * Record::kBytes * n;
+  for (int64_t b = job.begin; b < job.end; ++b) {
+    uint8_t* rec = job.tile + static_cast<size_t>(b) * Record::kBytes * n;
+    uint8_t* more = extras + static_cast<size_t>(b) * extra::kBytes * n;
+    const float* x = job.x + b * kBlock;
+    typename V::Float tops = V::zero();
+    for (int i = 0; i < kBlock; i += kLanes) tops = V::max(tops, V::abs(V::load(x + i)));
+    const float top = V::top(tops);
+    const float scale = top / 127.0f;
+    const typename V::Float inverse = V::set1(top > 0.0f ? 127.0f / top : 0.0f);
+    int32_t q[kBlock];
+    for (int i = 0; i < kBlock; i += kLanes) {
+      V::store_int(q + i, V::round(V::mul(V::load(x + i), inverse)));
+    }
+    uint8_t* codes = rec + kCodeBytes * c;
+    int32_t low = 0, high = 0;
+    for (int i = 0; i < kBlock / 2; ++i) {
+      low += q[i];
+      high += q[i + kBlock / 2];
+    }
+    if constexpr (kCodeBytes == 32) {
+      int8_t bytes[kBlock];
+      for (int i = 0; i < kBlock; ++i) bytes[i] = static_cast<int8_t>(q[i]);
+      std::memcpy(codes, bytes, sizeof(bytes));
+    } else {
+      // Per group of four: the even ones, then the odd ones.
+      int16_t wide[kBlock];
+      for (int i = 0; i < kBlock; i += 4) {
+        wide[i] = static_cast<int16_t>(q[i]);
+        wide[i + 1] = static_cast<int16_t>(q[i + 2]);
+        wide[i + 2] = static_cast<int16_t>(q[i + 1]);
+        wide[i + 3] = static_cast<int16_t>(q[i + 3]);
+      }
+      std::memcpy(codes, wide, sizeof(wide));
+    }
+    const int32_t minus128 = -128 * (low + high), low32 = -32 * low, high32 = -32 * high;
+    const float sum = scale * static_cast<float>(low + high);
+    std::memcpy(rec + Record::kScale * n + 4 * c, &scale, 4);
+    std::memcpy(rec + Record::kMinus128 * n + 4 * c, &minus128, 4);
+    std::memcpy(more + extra::kSum * n + 4 * c, &sum, 4);
+    std::memcpy(more + extra::kMinus32Low * n + 4 * c, &low32, 4);
+    std::memcpy(more + extra::kMinus32High * n + 4 * c, &high32, 4);
+  }
+}
+
+// Float products: pairs of values of all columns side by side, as the kernels read them.
+inline void interleave(ActivationFormat format, const QuantizeJob& job) {
+  const auto n = static_cast<size_t>(job.n);
+  const auto c = static_cast<size_t>(job.column);
+  const bool wide = format == ActivationFormat::kF32;
+  const int64_t last = job.end * kBlock < job.k ? job.end * kBlock : job.k;
+  for (int64_t k = job.begin * kBlock; k < last; k += 2) {
+    const float x0 = job.x[k];
+    const float x1 = k + 1 < job.k ? job.x[k + 1] : 0.0f;
+    uint8_t* at = job.tile + static_cast<size_t>(k / 2) * n * (wide ? 8 : 4);
+    if (wide) {
+      std::memcpy(at + 4 * c, &x0, 4);
+      std::memcpy(at + 4 * n + 4 * c, &x1, 4);
+    } else {
+      const uint32_t pair = to_bf16(x0) | (static_cast<uint32_t>(to_bf16(x1)) << 16);
+      std::memcpy(at + 4 * c, &pair, 4);
+    }
+  }
+}
+
+template <class V, int kCodeBytes>
+void quantize_impl(ActivationFormat format, const QuantizeJob& job) {
+  if (format == ActivationFormat::kInt8) return quantize_int8<V, kCodeBytes>(job);
+  interleave(format, job);
+}
+
+}  // namespace
+}  // namespace gumbelspec::kernels
+
+#endif  // GUMBELSPEC_KERNELS_SRC_QUANTIZE_IMPL_H_
