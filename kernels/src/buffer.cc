@@ -62,10 +62,14 @@ void* get_base(ggml_backend_buffer_t buffer) {
   return static_cast<PackedMemory*>(buffer->context)->base;
 }
 
+// Blocks are read and written in place only where their 16-bit fields may lie.
+bool is_aligned(const uint8_t* p) { return reinterpret_cast<uintptr_t>(p) % 2 == 0; }
+
 void set_rows(const Matrix& m, const void* data, size_t offset, size_t size) {
   const auto* bytes = static_cast<const uint8_t*>(data);
   for_each_row(m, offset, size, [&](int64_t row, size_t at, size_t n, size_t pos) {
-    if (n == m.row_bytes) return pack_row(m.format, m.n_columns, row, bytes + pos, m.packed);
+    if (n == m.row_bytes && is_aligned(bytes + pos))
+      return pack_row(m.format, m.n_columns, row, bytes + pos, m.packed);
     std::vector<uint8_t> whole(m.row_bytes);
     unpack_row(m.format, m.n_columns, row, m.packed, whole.data());
     std::memcpy(whole.data() + at, bytes + pos, n);
@@ -91,7 +95,8 @@ void get_tensor(ggml_backend_buffer_t, const ggml_tensor* tensor, void* data, si
   const Matrix m = matrix_of(tensor);
   auto* bytes = static_cast<uint8_t*>(data);
   for_each_row(m, offset, size, [&](int64_t row, size_t at, size_t n, size_t pos) {
-    if (n == m.row_bytes) return unpack_row(m.format, m.n_columns, row, m.packed, bytes + pos);
+    if (n == m.row_bytes && is_aligned(bytes + pos))
+      return unpack_row(m.format, m.n_columns, row, m.packed, bytes + pos);
     std::vector<uint8_t> whole(m.row_bytes);
     unpack_row(m.format, m.n_columns, row, m.packed, whole.data());
     std::memcpy(bytes + pos, whole.data() + at, n);

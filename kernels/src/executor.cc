@@ -237,59 +237,72 @@ void Executor::run_product(const Step& step, int task) {
   }
 }
 
+namespace {
+
+constexpr int kMostQueries = 64;
+
+// What differs between the queries of a task.
+struct Queries {
+  const float* q[kMostQueries];
+  const uint16_t* mask[kMostQueries];
+  float* out[kMostQueries];
+  float slope[kMostQueries], sink[kMostQueries];
+};
+
+uint8_t* element(const ggml_tensor* t, int64_t i1, int64_t i2, int64_t i3) {
+  return static_cast<uint8_t*>(t->data) + static_cast<size_t>(i1) * t->nb[1] +
+         static_cast<size_t>(i2) * t->nb[2] + static_cast<size_t>(i3) * t->nb[3];
+}
+
+// Factor of the mask for head h of n (attention with linear biases, Press et al. 2022).
+float mask_slope(float max_bias, uint32_t h, uint32_t n) {
+  if (max_bias <= 0.0f) return 1.0f;
+  const uint32_t power = 1u << static_cast<uint32_t>(std::floor(std::log2(n)));
+  const float step = -max_bias / static_cast<float>(power);
+  return h < power ? std::pow(std::pow(2.0f, step), static_cast<float>(h + 1))
+                   : std::pow(std::pow(2.0f, step / 2), static_cast<float>(2 * (h - power) + 1));
+}
+
+// Query i of the task is head `head * group + i % group` of token i / group: heads of one token
+// follow each other, they share a row of the mask.
+void find_queries(const ggml_tensor* t, int64_t head, int64_t stream, int64_t first, int n,
+                  Queries* queries) {
+  const ggml_tensor *q = t->src[0], *mask = t->src[3], *sinks = t->src[4];
+  const int64_t group = q->ne[2] / t->src[1]->ne[2];
+  for (int i = 0; i < n; ++i) {
+    const int64_t token = (first + i) / group, h = head * group + (first + i) % group;
+    queries->q[i] = reinterpret_cast<const float*>(element(q, token, h, stream));
+    queries->mask[i] = mask ? reinterpret_cast<const uint16_t*>(
+                                  element(mask, token, h % mask->ne[2], stream % mask->ne[3]))
+                            : nullptr;
+    queries->out[i] = reinterpret_cast<float*>(element(t, h, token, stream));
+    queries->slope[i] =
+        mask_slope(float_param(t, 1), static_cast<uint32_t>(h), static_cast<uint32_t>(q->ne[2]));
+    queries->sink[i] = sinks ? static_cast<const float*>(sinks->data)[h] : 0.0f;
+  }
+}
+
+}  // namespace
+
 void Executor::run_attention(const Step& step, int task, int thread) {
-  constexpr int kMost = 64;
   const ggml_tensor* t = step.node;
-  const ggml_tensor *q = t->src[0], *k = t->src[1], *v = t->src[2], *mask = t->src[3],
-                    *sinks = t->src[4];
-  const int64_t group = q->ne[2] / k->ne[2], per_head = q->ne[1] * group;
+  const ggml_tensor *q = t->src[0], *k = t->src[1], *v = t->src[2];
+  const int64_t per_head = q->ne[1] * (q->ne[2] / k->ne[2]);
   const int64_t pieces = (per_head + step.chunk - 1) / step.chunk;
   const int64_t head = task / pieces % k->ne[2], stream = task / pieces / k->ne[2];
   const int64_t first = task % pieces * step.chunk;
-  const auto n_q = static_cast<int>(std::min(step.chunk, per_head - first));
-
-  const float max_bias = float_param(t, 1);
-  const auto n_heads = static_cast<uint32_t>(q->ne[2]);
-  const uint32_t power = 1u << static_cast<uint32_t>(std::floor(std::log2(n_heads)));
-  const float* queries[kMost];
-  const uint16_t* masks[kMost];
-  float* outs[kMost];
-  float slopes[kMost], sink_values[kMost];
-  for (int i = 0; i < n_q; ++i) {
-    // Heads of one token follow each other: they share a mask row.
-    const int64_t token = (first + i) / group, h = head * group + (first + i) % group;
-    queries[i] = reinterpret_cast<const float*>(
-        bytes_of(q) + static_cast<size_t>(token) * q->nb[1] + static_cast<size_t>(h) * q->nb[2] +
-        static_cast<size_t>(stream) * q->nb[3]);
-    masks[i] = !mask ? nullptr
-                     : reinterpret_cast<const uint16_t*>(
-                           bytes_of(mask) + static_cast<size_t>(token) * mask->nb[1] +
-                           static_cast<size_t>(h % mask->ne[2]) * mask->nb[2] +
-                           static_cast<size_t>(stream % mask->ne[3]) * mask->nb[3]);
-    outs[i] = reinterpret_cast<float*>(
-        static_cast<uint8_t*>(t->data) + static_cast<size_t>(h) * t->nb[1] +
-        static_cast<size_t>(token) * t->nb[2] + static_cast<size_t>(stream) * t->nb[3]);
-    const auto hu = static_cast<uint32_t>(h);
-    slopes[i] = max_bias <= 0.0f ? 1.0f
-                : hu < power
-                    ? std::pow(std::pow(2.0f, -max_bias / static_cast<float>(power)),
-                               static_cast<float>(hu + 1))
-                    : std::pow(std::pow(2.0f, -max_bias / 2.0f / static_cast<float>(power)),
-                               static_cast<float>(2 * (hu - power) + 1));
-    if (sinks) sink_values[i] = static_cast<const float*>(sinks->data)[h];
-  }
   const int64_t kv_stream = stream / (q->ne[3] / k->ne[3]);
+  Queries queries;
   AttentionJob job{};
-  job.q = queries;
-  job.mask = masks;
-  job.out = outs;
-  job.slope = slopes;
-  job.sink = sinks ? sink_values : nullptr;
-  job.n_q = n_q;
-  job.k = bytes_of(k) + static_cast<size_t>(head) * k->nb[2] +
-          static_cast<size_t>(kv_stream) * k->nb[3];
-  job.v = bytes_of(v) + static_cast<size_t>(head) * v->nb[2] +
-          static_cast<size_t>(kv_stream) * v->nb[3];
+  job.n_q = static_cast<int>(std::min(step.chunk, per_head - first));
+  find_queries(t, head, stream, first, job.n_q, &queries);
+  job.q = queries.q;
+  job.mask = queries.mask;
+  job.out = queries.out;
+  job.slope = queries.slope;
+  job.sink = t->src[4] ? queries.sink : nullptr;
+  job.k = element(k, 0, head, kv_stream);
+  job.v = element(v, 0, head, kv_stream);
   job.k_stride = k->nb[1];
   job.v_stride = v->nb[1];
   job.k_type = k->type;

@@ -74,7 +74,7 @@ inline __m256i load_group(const uint8_t* panel, const PanelLayout& layout, int64
 template <class Dot, WeightFormat F, int M>
 inline void half_block(const GemmJob& job, const uint8_t* panel, int64_t b, int half, int column,
                        float* sums) {
-  using Record = RecordLayout<Dot::kCodeBytes>;
+  using Record = RecordLayout;
   const auto n = static_cast<size_t>(job.n);
   const PanelLayout& layout = job.layout;
   const uint8_t* rec = job.tile + static_cast<size_t>(b) * Record::kBytes * n;
@@ -84,9 +84,7 @@ inline void half_block(const GemmJob& job, const uint8_t* panel, int64_t b, int 
   const auto at = [&](const uint8_t* base, size_t field, int c) {
     return base + field * n + 4 * static_cast<size_t>(column + c);
   };
-  const auto codes = [&](int c, int g) {
-    return rec + Dot::kCodeBytes * (column + c) + Dot::kCodeBytes / 8 * g;
-  };
+  const auto codes = [&](int c, int g) { return rec + kBlock * (column + c) + 4 * g; };
   const auto sum_at = [&](int c) { return sums + (column + c) * kPanelRows + half * kHalf; };
   constexpr bool kSix = F == WeightFormat::kQ6_K;
 
@@ -102,17 +100,18 @@ inline void half_block(const GemmJob& job, const uint8_t* panel, int64_t b, int 
       acc[c] = _mm256_set1_epi32(word_at(at(more, extra::kMinus32Low, c)));
     }
   }
-  GUMBELSPEC_UNROLL for (int g = 0; g < 8; ++g) {
-    if (kSix && g == 4) {
-      const __m256 d = _mm256_mul_ps(load_half8(panel + layout.super + (b >> 3) * 32 + half * 16),
-                                     load_i8x8(scales + half * kHalf));
-      GUMBELSPEC_UNROLL for (int c = 0; c < M; ++c) {
-        low[c] = _mm256_mul_ps(_mm256_cvtepi32_ps(acc[c]), d);
-        acc[c] = _mm256_set1_epi32(word_at(at(more, extra::kMinus32High, c)));
-      }
+  const auto load = [&](int g) { return load_group<F>(panel, layout, b, half, g); };
+  if constexpr (kSix) {
+    Dot::template run<F, 0, 4>(acc, load, codes);
+    const __m256 d = _mm256_mul_ps(load_half8(panel + layout.super + (b >> 3) * 32 + half * 16),
+                                   load_i8x8(scales + half * kHalf));
+    GUMBELSPEC_UNROLL for (int c = 0; c < M; ++c) {
+      low[c] = _mm256_mul_ps(_mm256_cvtepi32_ps(acc[c]), d);
+      acc[c] = _mm256_set1_epi32(word_at(at(more, extra::kMinus32High, c)));
     }
-    const auto w = Dot::prepare(load_group<F>(panel, layout, b, half, g));
-    GUMBELSPEC_UNROLL for (int c = 0; c < M; ++c) acc[c] = Dot::add(acc[c], w, codes(c, g));
+    Dot::template run<F, 4, 8>(acc, load, codes);
+  } else {
+    Dot::template run<F, 0, 8>(acc, load, codes);
   }
   if constexpr (F == WeightFormat::kQ8_0 || F == WeightFormat::kQ4_0) {
     const __m256 d = load_half8(scales + half * 16);

@@ -13,7 +13,7 @@
 namespace gumbelspec::kernels::avx512 {
 namespace {
 
-using Record = RecordLayout<32>;
+using Record = RecordLayout;
 
 inline __m512i load(const uint8_t* p) { return _mm512_loadu_si512(p); }
 inline __m512i broadcast(const void* p) {

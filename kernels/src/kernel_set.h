@@ -16,12 +16,10 @@ inline constexpr int kMaxTile = 16;
 // after the other, n values each; field f starts at f * n. What few formats need lies in a second
 // run of records behind the first, out of the way of the caches. The corrections are what a product
 // with unsigned codes has too much: codes are stored plus 128 (Q8_0), 8 (Q4_0) or 32 (Q6_K).
-// kCodeBytes: 32 where codes stay int8, 64 where they are widened to int16 (plain AVX2).
-template <int kCodeBytes>
 struct RecordLayout {
-  static constexpr size_t kScale = kCodeBytes;         // float [n]
-  static constexpr size_t kMinus128 = kCodeBytes + 4;  // int32 [n]: -128 * sum of the codes
-  static constexpr size_t kBytes = kCodeBytes + 8;     // per column
+  static constexpr size_t kScale = 32;     // float [n]; the codes, int8 [n][32], are at 0
+  static constexpr size_t kMinus128 = 36;  // int32 [n]: -128 * sum of the codes
+  static constexpr size_t kBytes = 40;     // per column
 };
 namespace extra {
 inline constexpr size_t kSum = 0;          // float [n]: scale * sum of the codes
@@ -29,7 +27,6 @@ inline constexpr size_t kMinus32Low = 4;   // int32 [n]: -32 * sum of codes 0-15
 inline constexpr size_t kMinus32High = 8;  // int32 [n]: -32 * sum of codes 16-31
 inline constexpr size_t kBytes = 12;
 }  // namespace extra
-inline constexpr size_t kMostRecordBytes = RecordLayout<64>::kBytes + extra::kBytes;
 
 // Bytes of a tile of n columns of `k` activations each.
 size_t tile_bytes(ActivationFormat format, int64_t k, int n);

@@ -1,3 +1,4 @@
+#include "attention_impl.h"
 #include "gemm_256_impl.h"
 #include "isa_entry.h"
 #include "quantize_impl.h"
@@ -8,24 +9,27 @@ namespace gumbelspec::kernels::avxvnni {
 namespace {
 
 struct Dot {
-  static constexpr int kCodeBytes = 32;
-  static __m256i prepare(__m256i w) { return w; }
-  static __m256i add(__m256i acc, __m256i w, const uint8_t* codes) {
-    const __m256i x = _mm256_set1_epi32(word_at(codes));
+  // acc[c] += groups [kFirst, kLast) of the codes times those of column c.
+  template <WeightFormat F, int kFirst, int kLast, int M, class Load, class Codes>
+  static void run(__m256i (&acc)[M], const Load& load, const Codes& codes) {
+    GUMBELSPEC_UNROLL for (int g = kFirst; g < kLast; ++g) {
+      const __m256i w = load(g);
+      GUMBELSPEC_UNROLL for (int c = 0; c < M; ++c) {
+        const __m256i x = _mm256_set1_epi32(word_at(codes(c, g)));
 #if defined(GUMBELSPEC_EVEX_ENCODING)  // the same instruction as AVX-512 encodes it: for tests
-    return _mm256_dpbusd_epi32(acc, w, x);
+        acc[c] = _mm256_dpbusd_epi32(acc[c], w, x);
 #else
-    return _mm256_dpbusd_avx_epi32(acc, w, x);
+        acc[c] = _mm256_dpbusd_avx_epi32(acc[c], w, x);
 #endif
+      }
+    }
   }
 };
 
 }  // namespace
 
 void gemm(const GemmJob& job, int64_t begin, int64_t end) { gemm_256<Dot>(job, begin, end); }
-void quantize(ActivationFormat format, const QuantizeJob& job) {
-  quantize_impl<Avx2, 32>(format, job);
-}
+void quantize(ActivationFormat format, const QuantizeJob& job) { quantize_impl<Avx2>(format, job); }
 void attention(const AttentionJob& job) { attention_impl<Avx2>(job); }
 void rms_norm(const float* x, const float* weight, float* y, int64_t n, float eps) {
   rms_norm_impl<Avx2>(x, weight, y, n, eps);

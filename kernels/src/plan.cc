@@ -272,12 +272,20 @@ class Builder {
     step.node = t;
     step.tiles = find_slot(t->src[1], format)->tiles;
     const int64_t panels = panel_count(t->src[0]->ne[1]);
-    step.chunk = std::max<int64_t>(1, panels / (16 * n_threads_));
+    step.chunk = std::max(panels / (16 * n_threads_), least_panels(step.tiles));
     if (step.tiles.n_tiles > 1) step.chunk = std::min<int64_t>(step.chunk, 4);
+    step.chunk = std::clamp<int64_t>((panels + n_threads_ - 1) / n_threads_, 1, step.chunk);
     step.n_tasks = static_cast<int>((panels + step.chunk - 1) / step.chunk);
     hazards_.read(slot_range(step.tiles));
     hazards_.write(range_of(t));
     push(step);
+  }
+
+  // Panels of a task that is worth the trouble of handing it out: some 4000 cycles, at about 10 per
+  // block and column and 75 for the block.
+  static int64_t least_panels(const Tiles& tiles) {
+    const int64_t cycles = (tiles.k / kBlock + 1) * (75 + 10 * tiles.n);
+    return std::max<int64_t>(1, 4000 / cycles);
   }
 
   void add_attention(const ggml_tensor* t) {
@@ -355,7 +363,8 @@ class Builder {
 size_t tile_bytes(ActivationFormat format, int64_t k, int n) {
   const auto columns = static_cast<size_t>(n);
   if (format == ActivationFormat::kInt8) {
-    return static_cast<size_t>((k + kBlock - 1) / kBlock) * kMostRecordBytes * columns;
+    return static_cast<size_t>((k + kBlock - 1) / kBlock) * (RecordLayout::kBytes + extra::kBytes) *
+           columns;
   }
   const auto pairs = static_cast<size_t>((k + 1) / 2);
   return pairs * (format == ActivationFormat::kF32 ? 8 : 4) * columns;

@@ -17,9 +17,9 @@ inline uint16_t to_bf16(float x) {
   return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 
-template <class V, int kCodeBytes>
+template <class V>
 void quantize_int8(const QuantizeJob& job) {
-  using Record = RecordLayout<kCodeBytes>;
+  using Record = RecordLayout;
   constexpr int kLanes = V::kLanes;
   const auto n = static_cast<size_t>(job.n);
   const auto c = static_cast<size_t>(job.column);
@@ -33,31 +33,19 @@ void quantize_int8(const QuantizeJob& job) {
     const float top = V::top(tops);
     const float scale = top / 127.0f;
     const typename V::Float inverse = V::set1(top > 0.0f ? 127.0f / top : 0.0f);
-    int32_t q[kBlock];
-    for (int i = 0; i < kBlock; i += kLanes) {
-      V::store_int(q + i, V::round(V::mul(V::load(x + i), inverse)));
+    constexpr int kVectors = kBlock / kLanes;
+    typename V::Int q[kVectors];
+    for (int i = 0; i < kVectors; ++i) {
+      q[i] = V::round(V::mul(V::load(x + i * kLanes), inverse));
     }
-    uint8_t* codes = rec + kCodeBytes * c;
-    int32_t low = 0, high = 0;
-    for (int i = 0; i < kBlock / 2; ++i) {
-      low += q[i];
-      high += q[i + kBlock / 2];
+    typename V::Int halves[2] = {q[0], q[kVectors / 2]};
+    for (int i = 1; i < kVectors / 2; ++i) {
+      halves[0] = V::add_int(halves[0], q[i]);
+      halves[1] = V::add_int(halves[1], q[kVectors / 2 + i]);
     }
-    if constexpr (kCodeBytes == 32) {
-      int8_t bytes[kBlock];
-      for (int i = 0; i < kBlock; ++i) bytes[i] = static_cast<int8_t>(q[i]);
-      std::memcpy(codes, bytes, sizeof(bytes));
-    } else {
-      // Per group of four: the even ones, then the odd ones.
-      int16_t wide[kBlock];
-      for (int i = 0; i < kBlock; i += 4) {
-        wide[i] = static_cast<int16_t>(q[i]);
-        wide[i + 1] = static_cast<int16_t>(q[i + 2]);
-        wide[i + 2] = static_cast<int16_t>(q[i + 1]);
-        wide[i + 3] = static_cast<int16_t>(q[i + 3]);
-      }
-      std::memcpy(codes, wide, sizeof(wide));
-    }
+    const int32_t low = V::sum_int(halves[0]), high = V::sum_int(halves[1]);
+    uint8_t* codes = rec + kBlock * c;
+    for (int i = 0; i < kVectors; ++i) V::store_narrow(codes + i * kLanes, q[i]);
     const int32_t minus128 = -128 * (low + high), low32 = -32 * low, high32 = -32 * high;
     const float sum = scale * static_cast<float>(low + high);
     std::memcpy(rec + Record::kScale * n + 4 * c, &scale, 4);
@@ -88,9 +76,9 @@ inline void interleave(ActivationFormat format, const QuantizeJob& job) {
   }
 }
 
-template <class V, int kCodeBytes>
+template <class V>
 void quantize_impl(ActivationFormat format, const QuantizeJob& job) {
-  if (format == ActivationFormat::kInt8) return quantize_int8<V, kCodeBytes>(job);
+  if (format == ActivationFormat::kInt8) return quantize_int8<V>(job);
   interleave(format, job);
 }
 

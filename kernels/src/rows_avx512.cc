@@ -1,3 +1,4 @@
+#include "attention_impl.h"
 #include "isa_entry.h"
 #include "quantize_impl.h"
 #include "rows_impl.h"
@@ -6,7 +7,7 @@
 namespace gumbelspec::kernels::avx512 {
 
 void quantize(ActivationFormat format, const QuantizeJob& job) {
-  quantize_impl<Avx512, 32>(format, job);
+  quantize_impl<Avx512>(format, job);
 }
 void attention(const AttentionJob& job) { attention_impl<Avx512>(job); }
 void rms_norm(const float* x, const float* weight, float* y, int64_t n, float eps) {

@@ -66,6 +66,17 @@ struct Avx2 {
   static Float exp2_int(Int n) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
   }
+  static int32_t sum_int(Int a) {
+    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
+  }
+  // Lanes that fit into a byte, as bytes.
+  static void store_narrow(uint8_t* p, Int a) {
+    const __m128i words =
+        _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
+  }
   // Sum of the lanes, exact.
   static int64_t sum_wide(Int a) {
     const __m256i low = _mm256_cvtepi32_epi64(_mm256_castsi256_si128(a));

@@ -55,6 +55,11 @@ struct Avx512 {
   static Float exp2_int(Int n) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(n, _mm512_set1_epi32(127)), 23));
   }
+  static int32_t sum_int(Int a) { return _mm512_reduce_add_epi32(a); }
+  // Lanes that fit into a byte, as bytes.
+  static void store_narrow(uint8_t* p, Int a) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(a));
+  }
   // Sum of the lanes, exact.
   static int64_t sum_wide(Int a) {
     const __m512i low = _mm512_cvtepi32_epi64(_mm512_castsi512_si256(a));

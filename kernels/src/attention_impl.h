@@ -1,0 +1,395 @@
+// Attention whose result does not depend on the order of the cells.
+//
+// Cells are summed up in integers, which is exact and therefore associative and commutative:
+//   1. scores s_j = q.k_j, each a function of q and k_j alone; their maximum m, and M, the largest
+//      magnitude in the visible values (maxima do not depend on order);
+//   2. p_j = exp(s_j - m); L = sum of p_j rounded to multiples of 2^-30, in 64-bit integers;
+//   3. out = sum_j round(p_j / L * v_j * 2^30 / M') * M' / 2^30 with M' the power of two above M.
+//      The weights p_j / L add up to one, so the 32-bit sums stay below 2^31.
+// The rounding of step 3 is at most 2^-31 M' per cell: finer than float addition would be.
+//
+// A cell that is hidden from a query contributes nothing at all, whatever its memory holds.
+//
+// Everything here has internal linkage: the file is compiled once per instruction set.
+#ifndef GUMBELSPEC_KERNELS_SRC_ATTENTION_IMPL_H_
+#define GUMBELSPEC_KERNELS_SRC_ATTENTION_IMPL_H_
+
+#include <cfloat>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "ggml_blocks.h"
+#include "kernel_set.h"
+#include "rows_impl.h"
+#include "unroll.h"
+
+namespace gumbelspec::kernels {
+namespace {
+
+constexpr int kCells = 16;  // cells per step
+constexpr uint32_t kAllCells = 0xffff;
+
+inline float half_bits_to_float(uint16_t h) {
+  const uint32_t sign = static_cast<uint32_t>(h & 0x8000) << 16;
+  const uint32_t exponent = (h >> 10) & 31, fraction = h & 1023;
+  if (exponent == 0) {
+    const float tiny = std::ldexp(static_cast<float>(fraction), -24);
+    return sign ? -tiny : tiny;
+  }
+  const uint32_t bits =
+      sign | (exponent == 31 ? 0x7f800000 : (exponent + 112) << 23) | (fraction << 13);
+  float value;
+  std::memcpy(&value, &bits, 4);
+  return value;
+}
+
+// One cached row as floats; `padded` is n rounded up to the lanes, the rest is left zero.
+template <class V>
+inline void widen_row(ggml_type type, const uint8_t* src, int64_t n, float* dst) {
+  constexpr int kLanes = V::kLanes;
+  int64_t i = 0;
+  switch (type) {
+    case GGML_TYPE_F16:
+      for (; i + kLanes <= n; i += kLanes) V::store(dst + i, V::load_half(src + 2 * i));
+      for (; i < n; ++i) {
+        uint16_t h;
+        std::memcpy(&h, src + 2 * i, 2);
+        dst[i] = half_bits_to_float(h);
+      }
+      return;
+    case GGML_TYPE_BF16:
+      for (; i + kLanes <= n; i += kLanes) V::store(dst + i, V::load_bf16(src + 2 * i));
+      for (; i < n; ++i) {
+        uint32_t bits = 0;
+        std::memcpy(reinterpret_cast<uint8_t*>(&bits) + 2, src + 2 * i, 2);
+        std::memcpy(dst + i, &bits, 4);
+      }
+      return;
+    case GGML_TYPE_Q8_0:
+      for (; i < n; i += kBlock) {
+        BlockQ8_0 block;
+        std::memcpy(&block, src + static_cast<size_t>(i / kBlock) * sizeof(block), sizeof(block));
+        const typename V::Float d = V::set1(half_bits_to_float(block.d));
+        for (int j = 0; j < kBlock; j += kLanes) {
+          V::store(dst + i + j, V::mul(d, V::load_i8(block.q + j)));
+        }
+      }
+      return;
+    default:
+      std::memcpy(dst, src, static_cast<size_t>(n) * 4);
+  }
+}
+
+// Scratch memory of one job, carved out of the caller's block.
+struct AttentionScratch {
+  float* cells;       // [kCells][row] keys or values as floats
+  float* q;           // [n_q][row_k]
+  float* scores;      // [n_q][n_cells padded]: scores, then weights
+  float* value_top;   // [n_q][16]: lane-wise largest magnitude of visible values
+  float* score_top;   // [n_q][16]
+  int32_t* sums;      // [n_q][row_v]
+  uint16_t* visible;  // [n_q][steps]: bit per cell
+  int64_t row_k, row_v, padded, steps;
+};
+
+inline int64_t pad16(int64_t n) { return (n + 15) / 16 * 16; }
+
+inline AttentionScratch carve(const AttentionJob& job) {
+  AttentionScratch s{};
+  s.row_k = pad16(job.head_k);
+  s.row_v = pad16(job.head_v);
+  s.padded = pad16(job.n_cells);
+  s.steps = s.padded / kCells;
+  const int64_t row = s.row_k > s.row_v ? s.row_k : s.row_v;
+  auto* at = reinterpret_cast<float*>(job.scratch);
+  s.cells = at, at += kCells * row;
+  s.q = at, at += job.n_q * s.row_k;
+  s.scores = at, at += job.n_q * s.padded;
+  s.value_top = at, at += job.n_q * 16;
+  s.score_top = at, at += job.n_q * 16;
+  s.sums = reinterpret_cast<int32_t*>(at), at += job.n_q * s.row_v;
+  s.visible = reinterpret_cast<uint16_t*>(at);
+  return s;
+}
+
+// Which cells each query sees; returns nothing, fills s.visible.
+template <class V>
+inline void find_visible(const AttentionJob& job, const AttentionScratch& s) {
+  for (int i = 0; i < job.n_q; ++i) {
+    uint16_t* bits = s.visible + i * s.steps;
+    const uint16_t* mask = job.mask[i];
+    if (i > 0 && mask == job.mask[i - 1]) {
+      std::memcpy(bits, bits - s.steps, static_cast<size_t>(s.steps) * 2);
+      continue;
+    }
+    for (int64_t t = 0; t < s.steps; ++t) {
+      const int64_t left = job.n_cells - t * kCells;
+      if (left >= kCells) {
+        bits[t] = static_cast<uint16_t>(mask ? V::finite_bits(mask + t * kCells) : kAllCells);
+        continue;
+      }
+      uint32_t some = 0;
+      for (int64_t j = 0; j < left; ++j) {
+        some |= static_cast<uint32_t>(!mask || mask[t * kCells + j] != 0xfc00) << j;
+      }
+      bits[t] = static_cast<uint16_t>(some);
+    }
+  }
+}
+
+inline uint32_t any_visible(const AttentionJob& job, const AttentionScratch& s, int64_t t) {
+  uint32_t any = 0;
+  for (int i = 0; i < job.n_q; ++i) any |= s.visible[i * s.steps + t];
+  return any;
+}
+
+// Scores of one query against the kCells keys in s.cells.
+template <class V>
+inline void score_step(const AttentionJob& job, const AttentionScratch& s, int i, int64_t t,
+                       uint32_t bits) {
+  using F = typename V::Float;
+  constexpr int kLanes = V::kLanes;
+  const float* q = s.q + i * s.row_k;
+  F best = V::load(s.score_top + i * 16);
+  for (int part = 0; part < kCells; part += kLanes) {
+    F acc[kLanes];
+    GUMBELSPEC_UNROLL for (int j = 0; j < kLanes; ++j) acc[j] = V::zero();
+    const float* keys = s.cells + part * s.row_k;
+    for (int64_t d = 0; d < s.row_k; d += kLanes) {
+      const F qd = V::load(q + d);
+      GUMBELSPEC_UNROLL for (int j = 0; j < kLanes; ++j) {
+        acc[j] = V::fma(qd, V::load(keys + j * s.row_k + d), acc[j]);
+      }
+    }
+    F score = V::mul(V::sum_each(acc), V::set1(job.scale));
+    float* at = s.scores + i * s.padded + t * kCells + part;
+    if (job.softcap != 0.0f) {
+      V::store(at, score);
+      for (int j = 0; j < kLanes; ++j) at[j] = job.softcap * std::tanh(at[j]);
+      score = V::load(at);
+    }
+    if (job.mask[i]) {
+      uint16_t halves[kLanes] = {};
+      const int64_t first = t * kCells + part;
+      const int64_t left = job.n_cells - first;
+      const auto n = static_cast<size_t>(left < 0 ? 0 : left < kLanes ? left : kLanes);
+      std::memcpy(halves, job.mask[i] + first, n * 2);
+      score = V::fma(V::load_half(halves), V::set1(job.slope[i]), score);
+    }
+    score = V::select(bits >> part, score, V::set1(-std::numeric_limits<float>::infinity()));
+    best = V::max(best, score);
+    V::store(at, score);
+  }
+  V::store(s.score_top + i * 16, best);
+}
+
+template <class V>
+inline void widen_cells(ggml_type type, const uint8_t* base, size_t stride, int64_t n, int64_t row,
+                        int64_t t, uint32_t any, float* cells) {
+  for (uint32_t rest = any; rest != 0; rest &= rest - 1) {
+    const int j = __builtin_ctz(rest);
+    widen_row<V>(type, base + static_cast<size_t>(t * kCells + j) * stride, n, cells + j * row);
+  }
+}
+
+// A head's part of the cells lies scattered (the heads of a cell are neighbours), which hides the
+// pattern from the processor: name the lines of a later step.
+inline void prefetch_cells(const AttentionJob& job, const uint8_t* base, size_t stride,
+                           size_t row_bytes, int64_t t) {
+  constexpr int64_t kAhead = 3;  // steps
+  const int64_t first = (t + kAhead) * kCells;
+  const int64_t last = first + kCells < job.n_cells ? first + kCells : job.n_cells;
+  for (int64_t j = first; j < last; ++j) {
+    const uint8_t* row = base + static_cast<size_t>(j) * stride;
+    for (size_t i = 0; i < row_bytes; i += 64) __builtin_prefetch(row + i);
+  }
+}
+
+// Largest magnitude of one value, lane by lane; `cell` is scratch for one row.
+template <class V>
+inline typename V::Float value_top(const AttentionJob& job, const AttentionScratch& s,
+                                   const uint8_t* src, float* cell) {
+  typename V::Float top = V::zero();
+  if (job.v_type == GGML_TYPE_F16 && job.head_v % V::kLanes == 0) {
+    for (int64_t d = 0; d < job.head_v; d += V::kLanes) {
+      top = V::max(top, V::abs(V::load_half(src + 2 * d)));
+    }
+    return top;
+  }
+  widen_row<V>(job.v_type, src, job.head_v, cell);
+  for (int64_t d = 0; d < s.row_v; d += V::kLanes) top = V::max(top, V::abs(V::load(cell + d)));
+  return top;
+}
+
+// Largest magnitude of the visible values of each query, lane by lane.
+template <class V>
+inline void value_step(const AttentionJob& job, const AttentionScratch& s, int64_t t,
+                       uint32_t any) {
+  using F = typename V::Float;
+  constexpr int kLanes = V::kLanes;
+  float tops[kCells][kLanes];
+  F all = V::zero();
+  for (uint32_t rest = any; rest != 0; rest &= rest - 1) {
+    const int j = __builtin_ctz(rest);
+    const F top =
+        value_top<V>(job, s, job.v + static_cast<size_t>(t * kCells + j) * job.v_stride, s.cells);
+    V::store(tops[j], top);
+    all = V::max(all, top);
+  }
+  for (int i = 0; i < job.n_q; ++i) {
+    const uint32_t bits = s.visible[i * s.steps + t];
+    F top = V::load(s.value_top + i * 16);
+    if (bits == any) {
+      top = V::max(top, all);
+    } else {
+      for (uint32_t rest = bits; rest != 0; rest &= rest - 1) {
+        top = V::max(top, V::load(tops[__builtin_ctz(rest)]));
+      }
+    }
+    V::store(s.value_top + i * 16, top);
+  }
+}
+
+// Turns the scores of query i into integer-scaled weights; returns what one unit of the sums is
+// worth (zero: no visible cell or no value).
+template <class V>
+inline float weigh(const AttentionJob& job, const AttentionScratch& s, int i) {
+  using F = typename V::Float;
+  constexpr int kLanes = V::kLanes;
+  constexpr float kOne = 1073741824.0f;  // 2^30
+  F best = V::load(s.score_top + i * 16);
+  F value = V::load(s.value_top + i * 16);
+  for (int part = kLanes; part < 16; part += kLanes) {
+    best = V::max(best, V::load(s.score_top + i * 16 + part));
+    value = V::max(value, V::load(s.value_top + i * 16 + part));
+  }
+  float top = V::top(best);
+  if (job.sink && job.sink[i] > top) top = job.sink[i];
+  const float largest = V::top(value);
+  if (!(top > -std::numeric_limits<float>::infinity()) || largest == 0.0f) return 0.0f;
+  if (!(largest <= FLT_MAX)) return std::numeric_limits<float>::quiet_NaN();
+
+  float* scores = s.scores + i * s.padded;
+  int64_t total = 0;
+  for (int64_t t = 0; t < s.steps; ++t) {
+    const uint32_t bits = s.visible[i * s.steps + t];
+    if (bits == 0) continue;
+    for (int part = 0; part < kCells; part += kLanes) {
+      float* at = scores + t * kCells + part;
+      const F p = V::select(bits >> part, exp_of<V>(V::sub(V::load(at), V::set1(top))), V::zero());
+      total += V::sum_wide(V::round(V::mul(p, V::set1(kOne))));
+      V::store(at, p);
+    }
+  }
+  double sum = static_cast<double>(total);
+  if (job.sink) sum += std::exp(static_cast<double>(job.sink[i]) - static_cast<double>(top)) * kOne;
+  int exponent = 0;
+  std::frexp(largest, &exponent);  // largest < 2^exponent
+  const double unit = std::ldexp(1.0, exponent - 30);
+  const auto factor = static_cast<float>(static_cast<double>(kOne) / (sum * unit));
+  for (int64_t j = 0; j < s.padded; j += kLanes) {
+    if (s.visible[i * s.steps + j / kCells] == 0) continue;
+    V::store(scores + j, V::mul(V::load(scores + j), V::set1(factor)));
+  }
+  return static_cast<float>(unit);
+}
+
+// sums += round(weight_j * value_j) for the visible cells, kWide vectors of a value at a time.
+template <class V, int kWide>
+inline void gather_columns(const float* weights, const float* values, int64_t row, uint32_t bits,
+                           int32_t* sums) {
+  constexpr int kLanes = V::kLanes;
+  typename V::Int acc[kWide];
+  GUMBELSPEC_UNROLL for (int d = 0; d < kWide; ++d) acc[d] = V::load_int(sums + d * kLanes);
+  for (uint32_t rest = bits; rest != 0; rest &= rest - 1) {
+    const int j = __builtin_ctz(rest);
+    const typename V::Float w = V::set1(weights[j]);
+    GUMBELSPEC_UNROLL for (int d = 0; d < kWide; ++d) {
+      const typename V::Float v = V::load(values + j * row + d * kLanes);
+      acc[d] = V::add_int(acc[d], V::round(V::mul(w, v)));
+    }
+  }
+  GUMBELSPEC_UNROLL for (int d = 0; d < kWide; ++d) V::store_int(sums + d * kLanes, acc[d]);
+}
+
+template <class V>
+inline void gather_step(const AttentionScratch& s, int i, int64_t t, uint32_t bits) {
+  constexpr int kLanes = V::kLanes;
+  const float* weights = s.scores + i * s.padded + t * kCells;
+  int32_t* sums = s.sums + i * s.row_v;
+  int64_t d = 0;
+  for (; d + 4 * kLanes <= s.row_v; d += 4 * kLanes) {
+    gather_columns<V, 4>(weights, s.cells + d, s.row_v, bits, sums + d);
+  }
+  for (; d < s.row_v; d += kLanes) {
+    gather_columns<V, 1>(weights, s.cells + d, s.row_v, bits, sums + d);
+  }
+}
+
+template <class V>
+inline void prepare(const AttentionJob& job, const AttentionScratch& s) {
+  for (int i = 0; i < job.n_q; ++i) {
+    float* q = s.q + i * s.row_k;
+    std::memcpy(q, job.q[i], static_cast<size_t>(job.head_k) * 4);
+    for (int64_t d = job.head_k; d < s.row_k; ++d) q[d] = 0.0f;
+    for (int l = 0; l < 16; ++l) {
+      s.score_top[i * 16 + l] = -std::numeric_limits<float>::infinity();
+      s.value_top[i * 16 + l] = 0.0f;
+    }
+    std::memset(s.sums + i * s.row_v, 0, static_cast<size_t>(s.row_v) * 4);
+  }
+  find_visible<V>(job, s);
+}
+
+inline void clear_cells(const AttentionScratch& s, int64_t row) {
+  std::memset(s.cells, 0, static_cast<size_t>(kCells * row) * 4);
+}
+
+template <class V>
+void attention_impl(const AttentionJob& job) {
+  const AttentionScratch s = carve(job);
+  prepare<V>(job, s);
+  const size_t k_bytes = ggml_row_size(job.k_type, job.head_k);
+  const size_t v_bytes = ggml_row_size(job.v_type, job.head_v);
+  clear_cells(s, s.row_k);
+  for (int64_t t = 0; t < s.steps; ++t) {
+    const uint32_t any = any_visible(job, s, t);
+    if (any == 0) continue;
+    prefetch_cells(job, job.k, job.k_stride, k_bytes, t);
+    widen_cells<V>(job.k_type, job.k, job.k_stride, job.head_k, s.row_k, t, any, s.cells);
+    for (int i = 0; i < job.n_q; ++i) {
+      const uint32_t bits = s.visible[i * s.steps + t];
+      if (bits != 0) score_step<V>(job, s, i, t, bits);
+    }
+  }
+  clear_cells(s, s.row_v);
+  for (int64_t t = 0; t < s.steps; ++t) {
+    const uint32_t any = any_visible(job, s, t);
+    if (any == 0) continue;
+    prefetch_cells(job, job.v, job.v_stride, v_bytes, t);
+    value_step<V>(job, s, t, any);
+  }
+  for (int i = 0; i < job.n_q; ++i) job.out[i][0] = weigh<V>(job, s, i);
+  for (int64_t t = 0; t < s.steps; ++t) {
+    const uint32_t any = any_visible(job, s, t);
+    if (any == 0) continue;
+    prefetch_cells(job, job.v, job.v_stride, v_bytes, t);
+    widen_cells<V>(job.v_type, job.v, job.v_stride, job.head_v, s.row_v, t, any, s.cells);
+    for (int i = 0; i < job.n_q; ++i) {
+      const uint32_t bits = s.visible[i * s.steps + t];
+      if (bits != 0) gather_step<V>(s, i, t, bits);
+    }
+  }
+  for (int i = 0; i < job.n_q; ++i) {
+    const float unit = job.out[i][0];
+    for (int64_t d = 0; d < job.head_v; ++d) {
+      job.out[i][d] = unit == 0.0f ? 0.0f : static_cast<float>(s.sums[i * s.row_v + d]) * unit;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace gumbelspec::kernels
+
+#endif  // GUMBELSPEC_KERNELS_SRC_ATTENTION_IMPL_H_
