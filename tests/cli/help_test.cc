@@ -20,10 +20,11 @@ std::string help(const std::string& command) {
   return result.out;
 }
 
-const std::vector<std::string> kModelOptions = {
-    "-m, --model",   "-md, --model-draft", "-c, --ctx-size",
-    "-t, --threads", "-ngl, --gpu-layers", "-ngld, --gpu-layers-draft",
-    "--attention",   "--no-mmap",          "-v, --verbose"};
+const std::vector<std::string> kModelOptions = {"-m, --model",        "-md, --model-draft",
+                                                "-c, --ctx-size",     "-t, --threads",
+                                                "-ngl, --gpu-layers", "-ngld, --gpu-layers-draft",
+                                                "--attention",        "--no-mmap",
+                                                "--no-kernels",       "-v, --verbose"};
 const std::vector<std::string> kSamplingOptions = {"--temp",
                                                    "--top-k",
                                                    "--top-p",
