@@ -1,0 +1,174 @@
+// What the programs that write GGUF models share: options, types, noise, and the file itself.
+#ifndef GUMBELSPEC_BENCH_KERNELS_GGUF_WRITER_H_
+#define GUMBELSPEC_BENCH_KERNELS_GGUF_WRITER_H_
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <memory>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "ggml.h"
+#include "gguf.h"
+
+namespace gumbelspec::bench {
+
+[[noreturn]] inline void fail(const std::string& message) { throw std::runtime_error(message); }
+
+inline int all_cores() {
+  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
+
+// Where the value of each "--name value" and the presence of each "--flag" goes.
+struct OptionTable {
+  std::map<std::string, int*> numbers;
+  std::map<std::string, std::string*> texts;
+  std::map<std::string, bool*> flags;
+};
+
+inline void parse_options(const OptionTable& table, int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string name = argv[i];
+    if (const auto f = table.flags.find(name); f != table.flags.end()) {
+      *f->second = true;
+      continue;
+    }
+    if (i + 1 == argc) fail(name + " needs a value");
+    if (const auto n = table.numbers.find(name); n != table.numbers.end()) {
+      *n->second = std::atoi(argv[++i]);
+    } else if (const auto t = table.texts.find(name); t != table.texts.end()) {
+      *t->second = argv[++i];
+    } else {
+      fail("unknown option " + name);
+    }
+  }
+}
+
+// `more`: what else the caller takes, for the message.
+inline ggml_type type_named(const std::string& name, const std::string& more = "") {
+  static const std::map<std::string, ggml_type> kTypes = {
+      {"f32", GGML_TYPE_F32},   {"f16", GGML_TYPE_F16},   {"bf16", GGML_TYPE_BF16},
+      {"q8_0", GGML_TYPE_Q8_0}, {"q4_0", GGML_TYPE_Q4_0}, {"q4_k", GGML_TYPE_Q4_K},
+      {"q5_k", GGML_TYPE_Q5_K}, {"q6_k", GGML_TYPE_Q6_K}};
+  const auto it = kTypes.find(name);
+  if (it == kTypes.end())
+    fail("unknown type " + name + ": use f32 f16 bf16 q8_0 q4_0 q4_k q5_k q6_k" + more);
+  return it->second;
+}
+
+struct Tensor {
+  std::string name;
+  ggml_type type;
+  int64_t columns, rows;
+};
+
+// Quantised rows of uniform noise of variance 1 / columns, so that activations keep their size.
+class Noise {
+ public:
+  // distinct_rows: rows quantised per shape, then repeated; 0: every row its own.
+  Noise(int distinct_rows, int threads, unsigned seed)
+      : distinct_rows_(distinct_rows), threads_(threads), rng_(seed) {}
+
+  std::vector<uint8_t> matrix(const Tensor& t) {
+    const size_t row_bytes = ggml_row_size(t.type, t.columns);
+    const int64_t distinct =
+        distinct_rows_ > 0 ? std::min<int64_t>(distinct_rows_, t.rows) : t.rows;
+    const std::vector<uint8_t>* rows = &pool_[{t.type, t.columns}];
+    std::vector<uint8_t> own;
+    if (distinct_rows_ <= 0 || static_cast<int64_t>(rows->size() / row_bytes) < distinct) {
+      own = quantise(t, distinct);
+      if (distinct_rows_ > 0) pool_[{t.type, t.columns}] = own;
+      rows = &own;
+    }
+    if (distinct == t.rows && rows == &own) return own;
+    std::vector<uint8_t> data(row_bytes * static_cast<size_t>(t.rows));
+    const size_t have = rows->size() / row_bytes;
+    for (int64_t r = 0; r < t.rows; ++r) {
+      std::memcpy(data.data() + static_cast<size_t>(r) * row_bytes,
+                  rows->data() + rng_() % have * row_bytes, row_bytes);
+    }
+    return data;
+  }
+
+ private:
+  std::vector<uint8_t> quantise(const Tensor& t, int64_t n_rows) {
+    const size_t row_bytes = ggml_row_size(t.type, t.columns);
+    std::vector<uint8_t> out(row_bytes * static_cast<size_t>(n_rows));
+    const float range = std::sqrt(3.0f / static_cast<float>(t.columns));
+    const auto first_seed = static_cast<uint32_t>(rng_());
+    ggml_quantize_init(t.type);
+    const auto work = [&](int64_t begin, int64_t end) {
+      std::vector<float> row(static_cast<size_t>(t.columns));
+      for (int64_t r = begin; r < end; ++r) {
+        std::minstd_rand rng(first_seed + static_cast<uint32_t>(r));
+        std::uniform_real_distribution<float> uniform(-range, range);
+        for (float& x : row) x = uniform(rng);
+        ggml_quantize_chunk(t.type, row.data(), out.data() + static_cast<size_t>(r) * row_bytes, 0,
+                            1, t.columns, nullptr);
+      }
+    };
+    const int n = static_cast<int>(std::min<int64_t>(threads_, n_rows));
+    std::vector<std::thread> team;
+    team.reserve(static_cast<size_t>(n));
+    for (int i = 0; i < n; ++i) team.emplace_back(work, n_rows * i / n, n_rows * (i + 1) / n);
+    for (std::thread& thread : team) thread.join();
+    return out;
+  }
+
+  int distinct_rows_, threads_;
+  std::mt19937_64 rng_;
+  std::map<std::pair<ggml_type, int64_t>, std::vector<uint8_t>> pool_;
+};
+
+struct GgufDeleter {
+  void operator()(gguf_context* c) const { gguf_free(c); }
+};
+struct GgmlDeleter {
+  void operator()(ggml_context* c) const { ggml_free(c); }
+};
+using Gguf = std::unique_ptr<gguf_context, GgufDeleter>;
+
+// The header from `out` (its keys set already, no tensors yet), then what `data` gives per tensor.
+inline void write_gguf(const std::string& path, gguf_context* out,
+                       const std::vector<Tensor>& tensors,
+                       const std::function<std::vector<uint8_t>(const Tensor&)>& data) {
+  const std::unique_ptr<ggml_context, GgmlDeleter> meta(
+      ggml_init({(tensors.size() + 1) * ggml_tensor_overhead(), nullptr, true}));
+  for (const Tensor& t : tensors) {
+    ggml_tensor* shape = t.rows == 1 ? ggml_new_tensor_1d(meta.get(), t.type, t.columns)
+                                     : ggml_new_tensor_2d(meta.get(), t.type, t.columns, t.rows);
+    ggml_set_name(shape, t.name.c_str());
+    gguf_add_tensor(out, shape);
+  }
+  if (!gguf_write_to_file(out, path.c_str(), true)) fail("cannot write " + path);
+
+  std::ofstream file(path, std::ios::binary | std::ios::app);
+  const size_t alignment = gguf_get_alignment(out);
+  for (const Tensor& t : tensors) {
+    std::vector<uint8_t> bytes = data(t);
+    bytes.resize((bytes.size() + alignment - 1) / alignment * alignment);
+    file.write(reinterpret_cast<const char*>(bytes.data()),
+               static_cast<std::streamsize>(bytes.size()));
+    if (!file) fail("cannot write " + path + ": disk full?");
+  }
+}
+
+inline std::vector<uint8_t> bytes_of(const std::vector<float>& values) {
+  std::vector<uint8_t> bytes(values.size() * sizeof(float));
+  std::memcpy(bytes.data(), values.data(), bytes.size());
+  return bytes;
+}
+
+}  // namespace gumbelspec::bench
+
+#endif  // GUMBELSPEC_BENCH_KERNELS_GGUF_WRITER_H_
