@@ -10,6 +10,7 @@
 // Why the function stays: the new dimensions of the residual stream are zero in the embedding and
 // nothing writes to them; what new heads, new feed-forward units and new layers (random weights)
 // compute meets zero columns of attn_output and ffn_down.
+// It stays up to rounding: a long text can leave the small model's at a near tie.
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
