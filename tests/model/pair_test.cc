@@ -43,7 +43,7 @@ struct Texts {
 };
 
 Texts run(const Method& method, LlamaModel* draft, const SamplingOptions& sampling = {},
-        std::size_t n_prompts = 20, std::size_t n_tokens = kTokens) {
+          std::size_t n_prompts = 20, std::size_t n_tokens = kTokens) {
   Demo& demo = Demo::get();
   Session session(*demo.target, draft,
                   {.sampling = sampling, .method = method, .max_tokens = n_tokens});
