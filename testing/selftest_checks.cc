@@ -111,7 +111,7 @@ std::vector<CheckResult> distribution_checks(Sabotage sabotage, std::size_t n_sa
 }
 
 std::vector<CheckResult> sabotage_checks(std::size_t n_samples, const Progress& on_progress) {
-  const std::array<std::pair<Sabotage, const char*>, 4> kCases = {{
+  constexpr std::array<std::pair<Sabotage, const char*>, 4> kCases = {{
       {Sabotage::exponential_noise, "gumbel-beam:width=4,length=3"},
       {Sabotage::reused_noise, "gumbel-beam:width=4,length=3"},
       {Sabotage::ratio_test, "gumbel-chain:length=3"},

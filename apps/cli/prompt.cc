@@ -34,8 +34,9 @@ class InputFile {
     std::string out;
     std::array<char, 65536> buffer{};
     while (true) {
-      const ssize_t n = ::read(descriptor_, buffer.data(), buffer.size());
+      wait_for_input(descriptor_);
       if (stop_requested()) throw Stopped();
+      const ssize_t n = ::read(descriptor_, buffer.data(), buffer.size());
       if (n == 0) return out;
       if (n < 0 && errno != EINTR) fail(errno);
       if (n > 0) out.append(buffer.data(), static_cast<std::size_t>(n));

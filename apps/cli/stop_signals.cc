@@ -1,5 +1,7 @@
 #include "apps/cli/stop_signals.h"
 
+#include <poll.h>
+
 #include <array>
 #include <atomic>
 #include <csignal>
@@ -31,6 +33,20 @@ void install_stop_signals() {
     if (sigaction(handled, nullptr, &inherited) == 0 && inherited.sa_handler == SIG_IGN) continue;
     sigaction(handled, &action, nullptr);
   }
+}
+
+void wait_for_input(int descriptor) {
+  sigset_t stops;
+  sigset_t before;
+  sigemptyset(&stops);
+  for (const int handled : kSignals) sigaddset(&stops, handled);
+  // Blocked until ppoll waits: a signal between the question and the wait would be slept through.
+  pthread_sigmask(SIG_BLOCK, &stops, &before);
+  if (!stop_requested()) {
+    pollfd input{descriptor, POLLIN, 0};
+    ppoll(&input, 1, nullptr, &before);
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 int stop_signal() { return g_signal.load(std::memory_order_relaxed); }

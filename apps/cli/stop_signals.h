@@ -12,6 +12,10 @@ void install_stop_signals();
 
 [[nodiscard]] inline bool stop_requested() { return stop_signal() != 0; }
 
+// Waits until something can be read from the descriptor, it ends or fails, or a signal to stop has
+// come, also one that came just before.
+void wait_for_input(int descriptor);
+
 // Thrown where work was given up because of the signal.
 struct Stopped {};
 

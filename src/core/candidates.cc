@@ -94,7 +94,7 @@ std::size_t best_candidates(std::span<const float> log_weights, std::span<const 
                             float tau, std::span<Candidate> out) {
   const Scores scores(log_weights, noise);
   std::size_t n = 0;
-  const auto limit = [&] { return n < out.size() ? kLowest : out[n - 1].score; };
+  const auto limit = [&]() -> float { return n < out.size() ? kLowest : out[n - 1].score; };
   if (out.empty()) return 0;
   for_each_above(scores, limit, [&](std::size_t i, float score) {
     std::size_t at = n < out.size() ? n++ : n - 1;

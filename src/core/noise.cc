@@ -61,11 +61,15 @@ float tail_noise(NoiseKey key, Position position, std::uint32_t token, std::uint
 
 Simd best_simd() {
 #ifdef GUMBELSPEC_X86_SIMD
-  if (__builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
-      __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0) {
+  if (static_cast<bool>(__builtin_cpu_supports("avx512f")) &&
+      static_cast<bool>(__builtin_cpu_supports("avx512dq")) &&
+      static_cast<bool>(__builtin_cpu_supports("avx512bw")) &&
+      static_cast<bool>(__builtin_cpu_supports("avx512vl"))) {
     return Simd::avx512;
   }
-  if (__builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0) return Simd::avx2;
+  if (static_cast<bool>(__builtin_cpu_supports("avx2")) &&
+      static_cast<bool>(__builtin_cpu_supports("fma")))
+    return Simd::avx2;
 #endif
   return Simd::scalar;
 }

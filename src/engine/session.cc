@@ -223,7 +223,8 @@ PassOutcome Session::Impl::evaluate_tree() {
   const Stopwatch watch;
   const PassOutcome outcome = target_.evaluate(pass_);
   statistics.target_s += watch.seconds();
-  ++statistics.n_target_passes;
+  // A cancelled pass said nothing, and would make the tokens per pass look worse.
+  if (outcome == PassOutcome::ok) ++statistics.n_target_passes;
   return outcome;
 }
 

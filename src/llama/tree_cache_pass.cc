@@ -158,7 +158,7 @@ bool TreeCache::give_ids(std::span<const PassNode> nodes) {
     Pending* parent = top.parent == kCommitted ? nullptr : &sequence.pending[index(top.parent)];
     const llama_seq_id carrier = parent == nullptr ? sequence.base : parent->carrier;
     for (std::int32_t k = 0; k < slot.n_leaves; ++k) {
-      const auto leaf = static_cast<std::size_t>(slot.first_leaf + k);
+      const auto leaf = static_cast<std::size_t>(slot.first_leaf) + static_cast<std::size_t>(k);
       const bool can_borrow = parent == nullptr ? !sequence.base_is_lent : parent->is_tip;
       leaf_is_borrowed_[leaf] = can_borrow;
       if (can_borrow) {
@@ -189,7 +189,7 @@ void TreeCache::take_back_ids(std::span<const PassNode> nodes) {
     const PassNode& top = nodes[static_cast<std::size_t>(slot.node)];
     Sequence& sequence = at(top.seq);
     for (std::int32_t k = 0; k < slot.n_leaves; ++k) {
-      const auto leaf = static_cast<std::size_t>(slot.first_leaf + k);
+      const auto leaf = static_cast<std::size_t>(slot.first_leaf) + static_cast<std::size_t>(k);
       if (leaf_ids_[leaf] < 0) continue;
       if (!leaf_is_borrowed_[leaf]) {
         branch_ids_.release(leaf_ids_[leaf], sequence.n_committed);
