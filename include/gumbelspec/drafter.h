@@ -61,6 +61,9 @@ class Drafter {
   // The walk went down this path of the tree last drafted; path[0] is the root.
   virtual void accept(std::span<const NodeId> path) = 0;
 
+  // The target's pass over the tree last drafted, n_nodes with the root, took so long.
+  virtual void observe_target_pass(std::size_t /*n_nodes*/, double /*seconds*/) {}
+
   // Model passes since start(), the prompt's not counted, and the seconds that they took.
   [[nodiscard]] virtual std::size_t n_passes() const = 0;
   [[nodiscard]] virtual double pass_s() const = 0;

@@ -11,21 +11,41 @@
 namespace gumbelspec {
 
 enum class MethodKind {
-  ar,            // plain decoding: one token per target pass
-  gumbel_chain,  // one chain of the draft's own choices under the shared noise (2408.07978)
-  gumbel_beam,   // beam search under the shared noise (the 2024 talk)
+  ar,              // plain decoding: one token per target pass
+  rejection,       // one chain of draft samples, accepted with min(1, p/q) (2211.17192, 2302.01318)
+  rejection_tree,  // several samples without replacement, recursive rejection (2305.09781,
+                   // 2402.14160)
+  greedy_chain,    // the draft's likeliest tokens; accepted iff the target samples them (llama.cpp)
+  gumbel_chain,    // one chain of the draft's own choices under the shared noise (2408.07978)
+  gumbel_beam,     // beam search under the shared noise (the 2024 talk)
+  gumbel_tree,     // best-first under the shared noise; its size is planned, or fixed by max_nodes
 };
 
+// Not every kind has every field: method.cc has the table.
 struct Method {
   MethodKind kind = MethodKind::gumbel_beam;
-  int width = 4;            // beams, [1, 64]; a chain has one
-  int length = 5;           // levels of the tree, [1, 64]
-  int max_nodes = 0;        // drafted nodes verified per round, [0, 255]; 0: width * length
-  float tau = 0.5F;         // temperature of the values, (0, 10]
+  int width = 4;      // nodes of a level that the draft evaluates, [1, 64]; a chain has one
+  int length = 5;     // levels of the tree, [1, 64]
+  int max_nodes = 0;  // drafted nodes verified per round, [0, 255]; 0: width * length, or, of
+                      // gumbel_tree, as many as pay
+  float tau = 0.5F;   // temperature of the values, (0, 10]; gumbel_tree: where learning begins
   bool keep_pruned = true;  // verify the beams that died on the way, too
+  int most_nodes = 64;      // bound of a planned tree, [1, 255]
 
   [[nodiscard]] bool drafts() const { return kind != MethodKind::ar; }
-  [[nodiscard]] int node_limit() const { return max_nodes > 0 ? max_nodes : width * length; }
+  // Whether a seed gives the text of plain decoding. Otherwise only the distribution is the same.
+  [[nodiscard]] bool keeps_seed() const {
+    return kind != MethodKind::rejection && kind != MethodKind::rejection_tree;
+  }
+  // Whether the tree's size is decided round by round.
+  [[nodiscard]] bool is_planned() const {
+    return kind == MethodKind::gumbel_tree && max_nodes == 0;
+  }
+  // Drafted nodes that a round verifies at most.
+  [[nodiscard]] int node_limit() const {
+    if (max_nodes > 0) return max_nodes;
+    return is_planned() ? most_nodes : width * length;
+  }
 };
 
 // "gumbel-beam", "gumbel-beam:width=4,length=5,tau=0.5,nodes=20,keep=0".

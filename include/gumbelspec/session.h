@@ -48,14 +48,21 @@ struct GeneratedToken {
   bool was_drafted = false;  // accepted from the draft, not only chosen by the target
 };
 
+// What became of the draft at one depth.
+struct DepthCount {
+  std::size_t n_drafted = 0;   // rounds whose tree was at least so deep
+  std::size_t n_accepted = 0;  // rounds in which a node of this depth was accepted
+};
+
 struct Statistics {
   std::size_t n_prompt = 0;
   std::size_t n_generated = 0;
   std::size_t n_rounds = 0;
-  std::size_t n_target_passes = 0;  // prompt not counted
-  std::size_t n_draft_passes = 0;   // prompt not counted
-  std::size_t n_drafted = 0;        // nodes verified
-  std::size_t n_accepted = 0;       // drafted tokens that are in the text
+  std::size_t n_target_passes = 0;        // prompt not counted
+  std::size_t n_draft_passes = 0;         // prompt not counted
+  std::size_t n_drafted = 0;              // nodes verified
+  std::size_t n_accepted = 0;             // drafted tokens that are in the text
+  std::vector<DepthCount> by_depth = {};  // [method's length]; element i: depth i + 1
   double prompt_s = 0.0;
   double decode_s = 0.0;  // everything after the prompt; of it:
   double target_s = 0.0;  // target passes

@@ -10,20 +10,52 @@
 namespace gumbelspec {
 namespace {
 
-constexpr std::array<std::string_view, 3> kNames = {"ar", "gumbel-chain", "gumbel-beam"};
 constexpr int kMaxWidth = 64;
 constexpr int kMaxLength = 64;
-constexpr int kMaxNodes =
-    255;  // with the root 256, the most that one llama.cpp cache can tell apart
+// With the root 256, the most that one llama.cpp cache can tell apart.
+constexpr int kMaxNodes = 255;
+
+enum Field : unsigned { kWidth = 1, kLength = 2, kNodes = 4, kTau = 8, kKeep = 16, kMost = 32 };
+
+struct Option {
+  Field field;
+  std::string_view key;
+};
+constexpr std::array<Option, 6> kOptions = {{{kWidth, "width"},
+                                             {kLength, "length"},
+                                             {kNodes, "nodes"},
+                                             {kTau, "tau"},
+                                             {kKeep, "keep"},
+                                             {kMost, "max"}}};
+
+struct Kind {
+  std::string_view name;
+  unsigned fields;  // the options it has
+  int width, length;
+};
+// In the order of MethodKind.
+constexpr std::array<Kind, 7> kKinds = {{
+    {"ar", 0, 1, 5},
+    {"rejection", kLength, 1, 5},
+    {"rejection-tree", kWidth | kLength | kNodes, 4, 5},
+    {"greedy-chain", kLength, 1, 5},
+    {"gumbel-chain", kLength, 1, 5},
+    {"gumbel-beam", kWidth | kLength | kNodes | kTau | kKeep, 4, 5},
+    {"gumbel-tree", kWidth | kLength | kNodes | kTau | kMost, 16, 16},
+}};
+constexpr std::array<std::string_view, 7> kNames = {kKinds[0].name, kKinds[1].name, kKinds[2].name,
+                                                    kKinds[3].name, kKinds[4].name, kKinds[5].name,
+                                                    kKinds[6].name};
+
+const Kind& kind_of(const Method& method) { return kKinds[static_cast<std::size_t>(method.kind)]; }
 
 [[noreturn]] void fail(const std::string& message) {
   throw Error(ErrorCode::invalid_option, message);
 }
 
 Method defaults(MethodKind kind) {
-  Method method{.kind = kind};
-  if (kind != MethodKind::gumbel_beam) method.width = 1;
-  return method;
+  const Kind& k = kKinds[static_cast<std::size_t>(kind)];
+  return {.kind = kind, .width = k.width, .length = k.length};
 }
 
 MethodKind parse_kind(std::string_view name) {
@@ -51,23 +83,36 @@ Number parse_number(std::string_view key, std::string_view value, Number least, 
 }
 
 void set_option(Method& method, std::string_view key, std::string_view value) {
-  if (key == "width" && method.kind == MethodKind::gumbel_beam) {
-    method.width = parse_number(key, value, 1, kMaxWidth);
-  } else if (key == "length" && method.drafts()) {
-    method.length = parse_number(key, value, 1, kMaxLength);
-  } else if (key == "nodes" && method.kind == MethodKind::gumbel_beam) {
-    method.max_nodes = parse_number(key, value, 0, kMaxNodes);
-  } else if (key == "tau" && method.kind == MethodKind::gumbel_beam) {
-    method.tau = parse_number(key, value, 0.01F, 10.0F);
-  } else if (key == "keep" && method.kind == MethodKind::gumbel_beam) {
-    method.keep_pruned = parse_number(key, value, 0, 1) != 0;
-  } else {
-    const std::string known = method.kind == MethodKind::gumbel_beam
-                                  ? "width, length, nodes, tau, keep"
-                              : method.drafts() ? "length"
-                                                : "none";
-    fail("method " + std::string(kNames[static_cast<std::size_t>(method.kind)]) +
-         " has no option '" + std::string(key) + "'; its options: " + known);
+  const Kind& kind = kind_of(method);
+  unsigned field = 0;
+  std::string known;
+  for (const Option& o : kOptions) {
+    if ((kind.fields & o.field) == 0) continue;
+    if (o.key == key) field = o.field;
+    known += (known.empty() ? "" : ", ") + std::string(o.key);
+  }
+  switch (field) {
+    case kWidth:
+      method.width = parse_number(key, value, 1, kMaxWidth);
+      return;
+    case kLength:
+      method.length = parse_number(key, value, 1, kMaxLength);
+      return;
+    case kNodes:
+      method.max_nodes = parse_number(key, value, 0, kMaxNodes);
+      return;
+    case kTau:
+      method.tau = parse_number(key, value, 0.01F, 10.0F);
+      return;
+    case kKeep:
+      method.keep_pruned = parse_number(key, value, 0, 1) != 0;
+      return;
+    case kMost:
+      method.most_nodes = parse_number(key, value, 1, kMaxNodes);
+      return;
+    default:
+      fail("method " + std::string(kind.name) + " has no option '" + std::string(key) +
+           "'; its options: " + (known.empty() ? "none" : known));
   }
 }
 
@@ -116,7 +161,8 @@ std::string to_string(const Method& method) {
   add(method.max_nodes != standard.max_nodes, "nodes", std::to_string(method.max_nodes));
   add(method.tau != standard.tau, "tau", shortest(method.tau));
   add(method.keep_pruned != standard.keep_pruned, "keep", method.keep_pruned ? "1" : "0");
-  return std::string(kNames[static_cast<std::size_t>(method.kind)]) + options;
+  add(method.most_nodes != standard.most_nodes, "max", std::to_string(method.most_nodes));
+  return std::string(kind_of(method).name) + options;
 }
 
 std::span<const std::string_view> method_names() { return kNames; }
@@ -134,7 +180,7 @@ PossibleMethod possible_method(const Method& wanted, const ModelLimits& target,
   if (!target.can_drop) return plain("target");
   if (!draft.can_drop) return plain("draft");
   if (wanted.width > 1 && (!target.can_branch || !draft.can_branch)) {
-    Method chain = defaults(MethodKind::gumbel_chain);
+    Method chain = defaults(wanted.keeps_seed() ? MethodKind::gumbel_chain : MethodKind::rejection);
     chain.length = wanted.length;
     return {chain, "a model cannot hold several continuations at once: drafting a chain of " +
                        std::to_string(chain.length) + " (the text is the same)"};

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "gumbelspec/error.h"
+#include "src/engine/method_parts.h"
 #include "src/engine/stopwatch.h"
 
 namespace gumbelspec {
@@ -94,6 +95,7 @@ class Session::Impl {
   PassOutcome draft(std::size_t room);
   PassOutcome evaluate_tree();
   Outcome round();
+  void count_depths();
   void commit();
   Outcome emit(std::size_t room);
 
@@ -130,7 +132,7 @@ Session::Impl::Impl(LanguageModel& target, LanguageModel* draft, SessionOptions 
       throw Error(ErrorCode::invalid_option,
                   "method " + to_string(method) + " needs a draft model; give one, or use ar");
     }
-    parts_.drafter = make_model_drafter(*draft, options.sampling, method);
+    add_method_parts(options, *draft, parts_);
   }
   if (!parts_.verifier) parts_.verifier = make_walk_verifier();
   if (!parts_.noise) parts_.noise = std::make_unique<GumbelNoise>();
@@ -177,6 +179,7 @@ Outcome Session::Impl::start(std::span<const TokenId> prompt, NoiseKey key) {
   text.assign(prompt.begin(), prompt.end());
   n_before = 0;
   statistics = {};
+  statistics.by_depth.resize(static_cast<std::size_t>(options.method.length));
   statistics.n_prompt = prompt.size();
   outcome_ = read_prompt(prompt);
   statistics.prompt_s = watch.seconds();
@@ -222,10 +225,25 @@ PassOutcome Session::Impl::evaluate_tree() {
   }
   const Stopwatch watch;
   const PassOutcome outcome = target_.evaluate(pass_);
-  statistics.target_s += watch.seconds();
+  const double seconds = watch.seconds();
+  statistics.target_s += seconds;
   // A cancelled pass said nothing, and would make the tokens per pass look worse.
-  if (outcome == PassOutcome::ok) ++statistics.n_target_passes;
+  if (outcome != PassOutcome::ok) return outcome;
+  ++statistics.n_target_passes;
+  if (has_drafted_) parts_.drafter->observe_target_pass(pass_.size(), seconds);
   return outcome;
+}
+
+void Session::Impl::count_depths() {
+  std::size_t depth = 0;
+  for (std::size_t i = 1; i < tree.size(); ++i) {
+    depth = std::max(depth, static_cast<std::size_t>(tree.depth(node_id(i))));
+  }
+  std::vector<DepthCount>& counts = statistics.by_depth;
+  for (std::size_t d = 0; d < std::min(depth, counts.size()); ++d) {
+    ++counts[d].n_drafted;
+    if (d < walk_result.n_accepted()) ++counts[d].n_accepted;
+  }
 }
 
 void Session::Impl::commit() {
@@ -263,6 +281,7 @@ Outcome Session::Impl::round() {
   if (outcome == PassOutcome::no_space) return Outcome::context_full;
   statistics.n_drafted += tree.n_drafted();
   parts_.verifier->verify({tree, target_, text, weights_, noise_, key_}, walk_result);
+  count_depths();
   commit();
   return emit(room);
 }

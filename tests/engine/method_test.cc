@@ -12,7 +12,9 @@ namespace {
 TEST(Method, ReadsBackWhatItWrites) {
   for (const char* text :
        {"ar", "gumbel-chain", "gumbel-chain:length=8", "gumbel-beam",
-        "gumbel-beam:width=8,length=8", "gumbel-beam:width=2,length=3,nodes=4,tau=0.35,keep=0"}) {
+        "gumbel-beam:width=8,length=8", "rejection:length=3", "rejection-tree:nodes=8",
+        "greedy-chain:length=2", "gumbel-tree:width=8,length=12,nodes=16,tau=0.7",
+        "gumbel-tree:max=32", "gumbel-beam:width=2,length=3,nodes=4,tau=0.35,keep=0"}) {
     EXPECT_EQ(to_string(parse_method(text)), text);
   }
   for (const std::string_view name : method_names()) {
@@ -31,8 +33,12 @@ TEST(Method, HasTheDefaultsOfTheTalk) {
 
 TEST(Method, RefusesWhatItDoesNotKnowInOneLineWithARemedy) {
   const std::pair<const char*, const char*> bad[] = {
-      {"", "known: ar, gumbel-chain, gumbel-beam"},
-      {"gumbel", "known: ar, gumbel-chain, gumbel-beam"},
+      {"",
+       "known: ar, rejection, rejection-tree, greedy-chain, gumbel-chain, gumbel-beam, "
+       "gumbel-tree"},
+      {"gumbel",
+       "known: ar, rejection, rejection-tree, greedy-chain, gumbel-chain, gumbel-beam, "
+       "gumbel-tree"},
       {"ar:length=3", "its options: none"},
       {"gumbel-chain:width=3", "its options: length"},
       {"gumbel-beam:width=0", "[1, 64]"},

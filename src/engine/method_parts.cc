@@ -1,0 +1,24 @@
+#include "src/engine/method_parts.h"
+
+#include "gumbelspec/error.h"
+
+namespace gumbelspec {
+
+void add_method_parts(const SessionOptions& options, LanguageModel& draft, SessionParts& parts) {
+  const Method& method = options.method;
+  switch (method.kind) {
+    case MethodKind::gumbel_chain:
+    case MethodKind::gumbel_beam:
+      if (!parts.drafter) parts.drafter = make_model_drafter(draft, options.sampling, method);
+      return;
+    case MethodKind::ar:
+    case MethodKind::rejection:
+    case MethodKind::rejection_tree:
+    case MethodKind::greedy_chain:
+    case MethodKind::gumbel_tree:
+      break;
+  }
+  throw Error(ErrorCode::invalid_option, "method " + to_string(method) + " is not built in");
+}
+
+}  // namespace gumbelspec
