@@ -47,6 +47,7 @@ struct Generation {
   std::vector<std::int32_t> tokens;
   Outcome outcome = Outcome::cancelled;
   Statistics statistics;
+  std::optional<PlannerReport> planner;
 };
 
 class GenerateRun {
@@ -108,7 +109,9 @@ int GenerateRun::run() {
   tell_end();
   const bool is_stopped = result_.outcome == Outcome::cancelled;
   if (options_.shows_statistics || (is_stopped && !options_.is_json)) {
-    std::cerr << statistics_text(result_.statistics) << std::flush;
+    std::cerr << statistics_text(result_.statistics);
+    if (result_.planner) std::cerr << planner_text(*result_.planner);
+    std::cerr << std::flush;
   }
   out_.close();
   write_tree();
@@ -150,6 +153,7 @@ void GenerateRun::generate() {
                     session.last_tree(), session.last_walk());
     }
   }
+  if (const PlannerReport* report = session.planner_report()) result_.planner = *report;
   if (recorder_.snapshot()) {
     dot_ = tree_dot(*recorder_.snapshot(), [&](TokenId token) {
       return models.target->is_end(token) ? "(end)" : models.target->piece(token);

@@ -1,8 +1,11 @@
 #include "apps/cli/report.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <numeric>
+#include <vector>
 
 namespace gumbelspec::cli {
 namespace {
@@ -57,6 +60,38 @@ std::string statistics_text(const Statistics& s) {
   }
   out += "time      target " + seconds(s.target_s) + ", draft " + seconds(s.draft_s) + ", own " +
          seconds(s.own_s()) + "\n";
+  return out;
+}
+
+std::string planner_text(const PlannerReport& r) {
+  if (r.seconds <= 0.0) return {};
+  const auto n_rounds = static_cast<double>(
+      std::accumulate(r.rounds_by_nodes.begin(), r.rounds_by_nodes.end(), std::size_t{0}));
+  // The sizes of most rounds, the most frequent first.
+  std::vector<std::size_t> sizes(r.rounds_by_nodes.size());
+  std::iota(sizes.begin(), sizes.end(), std::size_t{0});
+  std::stable_sort(sizes.begin(), sizes.end(), [&](std::size_t a, std::size_t b) {
+    return r.rounds_by_nodes[a] > r.rounds_by_nodes[b];
+  });
+  std::string out = "planner   nodes verified:";
+  for (std::size_t i = 0; i < std::min<std::size_t>(sizes.size(), 6); ++i) {
+    const auto n = static_cast<double>(r.rounds_by_nodes[sizes[i]]);
+    if (n == 0.0) break;
+    out += (i == 0 ? " " : ", ") + std::to_string(sizes[i]) +
+           formatted(" in %.0f %%", 100.0 * n / n_rounds);
+  }
+  out += "; levels:";
+  for (std::size_t i = 0; i < r.rounds_by_levels.size(); ++i) {
+    const auto n = static_cast<double>(r.rounds_by_levels[i]);
+    if (n > 0.0) out += " " + std::to_string(i) + formatted(" in %.0f %%", 100.0 * n / n_rounds);
+  }
+  out += "\nexpected  " + formatted("%.2f tokens per round", r.expected_tokens / n_rounds) +
+         formatted(" (came: %.2f)", static_cast<double>(r.n_tokens) / n_rounds) +
+         formatted(", %.1f tokens/s", r.expected_tokens / std::max(r.expected_s, 1e-9)) +
+         formatted(" (came: %.1f)", static_cast<double>(r.n_tokens) / r.seconds) +
+         formatted("; tau %.2f", r.tau) +
+         formatted("; planning %.2f %% of the time", 100.0 * r.plan_s / r.seconds) + ", " +
+         std::to_string(r.n_probes) + " probes\n";
   return out;
 }
 

@@ -17,6 +17,9 @@ using Json = nlohmann::ordered_json;
 // Several aligned lines.
 [[nodiscard]] std::string statistics_text(const Statistics& statistics);
 
+// What a planner did and expected, two lines; empty before the first round.
+[[nodiscard]] std::string planner_text(const PlannerReport& report);
+
 // printf for one number.
 [[nodiscard]] std::string formatted(const char* format, double value);
 

@@ -12,6 +12,7 @@
 #include "gumbelspec/language_model.h"
 #include "gumbelspec/method.h"
 #include "gumbelspec/noise.h"
+#include "gumbelspec/planner.h"
 #include "gumbelspec/sampling.h"
 
 namespace gumbelspec {
@@ -63,6 +64,9 @@ class Drafter {
 
   // The target's pass over the tree last drafted, n_nodes with the root, took so long.
   virtual void observe_target_pass(std::size_t /*n_nodes*/, double /*seconds*/) {}
+
+  // What a planner did; null: there is none. Lifetime: until the next call of the drafter.
+  [[nodiscard]] virtual const PlannerReport* report() { return nullptr; }
 
   // Model passes since start(), the prompt's not counted, and the seconds that they took.
   [[nodiscard]] virtual std::size_t n_passes() const = 0;

@@ -22,6 +22,7 @@
 #include "gumbelspec/llama_model.h"
 #include "gumbelspec/method.h"
 #include "gumbelspec/noise.h"
+#include "gumbelspec/planner.h"
 #include "gumbelspec/sampling.h"
 #include "gumbelspec/session.h"
 #include "gumbelspec/types.h"

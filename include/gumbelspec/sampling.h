@@ -102,12 +102,20 @@ struct Candidate {
   float log_value = 0.0F;  // log softmax(score / tau): the estimated chance of being the choice
 };
 
+// The scores under softmax(score / tau), relative to the best one. What a fit of tau needs: the
+// derivative of log softmax(score / tau)(v) by 1 / tau is score(v) - best - mean.
+struct ScoreMoments {
+  float mean = 0.0F;      // <= 0
+  float variance = 0.0F;  // >= 0
+};
+
 // The children worth drafting: the best out.size() tokens by score, best first.
 // Shape: as choose(). Returns: how many there are (fewer if fewer tokens are allowed).
-// Requires: tau > 0. Source: Jang et al. 1611.01144 (Gumbel-softmax).
+// Requires: tau > 0; moments may be null. Source: Jang et al. 1611.01144 (Gumbel-softmax).
 [[nodiscard]] std::size_t best_candidates(std::span<const float> log_weights,
                                           std::span<const float> noise, float tau,
-                                          std::span<Candidate> out);
+                                          std::span<Candidate> out,
+                                          ScoreMoments* moments = nullptr);
 
 }  // namespace gumbelspec
 

@@ -34,6 +34,9 @@ struct SessionOptions {
   std::uint64_t seed = 0;
   std::uint32_t stream = 0;      // independent texts of one seed
   std::size_t max_tokens = 128;  // tokens to generate at most
+  // What passes cost, for planned trees; sessions of the same models may share one. Null: a session
+  // that plans measures when it is made, which takes a second or two.
+  std::shared_ptr<CostModel> costs = {};
   // Asked between passes; true ends the session with Outcome::cancelled.
   std::function<bool()> is_cancelled = {};
 };
@@ -151,6 +154,9 @@ class Session {
 
   [[nodiscard]] const Statistics& statistics() const;
   [[nodiscard]] const SessionOptions& options() const;
+  // What the planner did since the session was made; null: the method has none.
+  // Lifetime: until the next step().
+  [[nodiscard]] const PlannerReport* planner_report() const;
 
  private:
   class Impl;

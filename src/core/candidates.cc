@@ -48,14 +48,26 @@ void for_each_above(const Scores& scores, Limit limit, Visit visit) {
   }
 }
 
-// log of the sum of exp((score - largest) / tau).
-float log_sum(const Scores& scores, float largest, float tau) {
+// log of the sum of exp((score - largest) / tau), and the moments of score - largest.
+float log_sum(const Scores& scores, float largest, float tau, ScoreMoments* moments) {
   // What is further below adds less than e^-16 each, too little for an estimate.
   const float limit = largest - 16.0F * tau;
   float sum = 0.0F;
+  float first = 0.0F;
+  float second = 0.0F;
   for_each_above(
       scores, [&] { return limit; },
-      [&](std::size_t, float score) { sum += std::exp((score - largest) / tau); });
+      [&](std::size_t, float score) {
+        const float below = score - largest;
+        const float weight = std::exp(below / tau);
+        sum += weight;
+        first += weight * below;
+        second += weight * below * below;
+      });
+  if (moments != nullptr) {
+    moments->mean = first / sum;
+    moments->variance = std::max(second / sum - moments->mean * moments->mean, 0.0F);
+  }
   return std::log(sum);
 }
 
@@ -91,7 +103,7 @@ Choice choose(std::span<const float> log_weights, std::span<const float> noise) 
 }
 
 std::size_t best_candidates(std::span<const float> log_weights, std::span<const float> noise,
-                            float tau, std::span<Candidate> out) {
+                            float tau, std::span<Candidate> out, ScoreMoments* moments) {
   const Scores scores(log_weights, noise);
   std::size_t n = 0;
   const auto limit = [&]() -> float { return n < out.size() ? kLowest : out[n - 1].score; };
@@ -103,7 +115,7 @@ std::size_t best_candidates(std::span<const float> log_weights, std::span<const 
   });
   if (n == 0) return 0;
   const float largest = out[0].score;
-  const float rest = log_sum(scores, largest, tau);
+  const float rest = log_sum(scores, largest, tau, moments);
   for (Candidate& c : out.first(n)) c.log_value = std::min((c.score - largest) / tau - rest, 0.0F);
   return n;
 }

@@ -77,6 +77,9 @@ class Session::Impl {
 
   Outcome start(std::span<const TokenId> prompt, NoiseKey key);
   Outcome step();
+  [[nodiscard]] const PlannerReport* planner_report() {
+    return parts_.drafter ? parts_.drafter->report() : nullptr;
+  }
 
   SessionOptions options;
   Statistics statistics;
@@ -132,11 +135,16 @@ Session::Impl::Impl(LanguageModel& target, LanguageModel* draft, SessionOptions 
       throw Error(ErrorCode::invalid_option,
                   "method " + to_string(method) + " needs a draft model; give one, or use ar");
     }
+    if (method.is_planned() && !options.costs) {
+      options.costs = std::make_shared<CostModel>(measure_costs(
+          target, *draft, {.most_nodes = static_cast<std::size_t>(method.node_limit())}));
+    }
     add_method_parts(options, *draft, parts_);
   }
   if (!parts_.verifier) parts_.verifier = make_walk_verifier();
   if (!parts_.noise) parts_.noise = std::make_unique<GumbelNoise>();
-  const std::size_t n_nodes = 1 + static_cast<std::size_t>(method.width * method.length);
+  const auto n_nodes =
+      1 + static_cast<std::size_t>(std::max(method.width * method.length, method.node_limit()));
   tree.reserve(n_nodes);
   pass_.reserve(n_nodes);
   commit_.reserve(n_nodes);
@@ -324,5 +332,6 @@ const DraftTree& Session::last_tree() const { return impl_->tree; }
 const WalkResult& Session::last_walk() const { return impl_->walk_result; }
 const Statistics& Session::statistics() const { return impl_->statistics; }
 const SessionOptions& Session::options() const { return impl_->options; }
+const PlannerReport* Session::planner_report() const { return impl_->planner_report(); }
 
 }  // namespace gumbelspec

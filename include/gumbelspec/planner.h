@@ -1,0 +1,108 @@
+// What passes cost, and what a planned tree is expected to bring. docs/planner.md has the objective.
+#ifndef GUMBELSPEC_PLANNER_H_
+#define GUMBELSPEC_PLANNER_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "gumbelspec/language_model.h"
+
+namespace gumbelspec {
+
+// A pass over n tokens takes so long.
+struct CostPoint {
+  std::size_t n = 1;
+  double seconds = 0.0;
+};
+
+// The time of one model's passes: measured once, then corrected by every pass that is seen.
+//
+// What is measured is the shape: some points, linear between and behind them. What is seen corrects
+// it by two factors, both medians, so that a pass which was interrupted does not count: one for all
+// sizes (the machine got slower, the context longer), one for each measured size.
+// Threads: one at a time.
+class PassCost {
+ public:
+  // Shape: curve ascending in n, all positive; empty: nothing is known, seconds() is 0.
+  // refines: whether observe() changes anything. Throws: std::logic_error for a wrong curve.
+  explicit PassCost(std::vector<CostPoint> curve = {}, bool refines = true);
+
+  [[nodiscard]] bool is_known() const { return !points_.empty(); }
+  // Requires: n >= 1.
+  [[nodiscard]] double seconds(std::size_t n) const;
+  // A pass over n tokens took so long.
+  void observe(std::size_t n, double seconds);
+  // The measured sizes with today's times.
+  [[nodiscard]] std::vector<CostPoint> curve() const;
+
+ private:
+  static constexpr std::size_t kTable = 257;  // sizes looked up; larger ones are computed
+  // The last few values, and their median.
+  template <std::size_t kSize>
+  struct Recent {
+    std::array<double, kSize> values{};
+    std::size_t n = 0;
+    void push(double value) { values[n++ % kSize] = value; }
+    [[nodiscard]] double median() const;
+  };
+  struct Point {
+    CostPoint measured;
+    double factor = 1.0;
+    Recent<9> recent;
+  };
+  [[nodiscard]] double shape(std::size_t n) const;  // without the common factor
+  void rebuild();
+
+  std::vector<Point> points_;
+  bool refines_;
+  double factor_ = 1.0;
+  Recent<21> recent_;
+  std::vector<double> table_;  // [kTable], seconds by n
+};
+
+// Both models of a pair. Sessions of the same models may share one.
+struct CostModel {
+  PassCost target;
+  PassCost draft;
+};
+
+struct CostMeasurement {
+  double budget_s = 1.6;        // for both models; at least two sizes of each are measured
+  std::size_t most_nodes = 64;  // drafted nodes of a round
+  std::function<bool()> is_cancelled = {};
+};
+
+// Times passes of both models on sequences of their own, which are closed again.
+// Requires: room for one more sequence in each model. Throws: Error{evaluation_failed}.
+[[nodiscard]] CostModel measure_costs(LanguageModel& target, LanguageModel& draft,
+                                      const CostMeasurement& options);
+
+// How often children of an estimated chance were the target's choice.
+struct CalibrationBin {
+  double low = 0.0;       // estimates in [low, next bin's low)
+  std::size_t n = 0;      // children of visited nodes
+  double expected = 0.0;  // sum of their estimates
+  std::size_t n_hit = 0;  // of them the target's choice
+};
+
+// What a planner did and thinks, since the session was made.
+struct PlannerReport {
+  double tau = 0.0;                                // learnt temperature of the values
+  std::array<CalibrationBin, 10> calibration = {}; // by tenths of the estimate
+  std::vector<std::size_t> rounds_by_nodes = {};   // [most_nodes + 1], rounds that verified n nodes
+  std::vector<std::size_t> rounds_by_levels = {};  // [length + 1], rounds with n levels
+  std::size_t n_probes = 0;        // draft passes that only learn, while nothing is drafted
+  double expected_tokens = 0.0;    // sum over the rounds; what came: n_tokens
+  double expected_s = 0.0;         // sum over the rounds; what they took: seconds
+  std::size_t n_tokens = 0;
+  double seconds = 0.0;
+  double plan_s = 0.0;  // of it for planning and calibration
+};
+
+}  // namespace gumbelspec
+
+#endif  // GUMBELSPEC_PLANNER_H_

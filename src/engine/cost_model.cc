@@ -1,0 +1,182 @@
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+
+#include "gumbelspec/planner.h"
+#include "src/engine/stopwatch.h"
+
+namespace gumbelspec {
+namespace {
+
+// Tokens in front of what is measured.
+constexpr std::size_t kPrefix = 16;
+constexpr std::size_t kMostRepetitions = 9;
+
+// The sizes that decide first come first, in case the time runs out.
+constexpr std::array<std::size_t, 13> kTargetSizes = {1, 2, 4, 8, 16, 3, 6, 12, 32, 24, 48, 64, 5};
+constexpr std::array<std::size_t, 7> kDraftSizes = {1, 2, 4, 8, 16, 3, 32};
+
+double median_of(std::span<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+// Passes over n tokens, each size several times, in turns.
+class Measurement {
+ public:
+  Measurement(LanguageModel& model, std::span<const std::size_t> sizes, std::size_t most,
+              const CostMeasurement& options, double budget_s)
+      : model_(model), options_(options), budget_s_(budget_s), seq_(model.open()) {
+    most = std::min({most, model.limits().max_pass_nodes, model.limits().n_context / 2});
+    std::copy_if(sizes.begin(), sizes.end(), std::back_inserter(sizes_),
+                 [&](std::size_t n) { return n <= most; });
+    times_.resize(sizes_.size());
+  }
+  ~Measurement() { model_.close(seq_); }
+  Measurement(const Measurement&) = delete;
+  Measurement& operator=(const Measurement&) = delete;
+
+  std::vector<CostPoint> run() {
+    const std::vector<TokenId> prefix(std::min(kPrefix, model_.limits().n_context / 4), token(0));
+    if (prefix.empty() || sizes_.empty()) return {};
+    if (model_.extend(seq_, prefix) != PassOutcome::ok) return {};
+    time_pass(1);  // the first pass of all pays for memory
+    for (std::size_t repetition = 0; repetition < kMostRepetitions; ++repetition) {
+      for (std::size_t i = 0; i < sizes_.size(); ++i) {
+        const bool is_needed = repetition == 0 && i < 2;
+        if (!is_needed && (watch_.seconds() > budget_s_ || is_cancelled())) return points();
+        const double seconds = time_pass(sizes_[i]);
+        if (seconds > 0.0) times_[i].push_back(seconds);
+      }
+    }
+    return points();
+  }
+
+ private:
+  [[nodiscard]] bool is_cancelled() const {
+    return options_.is_cancelled && options_.is_cancelled();
+  }
+  [[nodiscard]] TokenId token(std::size_t i) const {
+    return token_id((7 + 13 * i) % model_.limits().n_vocab);
+  }
+
+  // A chain: all models can take it, and it costs what a tree costs. 0: there was no room.
+  double time_pass(std::size_t n) {
+    pass_.clear();
+    for (std::size_t i = 0; i < n; ++i) {
+      pass_.push_back({seq_, i == 0 ? kCommitted : pending_id(i - 1), token(i), true});
+    }
+    const Stopwatch watch;
+    if (model_.evaluate(pass_) != PassOutcome::ok) return 0.0;
+    const double seconds = watch.seconds();
+    model_.commit(seq_, {});
+    return seconds;
+  }
+
+  std::vector<CostPoint> points() {
+    std::vector<CostPoint> result;
+    for (std::size_t i = 0; i < sizes_.size(); ++i) {
+      if (!times_[i].empty()) result.push_back({sizes_[i], median_of(times_[i])});
+    }
+    std::sort(result.begin(), result.end(),
+              [](const CostPoint& a, const CostPoint& b) { return a.n < b.n; });
+    return result;
+  }
+
+  LanguageModel& model_;
+  const CostMeasurement& options_;
+  double budget_s_;
+  SeqId seq_;
+  Stopwatch watch_;
+  std::vector<std::size_t> sizes_;
+  std::vector<std::vector<double>> times_;
+  std::vector<PassNode> pass_;
+};
+
+}  // namespace
+
+template <std::size_t kSize>
+double PassCost::Recent<kSize>::median() const {
+  std::array<double, kSize> sorted = values;
+  return median_of(std::span(sorted).first(std::min(n, kSize)));
+}
+
+PassCost::PassCost(std::vector<CostPoint> curve, bool refines) : refines_(refines) {
+  points_.reserve(curve.size());
+  for (const CostPoint& p : curve) {
+    if (p.n < 1 || !(p.seconds > 0.0) || (!points_.empty() && p.n <= points_.back().measured.n)) {
+      throw std::logic_error("PassCost: the curve is not ascending, or has a time of 0");
+    }
+    points_.push_back({.measured = p, .factor = 1.0, .recent = {}});
+  }
+  table_.resize(kTable);
+  rebuild();
+}
+
+double PassCost::shape(std::size_t n) const {
+  const auto at = [&](std::size_t i) { return points_[i].measured.seconds * points_[i].factor; };
+  if (points_.size() == 1 || n <= points_[0].measured.n) return at(0);
+  std::size_t i = 1;
+  while (i + 1 < points_.size() && points_[i].measured.n < n) ++i;
+  const auto left = static_cast<double>(points_[i - 1].measured.n);
+  const auto right = static_cast<double>(points_[i].measured.n);
+  // Behind the last point it grows on as between the last two, but never shrinks.
+  double slope = (at(i) - at(i - 1)) / (right - left);
+  if (static_cast<double>(n) > right) slope = std::max(slope, 0.0);
+  const double seconds = at(i) + (static_cast<double>(n) - right) * slope;
+  return std::max(seconds, 0.1 * at(0));
+}
+
+void PassCost::rebuild() {
+  if (!is_known()) return;
+  for (std::size_t n = 1; n < kTable; ++n) table_[n] = factor_ * shape(n);
+}
+
+double PassCost::seconds(std::size_t n) const {
+  if (!is_known()) return 0.0;
+  return n < kTable ? table_[n] : factor_ * shape(n);
+}
+
+void PassCost::observe(std::size_t n, double seconds) {
+  if (!refines_ || n < 1 || !(seconds > 0.0)) return;
+  if (!is_known()) {
+    points_.push_back({.measured = {n, seconds}, .factor = 1.0, .recent = {}});
+    rebuild();
+    return;
+  }
+  const double expected = shape(n);
+  auto nearest = std::min_element(points_.begin(), points_.end(), [&](const auto& a, const auto& b) {
+    const auto distance = [&](const Point& p) {
+      return p.measured.n > n ? p.measured.n - n : n - p.measured.n;
+    };
+    return distance(a) < distance(b);
+  });
+  // The common factor explains what it can: a machine that got slower did so for all sizes.
+  recent_.push(seconds / expected);
+  factor_ = recent_.median();
+  nearest->recent.push(nearest->factor * seconds / (expected * factor_));
+  // As if two more passes had taken what was measured.
+  const auto n_recent = static_cast<double>(std::min<std::size_t>(nearest->recent.n, 9));
+  nearest->factor = (nearest->recent.median() * n_recent + 2.0) / (n_recent + 2.0);
+  rebuild();
+}
+
+std::vector<CostPoint> PassCost::curve() const {
+  std::vector<CostPoint> result;
+  result.reserve(points_.size());
+  for (const Point& p : points_) result.push_back({p.measured.n, seconds(p.measured.n)});
+  return result;
+}
+
+CostModel measure_costs(LanguageModel& target, LanguageModel& draft,
+                        const CostMeasurement& options) {
+  // The target's passes are the longer ones.
+  Measurement of_target(target, kTargetSizes, options.most_nodes + 1, options,
+                        0.8 * options.budget_s);
+  std::vector<CostPoint> target_curve = of_target.run();
+  Measurement of_draft(draft, kDraftSizes, 32, options, 0.2 * options.budget_s);
+  return {PassCost(std::move(target_curve)), PassCost(of_draft.run())};
+}
+
+}  // namespace gumbelspec

@@ -1,0 +1,78 @@
+// What to draft and what to verify: pure functions of values and costs.
+//
+// A round brings 1 + (sum of the values of the verified nodes) tokens on average, because a node
+// adds one exactly if it is on the target's path. Rounds follow each other, so the most tokens per
+// second come not from the best ratio of a round alone but from the largest
+//
+//     tokens - rate * seconds
+//
+// where rate is the tokens per second of the text as a whole (renewal-reward; Dinkelbach 1967).
+#ifndef GUMBELSPEC_ENGINE_PLAN_H_
+#define GUMBELSPEC_ENGINE_PLAN_H_
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "gumbelspec/planner.h"
+
+namespace gumbelspec {
+
+// What the plan weighs against each other, in tokens.
+struct Prices {
+  const CostModel* costs = nullptr;
+  double rate = 0.0;  // tokens per second
+
+  // Of a target pass that verifies n drafted nodes, beyond one that verifies none.
+  [[nodiscard]] double verify(std::size_t n) const {
+    return rate * (costs->target.seconds(n + 1) - costs->target.seconds(1));
+  }
+  // Of a draft pass over n tokens.
+  [[nodiscard]] double draft(std::size_t n) const { return rate * costs->draft.seconds(n); }
+};
+
+struct NodeCount {
+  std::size_t n = 0;
+  double gain = 0.0;  // tokens that they bring, less the price of verifying them
+};
+
+// How many of the best nodes pay. The price may have steps, so all counts are looked at.
+// Shape: values descending. Requires: prices.costs->target.is_known().
+[[nodiscard]] NodeCount best_node_count(std::span<const double> values, const Prices& prices);
+
+struct LevelChoice {
+  std::size_t width = 0;  // nodes to expand, the best ones; 0: no further level pays
+  double gain = 0.0;      // tokens expected beyond what verifying now would bring
+};
+
+// Decides whether another level pays, by imagining up to kLookahead of them.
+// Allocates only while its buffers grow.
+class LevelPlan {
+ public:
+  static constexpr int kLookahead = 4;
+
+  struct Input {
+    std::span<const double> values;    // of all nodes so far, descending
+    std::span<const double> frontier;  // of the nodes that can be expanded, descending
+    std::span<const double> profile;   // share of a node's value that its k-th child gets
+    std::size_t max_nodes = 0;         // nodes that can be verified
+    std::size_t max_width = 0;         // nodes of a level
+    int max_levels = 0;                // levels still possible
+    std::size_t n_extra = 0;           // tokens that the next draft pass has to read besides
+  };
+  [[nodiscard]] LevelChoice choose(const Input& input, const Prices& prices);
+
+ private:
+  // The gain of expanding `width` nodes now, and then whatever is best to expand.
+  double look_ahead(const Input& input, const Prices& prices, std::size_t width);
+  void expand(const Input& input, std::size_t width);
+
+  std::vector<double> values_;
+  std::vector<double> frontier_;
+  std::vector<double> children_;
+  std::vector<double> merged_;
+};
+
+}  // namespace gumbelspec
+
+#endif  // GUMBELSPEC_ENGINE_PLAN_H_

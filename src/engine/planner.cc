@@ -1,0 +1,110 @@
+#include "src/engine/planner.h"
+
+#include <algorithm>
+
+namespace gumbelspec {
+namespace {
+
+// Rounds that count for the rate, about.
+constexpr double kRateWindow = 60.0;
+constexpr double kPriorRounds = 4.0;
+// A round that took so many times what was expected was interrupted.
+constexpr double kMostOvertime = 3.0;
+// Part of the time without a draft that may go into probes, and what may be spent at once.
+constexpr double kProbeShare = 0.007;
+constexpr double kFirstProbes = 1.0;  // passes of the target
+constexpr std::size_t kLeastProbe = 4;  // tokens
+// Where drafting wins by less than this, now and then a round goes without, to see what it costs.
+constexpr double kClearAdvantage = 1.25;
+constexpr std::size_t kPlainEvery = 64;
+
+}  // namespace
+
+Planner::Planner(const Method& method, std::shared_ptr<CostModel> costs, std::size_t n_ranks)
+    : method_(method), costs_(std::move(costs)), calibration_(method.tau, n_ranks) {
+  report_.rounds_by_nodes.resize(static_cast<std::size_t>(method.node_limit()) + 1);
+  report_.rounds_by_levels.resize(static_cast<std::size_t>(method.length) + 1);
+  tokens_ = kPriorRounds;
+  seconds_ = kPriorRounds * std::max(costs_->target.seconds(1), 1e-9);
+}
+
+bool Planner::wants_plain_round() const {
+  return advantage_ < kClearAdvantage && n_since_plain_ >= kPlainEvery;
+}
+
+void Planner::begin_round(const PlannedRound& round) {
+  round_ = round;
+  round_.max_nodes = std::min(round.max_nodes, static_cast<std::size_t>(method_.node_limit()));
+  round_.max_levels = std::min(round.max_levels, method_.length);
+  n_levels_ = 0;
+  draft_s_ = 0.0;
+}
+
+std::size_t Planner::next_level(std::span<const double> values, std::span<const double> frontier) {
+  if (n_levels_ == 0 && wants_plain_round()) return 0;
+  const std::size_t n_extra = n_levels_ == 0 ? round_.n_missing - 1 : 0;
+  const LevelChoice choice =
+      plan_.choose({.values = values,
+                    .frontier = frontier,
+                    .profile = calibration_.profile(),
+                    .max_nodes = round_.max_nodes,
+                    .max_width = static_cast<std::size_t>(method_.width),
+                    .max_levels = round_.max_levels - n_levels_,
+                    .n_extra = n_extra},
+                   prices());
+  if (choice.width == 0) return 0;
+  ++n_levels_;
+  draft_s_ += costs_->draft.seconds(choice.width + n_extra);
+  return choice.width;
+}
+
+std::size_t Planner::nodes_to_verify(std::span<const double> values) {
+  const std::span<const double> possible =
+      values.first(std::min(values.size(), round_.max_nodes));
+  const NodeCount best = best_node_count(possible, prices());
+  expected_tokens_ = 1.0;
+  for (const double value : possible.first(best.n)) expected_tokens_ += value;
+  expected_s_ = draft_s_ + costs_->target.seconds(best.n + 1);
+  ++report_.rounds_by_nodes[best.n];
+  ++report_.rounds_by_levels[static_cast<std::size_t>(n_levels_)];
+  if (best.n == 0) {
+    n_since_plain_ = 0;
+  } else {
+    ++n_since_plain_;
+    const double plain_s = costs_->target.seconds(1) + own_s_;
+    advantage_ = expected_tokens_ * plain_s / (expected_s_ + own_s_);
+  }
+  return best.n;
+}
+
+bool Planner::wants_probe() const {
+  if (round_.n_missing < kLeastProbe) return false;
+  const double allowed = kFirstProbes * costs_->target.seconds(1) + kProbeShare * idle_s_;
+  return probe_s_ + costs_->draft.seconds(round_.n_missing) <= allowed;
+}
+
+void Planner::probed(double seconds) {
+  probe_s_ += seconds;
+  ++report_.n_probes;
+}
+
+void Planner::end_round(std::size_t n_tokens, double seconds) {
+  report_.n_tokens += n_tokens;
+  report_.seconds += seconds;
+  report_.expected_tokens += expected_tokens_;
+  report_.expected_s += expected_s_ + own_s_;
+  seconds = std::min(seconds, kMostOvertime * (expected_s_ + own_s_) + 1e-9);
+  own_s_ += (std::max(seconds - expected_s_, 0.0) - own_s_) / kRateWindow;
+  const double fade = 1.0 - 1.0 / kRateWindow;
+  tokens_ = tokens_ * fade + static_cast<double>(n_tokens);
+  seconds_ = seconds_ * fade + seconds;
+  if (n_levels_ == 0) idle_s_ += seconds;
+}
+
+const PlannerReport& Planner::report() {
+  report_.tau = static_cast<double>(calibration_.tau());
+  std::copy(calibration_.bins().begin(), calibration_.bins().end(), report_.calibration.begin());
+  return report_;
+}
+
+}  // namespace gumbelspec

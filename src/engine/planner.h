@@ -1,0 +1,82 @@
+// The planner of one session: which rounds draft, how wide, how deep, how much is verified.
+#ifndef GUMBELSPEC_ENGINE_PLANNER_H_
+#define GUMBELSPEC_ENGINE_PLANNER_H_
+
+#include <cstddef>
+#include <memory>
+#include <span>
+
+#include "gumbelspec/method.h"
+#include "gumbelspec/planner.h"
+#include "src/engine/calibration.h"
+#include "src/engine/plan.h"
+
+namespace gumbelspec {
+
+// A round, as the drafter sees it.
+struct PlannedRound {
+  std::size_t max_nodes = 0;  // that can be verified
+  int max_levels = 0;         // that can be of use
+  std::size_t n_missing = 1;  // tokens that the draft has not read yet, the root included
+};
+
+class Planner {
+ public:
+  // n_ranks: children per node that are looked at. costs is not null.
+  Planner(const Method& method, std::shared_ptr<CostModel> costs, std::size_t n_ranks);
+
+  [[nodiscard]] Calibration& calibration() { return calibration_; }
+  [[nodiscard]] const Calibration& calibration() const { return calibration_; }
+  [[nodiscard]] CostModel& costs() { return *costs_; }
+
+  void begin_round(const PlannedRound& round);
+  // Nodes of the frontier to expand next, the best ones; 0: go on to verify.
+  // Shape: values of all nodes so far, frontier: of those that can be expanded; both descending.
+  [[nodiscard]] std::size_t next_level(std::span<const double> values,
+                                       std::span<const double> frontier);
+  // How many of the best nodes to verify; ends the plan. Shape: as above.
+  [[nodiscard]] std::size_t nodes_to_verify(std::span<const double> values);
+  // Whether a round that drafts nothing should let the draft read on, to learn what it would have
+  // been worth. The answer is yes for a small part of the time only.
+  [[nodiscard]] bool wants_probe() const;
+  void probed(double seconds);
+
+  // What the round brought and took, drafting included.
+  void end_round(std::size_t n_tokens, double seconds);
+  void add_plan_time(double seconds) { report_.plan_s += seconds; }
+
+  // Levels of this round so far.
+  [[nodiscard]] int n_levels() const { return n_levels_; }
+  [[nodiscard]] double rate() const { return tokens_ / seconds_; }
+  [[nodiscard]] const PlannerReport& report();
+
+ private:
+  [[nodiscard]] Prices prices() const { return {costs_.get(), rate()}; }
+  [[nodiscard]] bool wants_plain_round() const;
+
+  Method method_;
+  std::shared_ptr<CostModel> costs_;
+  Calibration calibration_;
+  LevelPlan plan_;
+  PlannerReport report_;
+
+  // Tokens and seconds of the last rounds, fading.
+  double tokens_ = 0.0;
+  double seconds_ = 0.0;
+  double own_s_ = 0.0;  // mean of what a round takes besides its passes
+
+  PlannedRound round_;
+  int n_levels_ = 0;
+  double draft_s_ = 0.0;          // expected for this round's draft passes
+  double expected_tokens_ = 1.0;  // of this round
+  double expected_s_ = 0.0;       // its passes
+  double advantage_ = 1.0;        // over plain decoding, of the last round that drafted
+  std::size_t n_since_plain_ = 0;
+  double idle_s_ = 0.0;   // spent in rounds without a draft
+  double probe_s_ = 0.0;  // spent on probes
+  std::size_t n_idle_ = 0;
+};
+
+}  // namespace gumbelspec
+
+#endif  // GUMBELSPEC_ENGINE_PLANNER_H_
