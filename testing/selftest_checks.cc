@@ -58,6 +58,7 @@ std::vector<DistributionCase> distribution_cases() {
   return {
       {"ar, T 1", {}, method("ar")},
       {"ar, T 0.7, top-p 0.8", {.temperature = 0.7F, .top_p = 0.8F}, method("ar")},
+      {"greedy chain of 3, T 1", {}, method("greedy-chain:length=3")},
       {"chain of 1, T 1", {}, method("gumbel-chain:length=1")},
       {"chain of 3, T 1", {}, method("gumbel-chain:length=3")},
       {"chain of 3, T 1.7", {.temperature = 1.7F}, method("gumbel-chain:length=3")},

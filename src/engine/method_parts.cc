@@ -11,10 +11,16 @@ void add_method_parts(const SessionOptions& options, LanguageModel& draft, Sessi
     case MethodKind::gumbel_beam:
       if (!parts.drafter) parts.drafter = make_model_drafter(draft, options.sampling, method);
       return;
+    case MethodKind::greedy_chain:
+      if (!parts.drafter) {
+        SamplingOptions greedy = options.sampling;
+        greedy.temperature = 0.0F;
+        parts.drafter = make_model_drafter(draft, greedy, method);
+      }
+      return;
     case MethodKind::ar:
     case MethodKind::rejection:
     case MethodKind::rejection_tree:
-    case MethodKind::greedy_chain:
     case MethodKind::gumbel_tree:
       break;
   }
