@@ -1,6 +1,7 @@
 #include "src/engine/method_parts.h"
 
 #include "gumbelspec/error.h"
+#include "src/engine/rejection.h"
 
 namespace gumbelspec {
 
@@ -18,9 +19,16 @@ void add_method_parts(const SessionOptions& options, LanguageModel& draft, Sessi
         parts.drafter = make_model_drafter(draft, greedy, method);
       }
       return;
-    case MethodKind::ar:
     case MethodKind::rejection:
-    case MethodKind::rejection_tree:
+    case MethodKind::rejection_tree: {
+      const auto round = make_drafted_round(draft, options.sampling, method);
+      if (!parts.drafter) {
+        parts.drafter = make_rejection_drafter(draft, options.sampling, method, round);
+      }
+      if (!parts.verifier) parts.verifier = make_rejection_verifier(round);
+      return;
+    }
+    case MethodKind::ar:
     case MethodKind::gumbel_tree:
       break;
   }

@@ -136,7 +136,8 @@ Session::Impl::Impl(LanguageModel& target, LanguageModel* draft, SessionOptions 
   }
   if (!parts_.verifier) parts_.verifier = make_walk_verifier();
   if (!parts_.noise) parts_.noise = std::make_unique<GumbelNoise>();
-  const std::size_t n_nodes = 1 + static_cast<std::size_t>(method.width * method.length);
+  const std::size_t n_nodes =
+      1 + static_cast<std::size_t>(std::max(method.width * method.length, method.node_limit()));
   tree.reserve(n_nodes);
   pass_.reserve(n_nodes);
   commit_.reserve(n_nodes);
