@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "testing/reference.h"
+#include "testing/reference_rejection.h"
 
 namespace gumbelspec::testing {
 namespace {
@@ -118,14 +119,25 @@ class FreshNoisePerPath final : public Verifier {
 }  // namespace
 
 std::span<const std::string_view> sabotage_names() {
-  static constexpr std::array<std::string_view, 5> kNames = {
-      "none", "exponential-noise", "reused-noise", "ratio-test", "fresh-noise-per-path"};
+  static constexpr std::array<std::string_view, 10> kNames = {"none",
+                                                              "exponential-noise",
+                                                              "reused-noise",
+                                                              "ratio-test",
+                                                              "fresh-noise-per-path",
+                                                              "resample-from-p",
+                                                              "draft-not-renormalised",
+                                                              "draft-noise-reused",
+                                                              "uniform-reused",
+                                                              "candidates-dropped"};
   return kNames;
 }
 
 SessionParts sabotaged_parts(Sabotage sabotage, const TableModel& draft,
                              const SamplingOptions& sampling) {
   SessionParts parts;
+  const auto reject = [&](RejectionFault fault) {
+    parts.verifier = make_reference_rejection(draft, sampling, fault);
+  };
   switch (sabotage) {
     case Sabotage::none:
       break;
@@ -140,6 +152,21 @@ SessionParts sabotaged_parts(Sabotage sabotage, const TableModel& draft,
       break;
     case Sabotage::fresh_noise_per_path:
       parts.verifier = std::make_unique<FreshNoisePerPath>();
+      break;
+    case Sabotage::resample_from_p:
+      reject(RejectionFault::resample_from_p);
+      break;
+    case Sabotage::draft_not_renormalised:
+      reject(RejectionFault::draft_not_renormalised);
+      break;
+    case Sabotage::draft_noise_reused:
+      reject(RejectionFault::draft_noise_reused);
+      break;
+    case Sabotage::uniform_reused:
+      reject(RejectionFault::uniform_reused);
+      break;
+    case Sabotage::candidates_dropped:
+      reject(RejectionFault::candidates_dropped);
       break;
   }
   return parts;

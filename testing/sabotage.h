@@ -19,13 +19,19 @@ enum class Sabotage {
                          // the ratio test assumes that draft and residual are independent
   fresh_noise_per_path,  // new noise for every path, and any path that matches is taken: tokens
                          // that are drafted often get more than their share
+  // Of the rejection methods: see RejectionFault.
+  resample_from_p,
+  draft_not_renormalised,
+  draft_noise_reused,
+  uniform_reused,
+  candidates_dropped,
 };
 
 // "none", "exponential-noise", ... in the order of the enum.
 [[nodiscard]] std::span<const std::string_view> sabotage_names();
 
-// The parts that put the sabotage into a session. The ratio test needs to know the draft's
-// distribution; draft and sampling must be the session's, and outlive it.
+// The parts that put the sabotage into a session. Some need to know the draft's distribution;
+// draft and sampling must be the session's, and outlive it.
 [[nodiscard]] SessionParts sabotaged_parts(Sabotage sabotage, const TableModel& draft,
                                            const SamplingOptions& sampling);
 

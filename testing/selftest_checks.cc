@@ -58,6 +58,7 @@ std::vector<DistributionCase> distribution_cases() {
   return {
       {"ar, T 1", {}, method("ar")},
       {"ar, T 0.7, top-p 0.8", {.temperature = 0.7F, .top_p = 0.8F}, method("ar")},
+      {"greedy chain of 3, T 1", {}, method("greedy-chain:length=3")},
       {"chain of 1, T 1", {}, method("gumbel-chain:length=1")},
       {"chain of 3, T 1", {}, method("gumbel-chain:length=3")},
       {"chain of 3, T 1.7", {.temperature = 1.7F}, method("gumbel-chain:length=3")},
@@ -75,6 +76,23 @@ std::vector<DistributionCase> distribution_cases() {
       {"chain of 3, penalties", with_penalties(), method("gumbel-chain:length=3")},
       {"beam 3x3, everything", all, method("gumbel-beam:width=3,length=3")},
       {"beam 3x3, biases", biased, method("gumbel-beam:width=3,length=3")},
+      {"rejection of 1, T 1", {}, method("rejection:length=1")},
+      {"rejection of 3, T 1", {}, method("rejection:length=3")},
+      {"rejection of 3, T 0.6, top-p 0.8",
+       {.temperature = 0.6F, .top_p = 0.8F},
+       method("rejection:length=3")},
+      {"rejection of 3, everything", all, method("rejection:length=3")},
+      {"rejection tree 2x2, T 1", {}, method("rejection-tree:width=2,length=2")},
+      {"rejection tree 3x3, T 1", {}, method("rejection-tree:width=3,length=3")},
+      {"rejection tree 4x3 of 7 nodes, T 0.6",
+       {.temperature = 0.6F},
+       method("rejection-tree:length=3,nodes=7")},
+      {"rejection tree 4x1, T 1.7", {.temperature = 1.7F}, method("rejection-tree:length=1")},
+      {"rejection tree 3x3, top-k 3", {.top_k = 3}, method("rejection-tree:width=3,length=3")},
+      {"rejection tree 3x3, T 1.5, min-p 0.2",
+       {.temperature = 1.5F, .min_p = 0.2F},
+       method("rejection-tree:width=3,length=3")},
+      {"rejection tree 3x3, everything", all, method("rejection-tree:width=3,length=3")},
   };
 }
 
@@ -111,17 +129,30 @@ std::vector<CheckResult> distribution_checks(Sabotage sabotage, std::size_t n_sa
 }
 
 std::vector<CheckResult> sabotage_checks(std::size_t n_samples, const Progress& on_progress) {
-  constexpr std::array<std::pair<Sabotage, const char*>, 4> kCases = {{
-      {Sabotage::exponential_noise, "gumbel-beam:width=4,length=3"},
-      {Sabotage::reused_noise, "gumbel-beam:width=4,length=3"},
-      {Sabotage::ratio_test, "gumbel-chain:length=3"},
-      {Sabotage::fresh_noise_per_path, "gumbel-beam:width=4,length=3"},
+  struct Case {
+    Sabotage sabotage;
+    const char* method;
+    float temperature;
+  };
+  // What goes wrong after a rejection shows the better the more is rejected: where it is cold.
+  constexpr std::array<Case, 9> kCases = {{
+      {Sabotage::exponential_noise, "gumbel-beam:width=4,length=3", 1.0F},
+      {Sabotage::reused_noise, "gumbel-beam:width=4,length=3", 1.0F},
+      {Sabotage::ratio_test, "gumbel-chain:length=3", 1.0F},
+      {Sabotage::fresh_noise_per_path, "gumbel-beam:width=4,length=3", 1.0F},
+      {Sabotage::resample_from_p, "rejection:length=3", 1.0F},
+      {Sabotage::draft_not_renormalised, "rejection-tree:length=3", 0.4F},
+      {Sabotage::draft_noise_reused, "rejection:length=3", 1.0F},
+      {Sabotage::uniform_reused, "rejection-tree:length=3", 1.0F},
+      {Sabotage::candidates_dropped, "rejection-tree:length=3", 1.0F},
   }};
   std::vector<CheckResult> results;
-  for (const auto& [sabotage, method] : kCases) {
-    const std::string name(sabotage_names()[static_cast<std::size_t>(sabotage)]);
+  for (const Case& c : kCases) {
+    const std::string name(sabotage_names()[static_cast<std::size_t>(c.sabotage)]);
     if (on_progress) on_progress(name);
-    CheckResult check = check_distribution({name, {}, parse_method(method)}, sabotage, n_samples);
+    const SamplingOptions sampling = {.temperature = c.temperature};
+    CheckResult check =
+        check_distribution({name, sampling, parse_method(c.method)}, c.sabotage, n_samples);
     check.passed = !check.passed;
     results.push_back(std::move(check));
   }

@@ -10,8 +10,12 @@ void add_method_option(CLI::App& app, std::optional<Method>& method) {
     names += (names.empty() ? "" : ", ") + std::string(name);
   }
   add_option(app, "--method", "M",
-             "How tokens are proposed; the text is the same with all: " + names +
-                 ". Shapes: gumbel-chain:length=5, gumbel-beam:width=4,length=5,tau=0.5,nodes=20,"
+             "How tokens are proposed; the text is the same with all but the rejection methods, "
+             "which keep its distribution only: " +
+                 names +
+                 ". Shapes: rejection:length=5, rejection-tree:width=4,length=5,nodes=20, "
+                 "greedy-chain:length=5, gumbel-chain:length=5, "
+                 "gumbel-beam:width=4,length=5,tau=0.5,nodes=20,"
                  "keep=1 (width, length 1 to 64, nodes up to 255, 0: width * length) (default: " +
                  to_string(Method{}) + " with a draft, ar without)",
              [&method](const std::string& text) { method = parse_method(text); });

@@ -96,7 +96,7 @@ class IdentityCheck {
 std::vector<Method> selftest_methods() {
   std::vector<Method> methods;
   for (const char* text :
-       {"gumbel-chain:length=1", "gumbel-chain:length=3", "gumbel-chain:length=5",
+       {"greedy-chain", "gumbel-chain:length=1", "gumbel-chain:length=3", "gumbel-chain:length=5",
         "gumbel-chain:length=8", "gumbel-beam:width=2,length=3", "gumbel-beam:width=4,length=5",
         "gumbel-beam:width=4,length=5,keep=0", "gumbel-beam:width=8,length=8"}) {
     methods.push_back(parse_method(text));

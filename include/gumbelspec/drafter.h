@@ -28,6 +28,7 @@ class NoiseTable {
   void restart(NoiseKey key, const NoiseSource& source);
 
   [[nodiscard]] std::size_t n_vocab() const { return n_vocab_; }
+  [[nodiscard]] NoiseKey key() const { return key_; }
 
   // The noise of a position. Lifetime: until a position n_rows away is asked for, or restart().
   std::span<const float> row(Position position);

@@ -24,7 +24,9 @@ enum class MethodKind {
 // Not every kind has every field: method.cc has the table.
 struct Method {
   MethodKind kind = MethodKind::gumbel_beam;
-  int width = 4;      // nodes of a level that the draft evaluates, [1, 64]; a chain has one
+  // Nodes of a level that the draft evaluates, [1, 64]; a chain has one. A node of rejection_tree
+  // may have more children than that, as long as there are nodes left.
+  int width = 4;
   int length = 5;     // levels of the tree, [1, 64]
   int max_nodes = 0;  // drafted nodes verified per round, [0, 255]; 0: width * length, or, of
                       // gumbel_tree, as many as pay

@@ -5,12 +5,13 @@
 // part of the contract: a change that moves a single bit needs a new kNoiseVersion.
 //
 // Version 1. Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011)
-// with key (seed low, seed high) and counter (token / 4, position, stream, kind); lane token % 4 is
-// the 32-bit word w. With v = (w + 1/2) / 2^32 in (0, 1), e = -log(1 - v) is Exp(1) and
-// g = -log(e) is Gumbel(0, 1). Large g means small v, where 32 bits are coarse: if w < kTailBelow,
-// the same lane of the block of kind 1 gives 32 more bits, v = (w 2^32 + w' + 1/2) / 2^64, so that
-// tokens of probability far below 2^-32 win at the right rate. Logarithms are polynomials in
-// float32 whose every rounding is written down, so each instruction set gives the same bits.
+// with key (seed low, seed high) and counter (token / 4, position, stream, 2 use + kind); lane
+// token % 4 is the 32-bit word w. With v = (w + 1/2) / 2^32 in (0, 1), e = -log(1 - v) is Exp(1)
+// and g = -log(e) is Gumbel(0, 1). Large g means small v, where 32 bits are coarse: if w <
+// kTailBelow, the same lane of the block of kind 1 gives 32 more bits, v = (w 2^32 + w' + 1/2) /
+// 2^64, so that tokens of probability far below 2^-32 win at the right rate. Logarithms are
+// polynomials in float32 whose every rounding is written down, so each instruction set gives the
+// same bits.
 #ifndef GUMBELSPEC_NOISE_H_
 #define GUMBELSPEC_NOISE_H_
 
@@ -27,6 +28,9 @@ struct NoiseKey {
   std::uint64_t seed = 0;
   std::uint32_t stream =
       0;  // independent noise for the same seed, e.g. the n-th choice of a request
+  // Independent noise for another purpose, below 2^31. 0: the text's own; the others are for
+  // methods that need more than one random number per token (docs/exactness.md).
+  std::uint32_t use = 0;
 };
 
 enum class Simd { scalar, avx2, avx512 };
@@ -42,6 +46,10 @@ enum class Simd { scalar, avx2, avx512 };
 // Throws: std::logic_error if `simd` is wider than best_simd().
 void fill_noise(NoiseKey key, Position position, std::span<float> out);
 void fill_noise(NoiseKey key, Position position, std::span<float> out, Simd simd);
+
+// A uniform number in (0, 1), independent for every i; of a `use` that has no Gumbel noise. Exact
+// to double: 64 random bits, so that small probabilities are met at the right rate.
+[[nodiscard]] double uniform_at(NoiseKey key, Position position, std::uint32_t i);
 
 // Where a session's noise comes from. The library has one implementation (GumbelNoise); the
 // interface exists so that the tests can put a wrong one in its place and see it caught.

@@ -1,4 +1,5 @@
-// What passes cost, and what a planned tree is expected to bring. docs/planner.md has the objective.
+// What passes cost, and what a planned tree is expected to bring. docs/planner.md has the
+// objective.
 #ifndef GUMBELSPEC_PLANNER_H_
 #define GUMBELSPEC_PLANNER_H_
 
@@ -91,13 +92,13 @@ struct CalibrationBin {
 
 // What a planner did and thinks, since the session was made.
 struct PlannerReport {
-  double tau = 0.0;                                // learnt temperature of the values
-  std::array<CalibrationBin, 10> calibration = {}; // by tenths of the estimate
+  double tau = 0.0;                                 // learnt temperature of the values
+  std::array<CalibrationBin, 10> calibration = {};  // by tenths of the estimate
   std::vector<std::size_t> rounds_by_nodes = {};   // [most_nodes + 1], rounds that verified n nodes
   std::vector<std::size_t> rounds_by_levels = {};  // [length + 1], rounds with n levels
-  std::size_t n_probes = 0;        // draft passes that only learn, while nothing is drafted
-  double expected_tokens = 0.0;    // sum over the rounds; what came: n_tokens
-  double expected_s = 0.0;         // sum over the rounds; what they took: seconds
+  std::size_t n_probes = 0;      // draft passes that only learn, while nothing is drafted
+  double expected_tokens = 0.0;  // sum over the rounds; what came: n_tokens
+  double expected_s = 0.0;       // sum over the rounds; what they took: seconds
   std::size_t n_tokens = 0;
   double seconds = 0.0;
   double plan_s = 0.0;  // of it for planning and calibration

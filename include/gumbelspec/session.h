@@ -45,8 +45,10 @@ struct SessionOptions {
 struct GeneratedToken {
   TokenId token{};
   TokenId runner_up{};
-  float margin = 0.0F;  // its score minus the runner-up's
-  int depth = 0;        // depth in the draft tree of the token's parent: 0 = from the root's row
+  // Its score minus the runner-up's. Infinity, and no other runner-up, where the token is not the
+  // argmax of a score: of the rejection methods, at temperatures above 0.
+  float margin = 0.0F;
+  int depth = 0;  // depth in the draft tree of the token's parent: 0 = from the root's row
   std::uint32_t round = 0;   // counted from 0
   bool was_drafted = false;  // accepted from the draft, not only chosen by the target
 };
@@ -114,8 +116,8 @@ struct SessionParts {
   std::unique_ptr<NoiseSource> noise;
 };
 
-// For one seed, the tokens are the same with every method, every drafter and every tree, as long
-// as the target's logits are the same numbers (docs/exactness.md).
+// For one seed, the tokens are the same with every method that keeps_seed(), every drafter and
+// every tree, as long as the target's logits are the same numbers (docs/exactness.md).
 //
 // A session does not allocate memory in the steady state: after the first round, a step allocates
 // nothing of its own.

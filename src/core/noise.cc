@@ -2,6 +2,7 @@
 
 #include <Random123/philox.h>
 
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <stdexcept>
@@ -16,7 +17,7 @@ enum class BlockKind : std::uint32_t { body = 0, tail = 1 };
 
 r123::Philox4x32::ctr_type block(NoiseKey key, Position position, std::uint32_t i, BlockKind kind) {
   const r123::Philox4x32::ctr_type counter = {
-      {i, position, key.stream, static_cast<std::uint32_t>(kind)}};
+      {i, position, key.stream, 2 * key.use + static_cast<std::uint32_t>(kind)}};
   const r123::Philox4x32::key_type words = {
       {static_cast<std::uint32_t>(key.seed), static_cast<std::uint32_t>(key.seed >> 32U)}};
   return r123::Philox4x32()(counter, words);
@@ -93,6 +94,14 @@ const VectorKernels& vector_kernels() {
 float noise_at(NoiseKey key, Position position, TokenId token) {
   const auto t = static_cast<std::uint32_t>(token);
   return noise_of_word(key, position, t, block(key, position, t / 4, BlockKind::body)[t % 4]);
+}
+
+double uniform_at(NoiseKey key, Position position, std::uint32_t i) {
+  const auto words = block(key, position, i, BlockKind::body);
+  const std::uint64_t both = (static_cast<std::uint64_t>(words[0]) << 32U) | words[1];
+  // Below 1 even after rounding: ratios of 1 must always be accepted.
+  constexpr double kBelowOne = 1.0 - 0x1p-53;
+  return std::min((static_cast<double>(both) + 0.5) * 0x1p-64, kBelowOne);
 }
 
 void fill_noise(NoiseKey key, Position position, std::span<float> out) {

@@ -48,7 +48,7 @@ inline WordPair philox_words(NoiseKey key, Position position, std::uint32_t firs
   U64 c0 = Wide::lane_numbers() + first_block;
   U64 c1 = U64{} + position;
   U64 c2 = U64{} + key.stream;
-  U64 c3{};
+  U64 c3 = U64{} + 2 * key.use;
   auto k0 = static_cast<std::uint32_t>(key.seed);
   auto k1 = static_cast<std::uint32_t>(key.seed >> 32U);
   for (int round = 0; round < 10; ++round) {

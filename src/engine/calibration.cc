@@ -82,8 +82,7 @@ void Calibration::learn_tau(std::span<const Candidate> candidates, const ScoreMo
       first -= p * static_cast<double>(c.score - candidates[0].score);
     }
     // With next to no mass left the quotient is rounding error; the last candidate bounds it.
-    const double last =
-        static_cast<double>(candidates.back().score - candidates.front().score);
+    const double last = static_cast<double>(candidates.back().score - candidates.front().score);
     slope = (mass > 1e-3 ? std::min(first / mass, last) : last) - mean;
   }
   curvature_ = std::min(curvature_ * kFade + static_cast<double>(moments.variance), 1e6);

@@ -1,4 +1,5 @@
-// From softmax(score / tau) to the chance that the target takes this child, learnt as the text goes.
+// From softmax(score / tau) to the chance that the target takes this child, learnt as the text
+// goes.
 //
 // Two steps. tau: one step of Newton's method per example on the log-likelihood of the target's
 // choices, over a window. What is left, by bins of the estimate: the ratio of hits to what was

@@ -146,12 +146,13 @@ void PassCost::observe(std::size_t n, double seconds) {
     return;
   }
   const double expected = shape(n);
-  auto nearest = std::min_element(points_.begin(), points_.end(), [&](const auto& a, const auto& b) {
-    const auto distance = [&](const Point& p) {
-      return p.measured.n > n ? p.measured.n - n : n - p.measured.n;
-    };
-    return distance(a) < distance(b);
-  });
+  auto nearest =
+      std::min_element(points_.begin(), points_.end(), [&](const auto& a, const auto& b) {
+        const auto distance = [&](const Point& p) {
+          return p.measured.n > n ? p.measured.n - n : n - p.measured.n;
+        };
+        return distance(a) < distance(b);
+      });
   // The common factor explains what it can: a machine that got slower did so for all sizes.
   recent_.push(seconds / expected);
   factor_ = recent_.median();

@@ -6,6 +6,12 @@
 
 namespace gumbelspec {
 
+DraftReader::DraftReader(LanguageModel& model, std::size_t n_nodes, std::size_t n_level)
+    : model_(model) {
+  pass_.reserve(std::max(n_level, kMaxChain));
+  commit_.reserve(n_nodes + kMaxChain);
+}
+
 PassOutcome DraftReader::start(std::span<const TokenId> prompt) {
   if (!is_open_) seq_ = model_.open();
   is_open_ = true;

@@ -15,14 +15,14 @@ namespace gumbelspec {
 // depend on it.
 class DraftReader {
  public:
-  explicit DraftReader(LanguageModel& model) : model_(model) {}
+  // Does not allocate for passes over up to n_level nodes, n_nodes of a round in all.
+  DraftReader(LanguageModel& model, std::size_t n_nodes, std::size_t n_level);
   ~DraftReader() {
     if (is_open_) model_.close(seq_);
   }
   DraftReader(const DraftReader&) = delete;
   DraftReader& operator=(const DraftReader&) = delete;
 
-  [[nodiscard]] LanguageModel& model() { return model_; }
   [[nodiscard]] const LanguageModel& model() const { return model_; }
 
   // A new text; reads the prompt but for its last token.
@@ -44,12 +44,13 @@ class DraftReader {
   [[nodiscard]] PassOutcome read_root(std::span<const TokenId> text, std::size_t n_rows = 1);
   // How many tokens the last read_root() evaluated in its last pass.
   [[nodiscard]] std::size_t n_chain() const { return n_chain_; }
-  // The logits of the i-th token of that pass.
-  [[nodiscard]] std::span<const float> chain_row(std::size_t i) const { return model_.row(i); }
+  // The logits of the i-th token of the last pass. Shape: [model's n_vocab].
+  // Lifetime: until the next pass.
+  [[nodiscard]] std::span<const float> row(std::size_t i) const { return model_.row(i); }
   [[nodiscard]] PendingId root() const { return pending_id(n_chain_ - 1); }
 
   // One pass over nodes below the root. Their parents are root() or ids of earlier nodes.
-  // Returns ok: the i-th node got the id first_id() + i.
+  // The i-th node then has the id id_of_last(i).
   [[nodiscard]] PassOutcome evaluate(std::span<const TokenId> tokens,
                                      std::span<const PendingId> parents);
   [[nodiscard]] PendingId id_of_last(std::size_t i) const { return pending_id(first_ + i); }

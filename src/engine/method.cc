@@ -170,20 +170,23 @@ std::span<const std::string_view> method_names() { return kNames; }
 PossibleMethod possible_method(const Method& wanted, const ModelLimits& target,
                                const ModelLimits& draft) {
   if (!wanted.drafts()) return {wanted, ""};
-  const auto plain = [](const std::string& which) {
+  const std::string kept =
+      wanted.keeps_seed() ? "(the text is the same)" : "(the distribution is the same)";
+  const auto plain = [&kept](const std::string& which) {
     return PossibleMethod{
         defaults(MethodKind::ar),
-        "the " + which +
-            " model is recurrent and cannot drop drafted tokens: decoding plainly "
-            "(the text is the same)"};
+        "the " + which + " model is recurrent and cannot drop drafted tokens: decoding plainly " +
+            kept};
   };
   if (!target.can_drop) return plain("target");
   if (!draft.can_drop) return plain("draft");
-  if (wanted.width > 1 && (!target.can_branch || !draft.can_branch)) {
+  // Several candidates of one node branch, too.
+  const bool branches = wanted.width > 1 || wanted.kind == MethodKind::rejection_tree;
+  if (branches && (!target.can_branch || !draft.can_branch)) {
     Method chain = defaults(wanted.keeps_seed() ? MethodKind::gumbel_chain : MethodKind::rejection);
     chain.length = wanted.length;
     return {chain, "a model cannot hold several continuations at once: drafting a chain of " +
-                       std::to_string(chain.length) + " (the text is the same)"};
+                       std::to_string(chain.length) + " " + kept};
   }
   return {wanted, ""};
 }

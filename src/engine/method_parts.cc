@@ -1,6 +1,8 @@
 #include "src/engine/method_parts.h"
 
-#include "gumbelspec/error.h"
+#include <stdexcept>
+
+#include "src/engine/rejection.h"
 #include "src/engine/tree_drafter.h"
 
 namespace gumbelspec {
@@ -12,18 +14,31 @@ void add_method_parts(const SessionOptions& options, LanguageModel& draft, Sessi
     case MethodKind::gumbel_beam:
       if (!parts.drafter) parts.drafter = make_model_drafter(draft, options.sampling, method);
       return;
+    case MethodKind::greedy_chain:
+      if (!parts.drafter) {
+        SamplingOptions greedy = options.sampling;
+        greedy.temperature = 0.0F;
+        parts.drafter = make_model_drafter(draft, greedy, method);
+      }
+      return;
+    case MethodKind::rejection:
+    case MethodKind::rejection_tree: {
+      const auto round = make_drafted_round(draft, options.sampling, method);
+      if (!parts.drafter) {
+        parts.drafter = make_rejection_drafter(draft, options.sampling, method, round);
+      }
+      if (!parts.verifier) parts.verifier = make_rejection_verifier(round);
+      return;
+    }
     case MethodKind::gumbel_tree:
       if (!parts.drafter) {
         parts.drafter = make_tree_drafter(draft, options.sampling, method, options.costs);
       }
       return;
     case MethodKind::ar:
-    case MethodKind::rejection:
-    case MethodKind::rejection_tree:
-    case MethodKind::greedy_chain:
       break;
   }
-  throw Error(ErrorCode::invalid_option, "method " + to_string(method) + " is not built in");
+  throw std::logic_error("add_method_parts: " + to_string(method) + " does not draft");
 }
 
 }  // namespace gumbelspec

@@ -12,7 +12,7 @@ constexpr double kPriorRounds = 4.0;
 constexpr double kMostOvertime = 3.0;
 // Part of the time without a draft that may go into probes, and what may be spent at once.
 constexpr double kProbeShare = 0.007;
-constexpr double kFirstProbes = 1.0;  // passes of the target
+constexpr double kFirstProbes = 1.0;    // passes of the target
 constexpr std::size_t kLeastProbe = 4;  // tokens
 // Where drafting wins by less than this, now and then a round goes without, to see what it costs.
 constexpr double kClearAdvantage = 1.25;
@@ -43,15 +43,14 @@ void Planner::begin_round(const PlannedRound& round) {
 std::size_t Planner::next_level(std::span<const double> values, std::span<const double> frontier) {
   if (n_levels_ == 0 && wants_plain_round()) return 0;
   const std::size_t n_extra = n_levels_ == 0 ? round_.n_missing - 1 : 0;
-  const LevelChoice choice =
-      plan_.choose({.values = values,
-                    .frontier = frontier,
-                    .profile = calibration_.profile(),
-                    .max_nodes = round_.max_nodes,
-                    .max_width = static_cast<std::size_t>(method_.width),
-                    .max_levels = round_.max_levels - n_levels_,
-                    .n_extra = n_extra},
-                   prices());
+  const LevelChoice choice = plan_.choose({.values = values,
+                                           .frontier = frontier,
+                                           .profile = calibration_.profile(),
+                                           .max_nodes = round_.max_nodes,
+                                           .max_width = static_cast<std::size_t>(method_.width),
+                                           .max_levels = round_.max_levels - n_levels_,
+                                           .n_extra = n_extra},
+                                          prices());
   if (choice.width == 0) return 0;
   ++n_levels_;
   draft_s_ += costs_->draft.seconds(choice.width + n_extra);
@@ -59,8 +58,7 @@ std::size_t Planner::next_level(std::span<const double> values, std::span<const 
 }
 
 std::size_t Planner::nodes_to_verify(std::span<const double> values) {
-  const std::span<const double> possible =
-      values.first(std::min(values.size(), round_.max_nodes));
+  const std::span<const double> possible = values.first(std::min(values.size(), round_.max_nodes));
   const NodeCount best = best_node_count(possible, prices());
   expected_tokens_ = 1.0;
   for (const double value : possible.first(best.n)) expected_tokens_ += value;

@@ -116,7 +116,8 @@ class TreeDrafter final : public Drafter {
 
 TreeDrafter::TreeDrafter(LanguageModel& model, const SamplingOptions& sampling,
                          const Method& method, std::shared_ptr<CostModel> costs)
-    : reader_(model),
+    : reader_(model, static_cast<std::size_t>(method.width * method.length) + 1,
+              std::max(static_cast<std::size_t>(method.width), kProbeWindow)),
       method_(method),
       weights_(sampling, model.limits().n_vocab),
       n_ranks_(model.limits().max_leaves > 1 ? kRanks : 1),
@@ -230,7 +231,7 @@ PassOutcome TreeDrafter::expand_root(const DraftRequest& request, NoiseTable& no
   const PassOutcome outcome = reader_.read_root(request.text);
   if (outcome != PassOutcome::ok) return outcome;
   found_[0].pending = reader_.root();
-  add_children(0, reader_.chain_row(reader_.n_chain() - 1), request, noise);
+  add_children(0, reader_.row(reader_.n_chain() - 1), request, noise);
   if (planner_ && n_missing == reader_.n_chain()) {
     planner_->costs().draft.observe(n_missing, watch.seconds());
   }
@@ -238,8 +239,7 @@ PassOutcome TreeDrafter::expand_root(const DraftRequest& request, NoiseTable& no
 }
 
 // Expands the first `width` nodes of the frontier in one pass.
-PassOutcome TreeDrafter::expand(std::size_t width, const DraftRequest& request,
-                                NoiseTable& noise) {
+PassOutcome TreeDrafter::expand(std::size_t width, const DraftRequest& request, NoiseTable& noise) {
   const Stopwatch watch;
   tokens_.clear();
   parents_.clear();
@@ -251,7 +251,7 @@ PassOutcome TreeDrafter::expand(std::size_t width, const DraftRequest& request,
   if (outcome != PassOutcome::ok) return outcome;
   for (std::size_t i = 0; i < width; ++i) {
     found_[frontier_[i]].pending = reader_.id_of_last(i);
-    add_children(frontier_[i], reader_.model().row(i), request, noise);
+    add_children(frontier_[i], reader_.row(i), request, noise);
   }
   if (planner_) planner_->costs().draft.observe(width, watch.seconds());
   return outcome;
@@ -324,8 +324,8 @@ PassOutcome TreeDrafter::probe(const DraftRequest& request, NoiseTable& noise) {
     const std::size_t n_before = text.size() - n_rows + i + 1;
     ScoreMoments moments;
     const std::span<Candidate> out = std::span(candidates_).first(n_ranks_);
-    const std::size_t n = find_children(reader_.chain_row(first + i),
-                                        TextView{text.first(n_before), {}}, noise, out, moments);
+    const std::size_t n = find_children(reader_.row(first + i), TextView{text.first(n_before), {}},
+                                        noise, out, moments);
     planner_->calibration().learn(out.first(n), moments, place_of(text[n_before], out.first(n)));
   }
   reader_.commit({});
@@ -353,8 +353,8 @@ PassOutcome TreeDrafter::draft(const DraftRequest& request, NoiseTable& noise, D
        reader_.n_levels(request.text)}));
   if (planner_) {
     // What is far behind is read in a window only.
-    planner_->begin_round({request.max_nodes, n_levels,
-                           std::min(reader_.n_missing(request.text), kProbeWindow)});
+    planner_->begin_round(
+        {request.max_nodes, n_levels, std::min(reader_.n_missing(request.text), kProbeWindow)});
   }
   if (n_levels <= 0) return PassOutcome::ok;
   const PassOutcome outcome = grow(request, noise, n_levels);
@@ -393,8 +393,7 @@ void TreeDrafter::accept(std::span<const NodeId> path) {
 }  // namespace
 
 std::unique_ptr<Drafter> make_tree_drafter(LanguageModel& model, const SamplingOptions& sampling,
-                                           const Method& method,
-                                           std::shared_ptr<CostModel> costs) {
+                                           const Method& method, std::shared_ptr<CostModel> costs) {
   return std::make_unique<TreeDrafter>(model, sampling, method, std::move(costs));
 }
 

@@ -96,11 +96,31 @@ TEST(NoiseStatistics, NeighboursInEveryDirectionAreIndependent) {
             }),
             kFalseAlarmRate)
       << "streams";
+  EXPECT_GT(pair_p_value([&](std::uint32_t i) {
+              return Pair{at(i), noise_at({5, 0, 1}, i / 1000, token_id(i % 1000))};
+            }),
+            kFalseAlarmRate)
+      << "uses";
   EXPECT_LT(pair_p_value([&](std::uint32_t i) {
               return Pair{at(i), noise_at(key, (i / 1000) | 1U, token_id(i % 1000))};
             }),
             kFalseAlarmRate)
       << "negative control: noise reused at odd positions";
+}
+
+// Uniform numbers of a position, and those of the next: 16 x 16 cells.
+TEST(NoiseStatistics, UniformNumbersAreUniformAndIndependent) {
+  const auto gumbel = [](double unit) { return static_cast<float>(-std::log(-std::log1p(-unit))); };
+  const NoiseKey key{5, 0, 2};
+  for (const bool next_position : {false, true}) {
+    EXPECT_GT(pair_p_value([&](std::uint32_t i) {
+                const Position p = i / 10;
+                const double other =
+                    next_position ? uniform_at(key, p + 1, i % 10) : uniform_at(key, p, i % 10 + 1);
+                return std::pair{gumbel(uniform_at(key, p, i % 10)), gumbel(other)};
+              }),
+              kFalseAlarmRate);
+  }
 }
 
 // Of 2^27 numbers about 2^15 lie in the tail; there v must be uniform down to far below 2^-32.

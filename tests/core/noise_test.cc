@@ -24,7 +24,7 @@ std::vector<Simd> available() {
 // The noise in long double from the definition in noise.h, written independently of the library.
 long double reference(NoiseKey key, Position position, std::uint32_t token) {
   const auto word = [&](std::uint32_t kind) {
-    const r123::Philox4x32::ctr_type c = {{token / 4, position, key.stream, kind}};
+    const r123::Philox4x32::ctr_type c = {{token / 4, position, key.stream, 2 * key.use + kind}};
     const r123::Philox4x32::key_type k = {
         {static_cast<std::uint32_t>(key.seed), static_cast<std::uint32_t>(key.seed >> 32U)}};
     return r123::Philox4x32()(c, k)[token % 4];
@@ -71,7 +71,7 @@ TEST(Noise, UsesTheGeneratorOfThePaper) {
 TEST(Noise, IsTheSameBitsOnEveryInstructionSet) {
   for (const std::size_t n : {1, 3, 4, 15, 16, 17, 31, 32, 33, 63, 64, 100, 4096, 131072 + 5}) {
     for (std::uint32_t i = 0; i < 8; ++i) {
-      const NoiseKey key{0x9E3779B97F4A7C15ULL * (i + 1), i};
+      const NoiseKey key{0x9E3779B97F4A7C15ULL * (i + 1), i, i / 4};
       const Position position = i * 0x12345678U;
       std::vector<float> expected(n);
       fill_noise(key, position, expected, Simd::scalar);
@@ -96,7 +96,7 @@ TEST(Noise, FillIsNoiseAtForEveryToken) {
 
 TEST(Noise, IsWithinAMillionthOfItsDefinition) {
   for (std::uint32_t token = 0; token < 200000; ++token) {
-    const NoiseKey key{99, 0};
+    const NoiseKey key{99, 0, token % 2};
     const long double exact = reference(key, 5, token);
     const auto got = static_cast<long double>(noise_at(key, 5, token_id(token)));
     ASSERT_NEAR(static_cast<double>(got), static_cast<double>(exact),
@@ -123,14 +123,21 @@ TEST(Noise, IsRightAtTheEdgesOfTheWord) {
   }
 }
 
-TEST(Noise, DependsOnSeedStreamPositionAndToken) {
+TEST(Noise, DependsOnSeedStreamUsePositionAndToken) {
   const float noise = noise_at({1, 0}, 10, TokenId{20});
   EXPECT_NE(noise, noise_at({2, 0}, 10, TokenId{20}));
   EXPECT_NE(noise, noise_at({1ULL + (1ULL << 32U), 0}, 10, TokenId{20}));
   EXPECT_NE(noise, noise_at({1, 1}, 10, TokenId{20}));
+  EXPECT_NE(noise, noise_at({1, 0, 1}, 10, TokenId{20}));
   EXPECT_NE(noise, noise_at({1, 0}, 11, TokenId{20}));
   EXPECT_NE(noise, noise_at({1, 0}, 10, TokenId{21}));
   EXPECT_EQ(noise, noise_at({1, 0}, 10, TokenId{20}));
+}
+
+TEST(UniformNumber, IsTheFirstTwoWordsOfItsBlock) {
+  const auto words = r123::Philox4x32()({{7U, 12U, 3U, 2U * 5U}}, {{77U, 1U}});
+  const double expected = (words[0] + (words[1] + 0.5) / 4294967296.0) / 4294967296.0;
+  EXPECT_NEAR(uniform_at({77U + (1ULL << 32U), 3, 5}, 12, 7), expected, 1e-16);
 }
 
 TEST(Noise, RefusesInstructionsThatAreNotThere) {

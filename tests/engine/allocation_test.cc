@@ -50,8 +50,10 @@ TEST(Session, DoesNotAllocateInTheSteadyState) {
   all.repeat_penalty = 1.1F;
   all.logit_bias = {{TokenId{3}, 1.0F}};
   for (const char* method :
-       {"ar", "gumbel-chain", "gumbel-beam", "gumbel-beam:width=8,length=8",
-        "gumbel-beam:width=8,length=8,keep=0", "gumbel-beam:width=8,length=8,nodes=10"}) {
+       {"ar", "greedy-chain", "gumbel-chain", "gumbel-beam", "gumbel-beam:width=8,length=8",
+        "gumbel-beam:width=8,length=8,keep=0", "gumbel-beam:width=8,length=8,nodes=10", "rejection",
+        "rejection-tree", "rejection-tree:width=8,length=8,nodes=100", "gumbel-tree",
+        "gumbel-tree:nodes=16"}) {
     EXPECT_EQ(allocations_of_steady_rounds(method, {}), 0U) << method;
     EXPECT_EQ(allocations_of_steady_rounds(method, all), 0U) << method << ", all options";
   }

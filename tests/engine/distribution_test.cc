@@ -38,6 +38,7 @@ TEST(Sabotage, IsCaughtInEveryForm) {
   for (const CheckResult& r : results) {
     EXPECT_TRUE(r.passed) << r.name << " was not caught: " << r.detail;
     EXPECT_LT(r.p_value, 1e-9) << r.name << " was caught narrowly";
+    RecordProperty(r.name, r.detail);
   }
 }
 

@@ -82,6 +82,14 @@ TEST(Method, FallsBackToWhatTheModelsCanDo) {
   EXPECT_EQ(to_string(possible_method(beam, straight, able).method), "gumbel-chain:length=7");
   EXPECT_EQ(to_string(possible_method(beam, able, straight).method), "gumbel-chain:length=7");
   EXPECT_FALSE(possible_method(beam, recurrent, able).reason.empty());
+  const Method tree = parse_method("rejection-tree:width=1,length=7");
+  EXPECT_EQ(to_string(possible_method(tree, able, able).method), to_string(tree));
+  const PossibleMethod chain = possible_method(tree, straight, able);
+  EXPECT_EQ(to_string(chain.method), "rejection:length=7");
+  EXPECT_NE(chain.reason.find("distribution is the same"), std::string::npos) << chain.reason;
+  EXPECT_EQ(to_string(possible_method(tree, able, recurrent).method), "ar");
+  EXPECT_TRUE(possible_method(parse_method("rejection"), straight, straight).reason.empty());
+  EXPECT_TRUE(possible_method(parse_method("greedy-chain"), straight, straight).reason.empty());
   EXPECT_TRUE(possible_method(parse_method("gumbel-chain"), straight, straight).reason.empty());
   EXPECT_TRUE(possible_method(parse_method("ar"), recurrent, recurrent).reason.empty());
 }

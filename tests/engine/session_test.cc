@@ -19,12 +19,17 @@ const std::vector<TokenId> kPrompt = {TokenId{1}, TokenId{3}};
 const char* const kMethods[] = {
     "gumbel-chain:length=1",
     "gumbel-chain:length=6",
+    "greedy-chain:length=1",
+    "greedy-chain:length=5",
     "gumbel-beam:width=2,length=3",
     "gumbel-beam",
     "gumbel-beam:width=8,length=8",
     "gumbel-beam:width=8,length=8,keep=0",
     "gumbel-beam:width=6,length=4,nodes=5,tau=3",
     "gumbel-beam:width=3,length=30",
+    "gumbel-tree:nodes=8",
+    "gumbel-tree:width=3,length=6,nodes=64",
+    "gumbel-tree",
 };
 
 struct Pair {
@@ -94,6 +99,34 @@ TEST(Session, ADraftThatIsTheTargetIsAlwaysAccepted) {
   EXPECT_EQ(session.statistics().tokens_per_pass(), 5.0);
 }
 
+// llama.cpp's rule: what is drafted does not look at the noise, only what is accepted does.
+TEST(Session, AGreedyChainDraftsTheLikeliestTokens) {
+  Pair pair;
+  SamplingOptions sampling{.temperature = 1.5F};
+  sampling.presence_penalty = 0.5F;
+  SamplingOptions greedy = sampling;
+  greedy.temperature = 0.0F;
+  Session session(pair.target, &pair.draft,
+                  {.sampling = sampling, .method = parse_method("greedy-chain:length=3")});
+  LogWeights weights(greedy, 12);
+  Outcome outcome = session.start(kPrompt, 3);
+  std::vector<TokenId> text = kPrompt;
+  while (outcome == Outcome::running) {
+    outcome = session.step();
+    const DraftTree& tree = session.last_tree();
+    std::vector<TokenId> drafted = text;
+    for (std::size_t i = 1; i < tree.size(); ++i) {
+      const TokenId likeliest =
+          choose(weights(pair.draft.logits(drafted), TextView{drafted, {}}), {}).token;
+      EXPECT_EQ(tree.token(node_id(i)), likeliest);
+      EXPECT_EQ(tree.parent(node_id(i)), node_id(i - 1));
+      drafted.push_back(likeliest);
+    }
+    text.assign(session.text().begin(), session.text().end());
+  }
+  EXPECT_GT(session.statistics().n_accepted, 0U);
+}
+
 TEST(Session, CountsWhatItDoes) {
   Pair pair;
   Session session(pair.target, &pair.draft,
@@ -150,7 +183,7 @@ TEST(Session, EndsAtTheSameTokenForEveryLimit) {
 }
 
 TEST(Session, StopsWhenTheContextIsFull) {
-  for (const char* method : {"ar", "gumbel-chain:length=6", "gumbel-beam"}) {
+  for (const char* method : {"ar", "greedy-chain", "gumbel-chain:length=6", "gumbel-beam"}) {
     Pair pair({.n_vocab = 12, .n_context = 20});
     Session session(pair.target, &pair.draft, {.method = parse_method(method), .max_tokens = 1000});
     Outcome outcome = session.start(kPrompt);
@@ -171,7 +204,7 @@ TEST(Session, GoesOnWithoutADraftWhoseContextIsFull) {
 }
 
 TEST(Session, EndsBeforeTheEndToken) {
-  for (const char* method : {"ar", "gumbel-chain:length=6", "gumbel-beam"}) {
+  for (const char* method : {"ar", "greedy-chain", "gumbel-chain:length=6", "gumbel-beam"}) {
     Pair pair({.n_vocab = 12, .n_context = 400, .end = TokenId{4}});
     Pair endless;
     const std::vector<TokenId> all = run(endless, "ar");

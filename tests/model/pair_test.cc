@@ -111,9 +111,9 @@ TEST_P(DemoPair, SaysTheSameAndAcceptsAsSimulated) {
 
 INSTANTIATE_TEST_SUITE_P(
     Methods, DemoPair,
-    ::testing::Values(Expected{"gumbel-chain:length=3", 2.46}, Expected{"gumbel-chain", 2.86},
-                      Expected{"gumbel-chain:length=8", 3.05}, Expected{"gumbel-beam", 4.01},
-                      Expected{"gumbel-beam:keep=0", 3.62},
+    ::testing::Values(Expected{"greedy-chain", 1.33}, Expected{"gumbel-chain:length=3", 2.46},
+                      Expected{"gumbel-chain", 2.86}, Expected{"gumbel-chain:length=8", 3.05},
+                      Expected{"gumbel-beam", 4.01}, Expected{"gumbel-beam:keep=0", 3.62},
                       Expected{"gumbel-beam:width=8,length=5", 4.52},
                       Expected{"gumbel-beam:width=8,length=8", 5.30},
                       Expected{"gumbel-beam:width=8,length=8,keep=0", 4.25},

@@ -1,0 +1,118 @@
+#include "src/core/probabilities.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <string>
+
+#include "gumbelspec/error.h"
+#include "src/core/vector_kernels.h"
+
+namespace gumbelspec {
+namespace {
+
+constexpr float kLowest = -std::numeric_limits<float>::infinity();
+constexpr std::size_t kLanes = 8;
+constexpr std::size_t kBlock = 256;
+
+// exp(x) for x <= 0, written so that the compiler makes vectors of it.
+// Source: the polynomial of expf in the Cephes library (S. Moshier).
+inline float exp_of(float x) {
+  constexpr float kToInteger = 12582912.0F;  // 1.5 * 2^23: adding it leaves the nearest integer
+  const float shifted = x * 1.44269504F + kToInteger;
+  const float k = shifted - kToInteger;
+  const float r = (x - k * 0.693359375F) + k * 2.12194440e-4F;
+  float y = 1.9875691500e-4F;
+  y = y * r + 1.3981999507e-3F;
+  y = y * r + 8.3334519073e-3F;
+  y = y * r + 4.1665795894e-2F;
+  y = y * r + 1.6666665459e-1F;
+  y = y * r + 5.0000001201e-1F;
+  y = y * (r * r) + r + 1.0F;
+  const std::uint32_t bits = __builtin_bit_cast(std::uint32_t, shifted) - 0x4B400000U + 127U;
+  const float result = y * __builtin_bit_cast(float, bits << 23U);
+  return x > -87.0F ? result : 0.0F;  // also for what is not a number
+}
+
+// Sums of a block in float, of blocks in double. Each block always in the same order, so that
+// pick() meets the very sums that it is given.
+template <class At>
+double block_sum(std::size_t n, At at) {
+  float lanes[kLanes] = {};
+  std::size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (std::size_t j = 0; j < kLanes; ++j) lanes[j] += at(i + j);
+  }
+  for (; i < n; ++i) lanes[0] += at(i);
+  double sum = 0.0;
+  for (const float lane : lanes) sum += static_cast<double>(lane);
+  return sum;
+}
+
+template <class At>
+double sum_of_blocks(std::size_t first, std::size_t n, At at) {
+  double sum = 0.0;
+  for (; first < n; first += kBlock) {
+    sum += block_sum(std::min(kBlock, n - first), [&](std::size_t i) { return at(first + i); });
+  }
+  return sum;
+}
+
+}  // namespace
+
+double exponentiate(std::span<const float> log_weights, std::span<float> weights) {
+  const float largest =
+      vector_kernels().max_of_sum(log_weights.data(), nullptr, log_weights.size());
+  if (!(largest > kLowest) || largest == std::numeric_limits<float>::infinity()) {
+    throw Error(ErrorCode::no_token_allowed,
+                "no token can be chosen: of " + std::to_string(log_weights.size()) +
+                    " tokens all are forbidden or have a logit that is not a finite number; "
+                    "relax the mask or the biases, or check the model file");
+  }
+  const float* in = log_weights.data();
+  float* out = weights.data();
+  for (std::size_t i = 0; i < log_weights.size(); ++i) out[i] = exp_of(in[i] - largest);
+  return sum_of_blocks(0, log_weights.size(), [out](std::size_t i) { return out[i]; });
+}
+
+TwoSums reject(TokenId x, std::span<float> p, std::span<float> q, TwoSums sums) {
+  const auto of_p = static_cast<float>(1.0 / sums.p);
+  const auto of_q = static_cast<float>(1.0 / sums.q);
+  // Nothing is left of x in either: it was rejected because q(x) > p(x).
+  p[index(x)] = 0.0F;
+  q[index(x)] = 0.0F;
+  float* a = p.data();
+  const float* b = q.data();
+  for (std::size_t i = 0; i < q.size(); ++i) {
+    const float difference = a[i] * of_p - b[i] * of_q;
+    a[i] = difference > 0.0F ? difference : 0.0F;
+  }
+  for (std::size_t i = q.size(); i < p.size(); ++i) a[i] *= of_p;
+  return {sum_of_blocks(0, p.size(), [a](std::size_t i) { return a[i]; }),
+          sum_of_blocks(0, q.size(), [b](std::size_t i) { return b[i]; })};
+}
+
+TokenId pick(std::span<const float> weights, double sum, double unit) {
+  const double wanted = unit * sum;
+  const float* w = weights.data();
+  double before = 0.0;
+  std::size_t last = 0;  // the last token of any weight that was passed
+  for (std::size_t first = 0; first < weights.size(); first += kBlock) {
+    const std::size_t n = std::min(kBlock, weights.size() - first);
+    const double after = before + block_sum(n, [w, first](std::size_t i) { return w[first + i]; });
+    if (after == before) continue;
+    const bool is_here = after > wanted;
+    double sum_here = before;
+    for (std::size_t i = first; i < first + n; ++i) {
+      if (w[i] == 0.0F) continue;
+      last = i;
+      sum_here += static_cast<double>(w[i]);
+      if (is_here && sum_here > wanted) return token_id(i);
+    }
+    if (is_here) break;  // by rounding only; then it is the last one of the block
+    before = after;
+  }
+  return token_id(last);
+}
+
+}  // namespace gumbelspec
