@@ -29,10 +29,13 @@ struct CostPoint {
 class PassCost {
  public:
   // Shape: curve ascending in n, all positive; empty: nothing is known, seconds() is 0.
-  // refines: whether observe() changes anything. Throws: std::logic_error for a wrong curve.
+  // refines: whether observe() changes anything; if not, the curve is taken at its word, the clock
+  // is not looked at, and a planner decides the same every time. Throws: std::logic_error for a
+  // wrong curve.
   explicit PassCost(std::vector<CostPoint> curve = {}, bool refines = true);
 
   [[nodiscard]] bool is_known() const { return !points_.empty(); }
+  [[nodiscard]] bool refines() const { return refines_; }
   // Requires: n >= 1.
   [[nodiscard]] double seconds(std::size_t n) const;
   // A pass over n tokens took so long.

@@ -6,8 +6,10 @@
 namespace gumbelspec {
 namespace {
 
-// Examples that count, about; older ones fade.
-constexpr double kWindow = 400.0;
+// Examples that count, about; older ones fade. How well the draft does changes with the text, what
+// its values mean does so less.
+constexpr double kWindow = 200.0;
+constexpr double kProfileWindow = 64.0;
 constexpr double kFade = 1.0 - 1.0 / kWindow;
 // What the prior weighs: as much as the beginning of a text.
 constexpr double kPriorCurvature = 12.0;
@@ -98,7 +100,7 @@ void Calibration::learn(std::span<const Candidate> candidates, const ScoreMoment
   candidates = candidates.first(n);
   values(candidates, scratch_);
   const double weight = 1.0 / (n_profile_ + 1.0);
-  n_profile_ = std::min(n_profile_ + 1.0, kWindow);
+  n_profile_ = std::min(n_profile_ + 1.0, kProfileWindow);
   for (std::size_t k = 0; k < profile_.size(); ++k) {
     // Half what came, half what was expected: the one is noisy, the other may be off.
     const double expected = k < n ? static_cast<double>(scratch_[k]) : 0.0;

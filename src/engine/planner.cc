@@ -81,12 +81,13 @@ bool Planner::wants_probe() const {
   return probe_s_ + costs_->draft.seconds(round_.n_missing) <= allowed;
 }
 
-void Planner::probed(double seconds) {
-  probe_s_ += seconds;
+void Planner::probed(std::size_t n, double seconds) {
+  probe_s_ += costs_->draft.refines() ? seconds : costs_->draft.seconds(n);
   ++report_.n_probes;
 }
 
 void Planner::end_round(std::size_t n_tokens, double seconds) {
+  if (!costs_->target.refines()) seconds = expected_s_;
   report_.n_tokens += n_tokens;
   report_.seconds += seconds;
   report_.expected_tokens += expected_tokens_;

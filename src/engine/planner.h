@@ -39,7 +39,8 @@ class Planner {
   // Whether a round that drafts nothing should let the draft read on, to learn what it would have
   // been worth. The answer is yes for a small part of the time only.
   [[nodiscard]] bool wants_probe() const;
-  void probed(double seconds);
+  // It read n tokens.
+  void probed(std::size_t n, double seconds);
 
   // What the round brought and took, drafting included.
   void end_round(std::size_t n_tokens, double seconds);

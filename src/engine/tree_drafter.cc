@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <utility>
 
 #include "src/engine/draft_reader.h"
 #include "src/engine/planner.h"
@@ -33,7 +34,8 @@ struct Found {
   float value = 1.0F;
   PendingId pending = kCommitted;  // once expanded
   std::size_t expansion = kNone;   // index, once expanded
-  NodeId node = kNoNode;           // in the tree, once chosen
+  bool has_expanded_child = false;
+  NodeId node = kNoNode;  // in the tree, once chosen
 };
 
 // The children of a node that the draft evaluated, as they were found.
@@ -109,6 +111,7 @@ class TreeDrafter final : public Drafter {
     std::size_t position = 0;
   };
   std::vector<Example> examples_;
+  std::size_t n_ends_ = 1;  // branches of the draft's own pending tree
   std::size_t n_text_ = 0;  // of the last request
   std::size_t n_drafted_in_row_ = 0;
   Stopwatch round_;
@@ -250,7 +253,11 @@ PassOutcome TreeDrafter::expand(std::size_t width, const DraftRequest& request, 
   const PassOutcome outcome = reader_.evaluate(tokens_, parents_);
   if (outcome != PassOutcome::ok) return outcome;
   for (std::size_t i = 0; i < width; ++i) {
-    found_[frontier_[i]].pending = reader_.id_of_last(i);
+    Found& f = found_[frontier_[i]];
+    f.pending = reader_.id_of_last(i);
+    // The first child takes its parent's place as the end of a branch.
+    if (!std::exchange(found_[f.parent].has_expanded_child, true)) --n_ends_;
+    ++n_ends_;
     add_children(frontier_[i], reader_.row(i), request, noise);
   }
   if (planner_) planner_->costs().draft.observe(width, watch.seconds());
@@ -258,11 +265,10 @@ PassOutcome TreeDrafter::expand(std::size_t width, const DraftRequest& request, 
 }
 
 std::size_t TreeDrafter::next_width(std::size_t n_passes) {
-  const std::size_t n_expanded = expansions_.size();
   std::size_t most = static_cast<std::size_t>(method_.width);
-  // Every expanded node may be a branch of its own.
+  // Every node may begin a branch of its own.
   const std::size_t max_leaves = reader_.model().limits().max_leaves;
-  if (max_leaves > 1) most = std::min(most, max_leaves - std::min(n_expanded, max_leaves));
+  if (max_leaves > 1) most = std::min(most, max_leaves - std::min(n_ends_, max_leaves));
   if (!planner_) return std::min(most, frontier_.size());
   const Stopwatch watch;
   const std::size_t width = planner_->next_level(values_, frontier_values_);
@@ -315,7 +321,8 @@ PassOutcome TreeDrafter::probe(const DraftRequest& request, NoiseTable& noise) {
   const Stopwatch watch;
   const std::span<const TokenId> text = request.text;
   skip_gap(text);
-  const std::size_t n_rows = std::min(kProbeRows, reader_.n_missing(text));
+  const std::size_t n_missing = reader_.n_missing(text);
+  const std::size_t n_rows = std::min(kProbeRows, n_missing);
   const PassOutcome outcome = reader_.read_root(text, n_rows);
   if (outcome != PassOutcome::ok) return outcome;
   // The last row is the root's; what follows it is not known yet.
@@ -329,7 +336,7 @@ PassOutcome TreeDrafter::probe(const DraftRequest& request, NoiseTable& noise) {
     planner_->calibration().learn(out.first(n), moments, place_of(text[n_before], out.first(n)));
   }
   reader_.commit({});
-  planner_->probed(watch.seconds());
+  planner_->probed(n_missing, watch.seconds());
   return outcome;
 }
 
@@ -346,6 +353,7 @@ PassOutcome TreeDrafter::draft(const DraftRequest& request, NoiseTable& noise, D
   examples_.clear();
   found_.assign(1, Found{});
   expansions_.clear();
+  n_ends_ = 1;
   order_.clear();
   chosen_.assign(1, 0);
   const auto n_levels = static_cast<int>(std::min<std::size_t>(
