@@ -11,6 +11,7 @@
 #include "apps/cli/method_option.h"
 #include "apps/cli/model_options.h"
 #include "apps/cli/output.h"
+#include "apps/cli/planner_options.h"
 #include "apps/cli/prompt.h"
 #include "apps/cli/report.h"
 #include "apps/cli/sampling_options.h"
@@ -30,6 +31,7 @@ struct GenerateOptions {
   ModelOptions models;
   SamplingOptions sampling;
   std::optional<Method> method;
+  PlannerOptions planner;
   std::optional<std::uint64_t> seed;  // none: a random one
   std::optional<std::string> prompt;
   std::optional<std::string> prompt_file;
@@ -83,7 +85,7 @@ class GenerateRun {
 GenerateRun::GenerateRun(const GenerateOptions& options)
     : options_(options),
       model_options_(with_demo_pair(options.models)),
-      method_(method_for(options.method, model_options_)),
+      method_(bounded_method(method_for(options.method, model_options_), options.planner)),
       seed_(options.seed ? *options.seed : random_seed()),
       recorder_(options.dump_round) {
   validate(options_.sampling);
@@ -129,6 +131,7 @@ void GenerateRun::generate() {
   session_options.max_tokens =
       options_.n_predict < 0 ? n_context_ : static_cast<std::size_t>(options_.n_predict);
   session_options.is_cancelled = stop_requested;
+  session_options.costs = costs_for(method_, models, model_options_, options_.planner, progress_);
   Session session(*models.target, models.draft.get(), session_options);
   const std::vector<TokenId> tokens = models.target->tokenize(prompt_);
   if (prompt_.size() > kLongPrompt) progress_.show("reading the prompt");
@@ -245,6 +248,7 @@ Command add_generate(CLI::App& program) {
       "Tokens to generate at most; -1: until the context is full (default: 128)");
   add_seed_option(*app, options->seed);
   add_method_option(*app, options->method);
+  add_planner_options(*app, options->planner);
   add_output_options(*app, *options);
   return {app, [options] { return GenerateRun(*options).run(); }};
 }

@@ -16,7 +16,9 @@ void add_method_option(CLI::App& app, std::optional<Method>& method) {
                  ". Shapes: rejection:length=5, rejection-tree:width=4,length=5,nodes=20, "
                  "greedy-chain:length=5, gumbel-chain:length=5, "
                  "gumbel-beam:width=4,length=5,tau=0.5,nodes=20,"
-                 "keep=1 (width, length 1 to 64, nodes up to 255, 0: width * length) (default: " +
+                 "keep=1, gumbel-tree:nodes=16 (width, length 1 to 64, nodes up to 255; 0: width * "
+                 "length, "
+                 "or, of gumbel-tree, as many as pay) (default: " +
                  to_string(Method{}) + " with a draft, ar without)",
              [&method](const std::string& text) { method = parse_method(text); });
 }

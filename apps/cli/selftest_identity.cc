@@ -98,7 +98,8 @@ std::vector<Method> selftest_methods() {
   for (const char* text :
        {"greedy-chain", "gumbel-chain:length=1", "gumbel-chain:length=3", "gumbel-chain:length=5",
         "gumbel-chain:length=8", "gumbel-beam:width=2,length=3", "gumbel-beam:width=4,length=5",
-        "gumbel-beam:width=4,length=5,keep=0", "gumbel-beam:width=8,length=8"}) {
+        "gumbel-beam:width=4,length=5,keep=0", "gumbel-beam:width=8,length=8",
+        "gumbel-tree:nodes=16", "gumbel-tree"}) {
     methods.push_back(parse_method(text));
   }
   return methods;

@@ -21,13 +21,19 @@ enum class MethodKind {
   gumbel_tree,     // best-first under the shared noise; its size is planned, or fixed by max_nodes
 };
 
+// What a method has to keep.
+enum class Guarantee {
+  seed,          // the text of a seed is that of plain decoding
+  distribution,  // the text's distribution is; planned trees may then use rejection, too
+};
+
 // Not every kind has every field: method.cc has the table.
 struct Method {
-  MethodKind kind = MethodKind::gumbel_beam;
+  MethodKind kind = MethodKind::gumbel_tree;
   // Nodes of a level that the draft evaluates, [1, 64]; a chain has one. A node of rejection_tree
   // may have more children than that, as long as there are nodes left.
-  int width = 4;
-  int length = 5;     // levels of the tree, [1, 64]
+  int width = 16;
+  int length = 16;    // levels of the tree, [1, 64]
   int max_nodes = 0;  // drafted nodes verified per round, [0, 255]; 0: width * length, or, of
                       // gumbel_tree, as many as pay
   float tau = 0.5F;   // temperature of the values, (0, 10]; gumbel_tree: where learning begins

@@ -72,6 +72,9 @@ class PassCost {
 struct CostModel {
   PassCost target;
   PassCost draft;
+  // Whether repeated passes took about the same: otherwise the machine was busy with other things,
+  // and the curves are worth little on another day.
+  bool is_steady = true;
 };
 
 struct CostMeasurement {

@@ -16,6 +16,9 @@ constexpr std::size_t kMostRepetitions = 9;
 constexpr std::array<std::size_t, 13> kTargetSizes = {1, 2, 4, 8, 16, 3, 6, 12, 32, 24, 48, 64, 5};
 constexpr std::array<std::size_t, 7> kDraftSizes = {1, 2, 4, 8, 16, 3, 32};
 
+// The median may be so much above the shortest.
+constexpr double kSteady = 1.3;
+
 double median_of(std::span<double> values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
@@ -52,6 +55,8 @@ class Measurement {
     }
     return points();
   }
+  // Most sizes were.
+  [[nodiscard]] bool is_steady() const { return 2 * n_unsteady_ < sizes_.size(); }
 
  private:
   [[nodiscard]] bool is_cancelled() const {
@@ -74,10 +79,14 @@ class Measurement {
     return seconds;
   }
 
+  // The shortest times: what else the machine does only adds to them. Later passes tell how much
+  // that is.
   std::vector<CostPoint> points() {
     std::vector<CostPoint> result;
     for (std::size_t i = 0; i < sizes_.size(); ++i) {
-      if (!times_[i].empty()) result.push_back({sizes_[i], median_of(times_[i])});
+      if (times_[i].empty()) continue;
+      result.push_back({sizes_[i], *std::min_element(times_[i].begin(), times_[i].end())});
+      if (median_of(times_[i]) > kSteady * result.back().seconds) ++n_unsteady_;
     }
     std::sort(result.begin(), result.end(),
               [](const CostPoint& a, const CostPoint& b) { return a.n < b.n; });
@@ -85,6 +94,7 @@ class Measurement {
   }
 
   LanguageModel& model_;
+  std::size_t n_unsteady_ = 0;
   const CostMeasurement& options_;
   double budget_s_;
   SeqId seq_;
@@ -177,7 +187,9 @@ CostModel measure_costs(LanguageModel& target, LanguageModel& draft,
                         0.8 * options.budget_s);
   std::vector<CostPoint> target_curve = of_target.run();
   Measurement of_draft(draft, kDraftSizes, 32, options, 0.2 * options.budget_s);
-  return {PassCost(std::move(target_curve)), PassCost(of_draft.run())};
+  std::vector<CostPoint> draft_curve = of_draft.run();
+  return {PassCost(std::move(target_curve)), PassCost(std::move(draft_curve)),
+          of_target.is_steady() && of_draft.is_steady()};
 }
 
 }  // namespace gumbelspec

@@ -77,6 +77,8 @@ std::size_t Planner::nodes_to_verify(std::span<const double> values) {
 
 bool Planner::wants_probe() const {
   if (round_.n_missing < kLeastProbe) return false;
+  // The first one also finds out whether the draft is as slow as it was measured.
+  if (report_.n_probes == 0) return true;
   const double allowed = kFirstProbes * costs_->target.seconds(1) + kProbeShare * idle_s_;
   return probe_s_ + costs_->draft.seconds(round_.n_missing) <= allowed;
 }

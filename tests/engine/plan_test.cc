@@ -160,9 +160,8 @@ TEST(LevelPlan, IsNextToTheOptimumThatEnumerationFinds) {
           const double best = best_of_all({}, {1.0}, levels, prices);
           const double got = planned(levels, prices);
           // Of the tokens of a round, of which there is always one.
-          EXPECT_GE(1.0 + got, 0.98 * (1.0 + best))
-              << "slope " << slope << ", draft " << draft_s << ", step " << step << ", rate "
-              << rate;
+          EXPECT_GE(1.0 + got, 0.98 * (1.0 + best)) << "slope " << slope << ", draft " << draft_s
+                                                    << ", step " << step << ", rate " << rate;
         }
       }
     }

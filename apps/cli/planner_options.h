@@ -1,0 +1,43 @@
+// Options of planned trees: their bounds, and what passes cost on this machine.
+#ifndef GUMBELSPEC_APPS_CLI_PLANNER_OPTIONS_H_
+#define GUMBELSPEC_APPS_CLI_PLANNER_OPTIONS_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "apps/cli/model_options.h"
+#include "gumbelspec/method.h"
+#include "gumbelspec/planner.h"
+#include "gumbelspec/session.h"
+
+namespace gumbelspec::cli {
+
+struct PlannerOptions {
+  std::optional<int> draft_max;     // nodes verified per round
+  std::optional<int> draft_levels;  // levels of the tree
+  std::optional<int> draft_width;   // nodes of a level
+  std::optional<Guarantee> guarantee;  // none: what the method keeps
+  bool uses_cost_cache = true;
+};
+
+void add_planner_options(CLI::App& app, PlannerOptions& options);
+
+// The method within the bounds. Throws: Error{invalid_option} if it has none, or is outside what
+// the guarantee allows.
+[[nodiscard]] Method bounded_method(Method method, const PlannerOptions& options);
+
+// What passes of these models cost: from the cache if it has been measured on this machine with
+// these models and options, otherwise measured now and, if the machine was quiet, kept. Null where the method does not plan.
+// Throws: Stopped if a signal came meanwhile.
+[[nodiscard]] std::shared_ptr<CostModel> costs_for(const Method& method, const Models& models,
+                                                   const ModelOptions& model_options,
+                                                   const PlannerOptions& options,
+                                                   Progress& progress);
+
+// The folder of the cache: $XDG_CACHE_HOME or ~/.cache, then gumbelspec/costs; empty: there is none.
+[[nodiscard]] std::string cost_cache_folder();
+
+}  // namespace gumbelspec::cli
+
+#endif  // GUMBELSPEC_APPS_CLI_PLANNER_OPTIONS_H_
