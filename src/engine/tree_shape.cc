@@ -8,7 +8,11 @@ namespace {
 
 constexpr double kPriorTrials = 8.0;
 
-double prior(std::size_t rank) { return 0.7 / (1.0 + 0.4 * static_cast<double>(rank)); }
+// Between the strong draft of the demo set (0.75, 0.33, 0.22, 0.19, 0.10) and the weak one (0.59,
+// 0.25, 0.14, 0.15, 0.06), at temperature 1.
+double prior(std::size_t rank) {
+  return rank == 0 ? 0.7 : 0.33 / std::pow(static_cast<double>(rank), 0.6);
+}
 
 }  // namespace
 
