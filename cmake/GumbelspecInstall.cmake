@@ -15,7 +15,8 @@ install(EXPORT gumbelspec-targets NAMESPACE gumbelspec:: DESTINATION ${package_d
 
 set(pc_libs "-lgumbelspec_engine -lgumbelspec_core")
 if(GUMBELSPEC_BUILD_LLAMA)
-  install(DIRECTORY ${GUMBELSPEC_LLAMA_LIBDIR}/ DESTINATION ${private_libdir})
+  install(DIRECTORY ${GUMBELSPEC_LLAMA_LIBDIR}/ DESTINATION ${private_libdir}
+    PATTERN peers EXCLUDE)
   # The umbrella header belongs to no layer: it needs all of them.
   install(FILES include/gumbelspec/gumbelspec.h
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/gumbelspec)
@@ -27,9 +28,9 @@ endif()
 
 if(TARGET gumbelspec)
   file(RELATIVE_PATH rpath /${CMAKE_INSTALL_BINDIR} /${private_libdir})
-  set_target_properties(gumbelspec PROPERTIES
+  set_target_properties(gumbelspec gumbelspec-scale PROPERTIES
     INSTALL_RPATH "\$ORIGIN/${rpath}" BUILD_WITH_INSTALL_RPATH ON)
-  install(TARGETS gumbelspec RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(TARGETS gumbelspec gumbelspec-scale RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 
 string(REPLACE ";" " " GUMBELSPEC_LLAMA_LIBRARIES "${GUMBELSPEC_LLAMA_LIBRARIES}")

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "gguf_writer.h"
+#include "apps/scale/gguf_writer.h"
 
 namespace {
 

@@ -70,6 +70,8 @@ class LlamaModel final : public LanguageModel {
 
   // One line: architecture, parameters, type of the weights; e.g. "llama 5.93 M Q8_0".
   [[nodiscard]] std::string description() const;
+  // A value of the file's metadata as text, e.g. of "general.name"; empty if there is none.
+  [[nodiscard]] std::string metadata(const std::string& key) const;
   [[nodiscard]] int n_threads() const;
 
   // Throws: Error{vocabulary_mismatch} with the first token that differs. A draft may have more or

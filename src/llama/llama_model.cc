@@ -132,6 +132,10 @@ std::string LlamaModel::description() const {
          " " + std::string(type);
 }
 
+std::string LlamaModel::metadata(const std::string& key) const {
+  return internal::model_metadata(impl_->model(), key);
+}
+
 int LlamaModel::n_threads() const { return impl_->n_threads(); }
 
 void LlamaModel::require_same_vocabulary(const LlamaModel& target, const LlamaModel& draft) {

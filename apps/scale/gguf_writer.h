@@ -1,10 +1,13 @@
 // What the programs that write GGUF models share: options, types, noise, and the file itself.
-#ifndef GUMBELSPEC_BENCH_KERNELS_GGUF_WRITER_H_
-#define GUMBELSPEC_BENCH_KERNELS_GGUF_WRITER_H_
+#ifndef GUMBELSPEC_APPS_SCALE_GGUF_WRITER_H_
+#define GUMBELSPEC_APPS_SCALE_GGUF_WRITER_H_
 
 #include <algorithm>
+#include <cctype>
+#include <cerrno>
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -60,9 +63,11 @@ inline ggml_type type_named(const std::string& name, const std::string& more = "
       {"f32", GGML_TYPE_F32},   {"f16", GGML_TYPE_F16},   {"bf16", GGML_TYPE_BF16},
       {"q8_0", GGML_TYPE_Q8_0}, {"q4_0", GGML_TYPE_Q4_0}, {"q4_k", GGML_TYPE_Q4_K},
       {"q5_k", GGML_TYPE_Q5_K}, {"q6_k", GGML_TYPE_Q6_K}};
-  const auto it = kTypes.find(name);
+  std::string lower = name;
+  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const auto it = kTypes.find(lower);
   if (it == kTypes.end())
-    fail("unknown type " + name + ": use f32 f16 bf16 q8_0 q4_0 q4_k q5_k q6_k" + more);
+    fail("unknown type " + name + "; use f32, f16, bf16, q8_0, q4_0, q4_K, q5_K or q6_K" + more);
   return it->second;
 }
 
@@ -138,6 +143,41 @@ struct GgmlDeleter {
 };
 using Gguf = std::unique_ptr<gguf_context, GgufDeleter>;
 
+// The file could not be written; everything else that is wrong is a std::runtime_error.
+class WriteError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+inline size_t tensor_bytes(const Tensor& t) {
+  return ggml_row_size(t.type, t.columns) * static_cast<size_t>(t.rows);
+}
+
+// A file under a temporary name until it is complete; an incomplete one is removed.
+class PartialFile {
+ public:
+  explicit PartialFile(const std::string& path) : path_(path), name_(path + ".partial") {}
+  ~PartialFile() {
+    if (!is_complete_) std::remove(name_.c_str());
+  }
+  PartialFile(const PartialFile&) = delete;
+  PartialFile& operator=(const PartialFile&) = delete;
+
+  const std::string& name() const { return name_; }
+  [[noreturn]] void fail() const {
+    throw WriteError("cannot write " + path_ + ": " + std::strerror(errno) +
+                     "; check the path and the free space");
+  }
+  void complete() {
+    if (std::rename(name_.c_str(), path_.c_str()) != 0) fail();
+    is_complete_ = true;
+  }
+
+ private:
+  std::string path_, name_;
+  bool is_complete_ = false;
+};
+
 // The header from `out` (its keys set already, no tensors yet), then what `data` gives per tensor.
 inline void write_gguf(const std::string& path, gguf_context* out,
                        const std::vector<Tensor>& tensors,
@@ -150,17 +190,25 @@ inline void write_gguf(const std::string& path, gguf_context* out,
     ggml_set_name(shape, t.name.c_str());
     gguf_add_tensor(out, shape);
   }
-  if (!gguf_write_to_file(out, path.c_str(), true)) fail("cannot write " + path);
+  PartialFile partial(path);
+  // ggml says nothing about why it could not open a file.
+  std::ofstream file(partial.name(), std::ios::binary);
+  if (!file) partial.fail();
+  file.close();
+  if (!gguf_write_to_file(out, partial.name().c_str(), true)) partial.fail();
 
-  std::ofstream file(path, std::ios::binary | std::ios::app);
+  file.open(partial.name(), std::ios::binary | std::ios::app);
   const size_t alignment = gguf_get_alignment(out);
   for (const Tensor& t : tensors) {
     std::vector<uint8_t> bytes = data(t);
     bytes.resize((bytes.size() + alignment - 1) / alignment * alignment);
     file.write(reinterpret_cast<const char*>(bytes.data()),
                static_cast<std::streamsize>(bytes.size()));
-    if (!file) fail("cannot write " + path + ": disk full?");
+    if (!file) partial.fail();
   }
+  file.close();
+  if (!file) partial.fail();
+  partial.complete();
 }
 
 inline std::vector<uint8_t> bytes_of(const std::vector<float>& values) {
@@ -171,4 +219,4 @@ inline std::vector<uint8_t> bytes_of(const std::vector<float>& values) {
 
 }  // namespace gumbelspec::bench
 
-#endif  // GUMBELSPEC_BENCH_KERNELS_GGUF_WRITER_H_
+#endif  // GUMBELSPEC_APPS_SCALE_GGUF_WRITER_H_

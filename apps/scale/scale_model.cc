@@ -1,89 +1,51 @@
-// Writes a larger GGUF model that computes the same function as a small one (llama architecture).
-//
-//   scale_model --in demo-target-q8_0.gguf --out target-1b.gguf --type q8_0
-//               --layers 22 --embd 2048 --ff 5632 --heads 32 --heads-kv 4
-//
-// A pass costs what a model of the new size costs, while texts, and so the acceptance of drafts,
-// stay those of the small model. Random weights would measure speed alone: no draft of theirs is
-// ever accepted. The vocabulary, and so the output matrix's number of rows, stays small.
-//
-// Why the function stays: the new dimensions of the residual stream are zero in the embedding and
-// nothing writes to them; what new heads, new feed-forward units and new layers (random weights)
-// compute meets zero columns of attn_output and ffn_down.
-// It stays up to rounding: a long text can leave the small model's at a near tie.
+#include "apps/scale/scale_model.h"
+
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
 #include <cstring>
-#include <exception>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
+#include <system_error>
+#include <utility>
 #include <vector>
 
-#include "gguf_writer.h"
+#include "apps/scale/gguf_writer.h"
 
+namespace gumbelspec::scale {
 namespace {
 
 using namespace gumbelspec::bench;
-
-struct Shape {
-  int layers = 22, embd = 2048, ff = 5632, heads = 32, heads_kv = 4;
-};
-
-struct Options {
-  std::string in, out;
-  std::string type = "q8_0";
-  Shape shape;
-  int distinct_rows = 256;  // noise rows quantised per shape, then repeated; 0: every row its own
-  int seed = 1;
-  int threads = all_cores();
-};
-
-Options parse(int argc, char** argv) {
-  Options o;
-  parse_options({{{"--layers", &o.shape.layers},
-                  {"--embd", &o.shape.embd},
-                  {"--ff", &o.shape.ff},
-                  {"--heads", &o.shape.heads},
-                  {"--heads-kv", &o.shape.heads_kv},
-                  {"--threads", &o.threads},
-                  {"--distinct-rows", &o.distinct_rows},
-                  {"--seed", &o.seed}},
-                 {{"--in", &o.in}, {"--out", &o.out}, {"--type", &o.type}},
-                 {}},
-                argc, argv);
-  if (o.in.empty() || o.out.empty()) fail("--in and --out are needed");
-  if (o.in == o.out) fail("--out must not be --in");
-  if (o.shape.heads_kv < 1 || o.shape.heads % o.shape.heads_kv != 0)
-    fail("--heads: a multiple of --heads-kv");
-  return o;
-}
 
 // The small model: its header, shape and tensors.
 class Source {
  public:
   explicit Source(const std::string& path) {
+    if (!std::filesystem::is_regular_file(path)) {
+      fail("model file \"" + path + "\" does not exist or is no file; check the path");
+    }
     ggml_context* tensors = nullptr;
     gguf_.reset(gguf_init_from_file(path.c_str(), {false, &tensors}));
     tensors_.reset(tensors);
-    if (!gguf_) fail("cannot read " + path);
+    if (!gguf_) fail("model file \"" + path + "\" is not a complete GGUF file; convert it again");
     const int64_t arch = gguf_find_key(gguf(), "general.architecture");
     if (arch < 0 || std::string(gguf_get_val_str(gguf(), arch)) != "llama")
-      fail(path + " is not of the llama architecture");
+      fail("model file \"" + path + "\" is not of the llama architecture; give one that is");
     shape_.layers = number("llama.block_count", 0);
     shape_.embd = number("llama.embedding_length", 0);
     shape_.ff = number("llama.feed_forward_length", 0);
     shape_.heads = number("llama.attention.head_count", 0);
     shape_.heads_kv = number("llama.attention.head_count_kv", shape_.heads);
-    if (shape_.heads < 1 || shape_.heads_kv < 1) fail(path + " has no head counts");
+    if (shape_.heads < 1 || shape_.heads_kv < 1)
+      fail("model file \"" + path + "\" has no head counts; convert it again");
     head_dim_ = number("llama.attention.key_length", shape_.embd / shape_.heads);
     if (number("llama.attention.value_length", head_dim_) != head_dim_)
-      fail(path + ": keys and values of different lengths");
+      fail("model file \"" + path + "\" has keys and values of different lengths; give another");
   }
 
   const gguf_context* gguf() const { return gguf_.get(); }
-  const Shape& shape() const { return shape_; }
+  const ModelShape& shape() const { return shape_; }
   int head_dim() const { return head_dim_; }
   float epsilon() const {
     const int64_t id = gguf_find_key(gguf(), "llama.attention.layer_norm_rms_epsilon");
@@ -103,7 +65,7 @@ class Source {
 
   Gguf gguf_;
   std::unique_ptr<ggml_context, GgmlDeleter> tensors_;
-  Shape shape_;
+  ModelShape shape_;
   int head_dim_ = 0;
 };
 
@@ -143,15 +105,22 @@ const std::map<std::string, Part>& layer_parts() {
 
 class Scaler {
  public:
-  Scaler(const Source& source, const Options& o)
+  Scaler(const Source& source, const ModelShape& shape, const ScaleOptions& o)
       : source_(source),
         old_(source.shape()),
-        new_(o.shape),
+        new_(shape),
         type_(type_named(o.type)),
-        noise_(o.distinct_rows, o.threads, static_cast<unsigned>(o.seed)) {
+        noise_(o.distinct_rows, o.threads, o.seed) {
     const auto grows = [](const char* name, int from, int to) {
-      if (to < from) fail(std::string(name) + " must be at least " + std::to_string(from));
+      if (to < from) {
+        fail(std::string(name) + " is " + std::to_string(to) + ", but the original has " +
+             std::to_string(from) + "; give at least that");
+      }
     };
+    if (new_.heads % new_.heads_kv != 0) {
+      fail("--heads is " + std::to_string(new_.heads) + ", which is no multiple of --heads-kv " +
+           std::to_string(new_.heads_kv) + "; give one");
+    }
     grows("--layers", old_.layers, new_.layers);
     grows("--embd", old_.embd, new_.embd);
     grows("--ff", old_.ff, new_.ff);
@@ -177,14 +146,16 @@ class Scaler {
     const Tensor t = {name, part.rows == Axis::one ? GGML_TYPE_F32 : type_,
                       size(part.columns, n_vocab), size(part.rows, n_vocab)};
     if (t.columns % ggml_blck_size(t.type) != 0)
-      fail(name + ": columns must be a multiple of " + std::to_string(ggml_blck_size(t.type)));
+      fail(name + " would have rows of " + std::to_string(t.columns) +
+           ", but the type needs a multiple of " + std::to_string(ggml_blck_size(t.type)) +
+           "; change --embd, --ff or --heads");
     parts_[name] = part;
     tensors_.push_back(t);
   }
 
   void list_tensors() {
     const ggml_tensor* embedding = source_.find("token_embd.weight");
-    if (embedding == nullptr) fail("the --in file has no token_embd.weight");
+    if (embedding == nullptr) fail("the model has no token_embd.weight; give another");
     const int64_t n_vocab = embedding->ne[1];
     int64_t n_found = 0;
     const auto add_found = [&](const std::string& name, const Part& part) {
@@ -203,7 +174,8 @@ class Scaler {
     if (n_found != source_.n_tensors() ||
         n_found != static_cast<int64_t>(tensors_.size()) -
                        static_cast<int64_t>(layer_parts().size()) * (new_.layers - old_.layers))
-      fail("the --in file has tensors that this program does not know, or lacks some");
+      fail(
+          "the model has tensors that gumbelspec-scale does not know, or lacks some; give another");
   }
 
   int64_t size(Axis axis, int64_t n_vocab) const {
@@ -277,23 +249,29 @@ class Scaler {
   }
 
   const Source& source_;
-  Shape old_, new_;
+  ModelShape old_, new_;
   ggml_type type_;
   Noise noise_;
   std::vector<Tensor> tensors_;
   std::map<std::string, Part> parts_;
 };
 
-void set_parameters(const Source& source, const Shape& s, gguf_context* g) {
+std::string name_of(const Source& source, const std::string& path) {
+  const int64_t id = gguf_find_key(source.gguf(), "general.name");
+  return id < 0 ? std::filesystem::path(path).filename().string()
+                : std::string(gguf_get_val_str(source.gguf(), id));
+}
+
+void set_parameters(const Source& source, const std::string& name, const ModelShape& s,
+                    gguf_context* g) {
   const auto number = [&](const char* key, int value) {
     gguf_set_val_u32(g, key, static_cast<uint32_t>(value));
   };
-  const int64_t name = gguf_find_key(source.gguf(), "general.name");
-  const std::string scaled = name < 0 ? "model" : gguf_get_val_str(source.gguf(), name);
   gguf_set_val_str(g, "general.name",
-                   (scaled + ", scaled to " + std::to_string(s.layers) + " layers of " +
+                   (name + ", scaled to " + std::to_string(s.layers) + " layers of " +
                     std::to_string(s.embd) + " dimensions")
                        .c_str());
+  gguf_set_val_str(g, "gumbelspec.scaled_from", name.c_str());
   gguf_remove_key(g, "general.file_type");
   number("llama.block_count", s.layers);
   number("llama.embedding_length", s.embd);
@@ -307,23 +285,67 @@ void set_parameters(const Source& source, const Shape& s, gguf_context* g) {
                    static_cast<float>(static_cast<double>(source.epsilon()) * shrink));
 }
 
-void write_model(const Options& o) {
-  const Source source(o.in);
-  Scaler scaler(source, o);
-  const Gguf out(gguf_init_empty());
-  gguf_set_kv(out.get(), source.gguf());
-  set_parameters(source, o.shape, out.get());
-  write_gguf(o.out, out.get(), scaler.tensors(), [&](const Tensor& t) { return scaler.data(t); });
+FixedShape fixed_shape(const Source& source, const std::string& type) {
+  const ggml_tensor* embedding = source.find("token_embd.weight");
+  if (embedding == nullptr) fail("the model has no token_embd.weight; give another");
+  return {embedding->ne[1], source.head_dim(), source.find("output.weight") != nullptr,
+          static_cast<int>(ggml_blck_size(type_named(type)))};
+}
+
+// With --params a shape is chosen; what is given stays; without it the rest is the original's.
+ModelShape chosen_shape(const Source& source, const FixedShape& fixed, const ScaleOptions& o) {
+  const ModelShape& old = source.shape();
+  if (o.params > 0.0) return shape_for(o.params, old, fixed, o.shape);
+  ModelShape shape = o.shape;
+  const auto fill = [](int& value, int otherwise) {
+    if (value == 0) value = otherwise;
+  };
+  fill(shape.layers, old.layers);
+  fill(shape.embd, old.embd);
+  fill(shape.ff, old.ff);
+  fill(shape.heads, old.heads);
+  fill(shape.heads_kv, old.heads_kv);
+  return shape;
+}
+
+std::string size_text(size_t bytes) { return std::to_string(bytes / 1'000'000 + 1) + " MB"; }
+
+void require_space(const std::string& path, size_t n_bytes) {
+  std::error_code failure;
+  std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  if (folder.empty()) folder = ".";
+  const auto space = std::filesystem::space(folder, failure);
+  if (failure || space.available >= n_bytes) return;
+  throw WriteError("cannot write " + path + ": it needs " + size_text(n_bytes) + ", but " +
+                   size_text(space.available) + " are free; free some or write elsewhere");
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  try {
-    write_model(parse(argc, argv));
-    return 0;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "scale_model: %s\n", error.what());
-    return 1;
+ScaleResult scale_model(const ScaleOptions& o) {
+  const Source source(o.in);
+  std::error_code ignored;
+  if (std::filesystem::equivalent(o.in, o.out, ignored)) {
+    fail("the new model would overwrite the original \"" + o.in + "\"; give another name");
   }
+  const FixedShape fixed = fixed_shape(source, o.type);
+  ScaleResult result;
+  result.shape = chosen_shape(source, fixed, o);
+  result.n_params = n_params(result.shape, fixed);
+  Scaler scaler(source, result.shape, o);
+  for (const Tensor& t : scaler.tensors()) result.n_bytes += tensor_bytes(t);
+  require_space(o.out, result.n_bytes);
+  const Gguf out(gguf_init_empty());
+  gguf_set_kv(out.get(), source.gguf());
+  set_parameters(source, name_of(source, o.in), result.shape, out.get());
+  size_t n_done = 0;
+  write_gguf(o.out, out.get(), scaler.tensors(), [&](const Tensor& t) {
+    if (o.on_progress)
+      o.on_progress(static_cast<double>(n_done) / static_cast<double>(result.n_bytes));
+    n_done += tensor_bytes(t);
+    return scaler.data(t);
+  });
+  return result;
 }
+
+}  // namespace gumbelspec::scale

@@ -1,0 +1,118 @@
+// The program gumbelspec-scale: a small model's function at a larger model's cost.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <exception>
+#include <iostream>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "apps/cli/arguments.h"
+#include "apps/cli/output.h"
+#include "apps/cli/stop_signals.h"
+#include "apps/cli/utf8_stream.h"
+#include "apps/scale/gguf_writer.h"
+#include "apps/scale/scale_model.h"
+
+namespace gumbelspec::scale {
+namespace {
+
+void tell(const std::string& line) { std::cerr << "gumbelspec-scale: " << line << std::endl; }
+
+void add_size(CLI::App& app, const std::string& name, int most, int& value,
+              const std::string& description) {
+  cli::add_integer(
+      app, name, 1, most, [&value](std::int64_t n) { value = static_cast<int>(n); }, description);
+}
+
+void add_options(CLI::App& app, ScaleOptions& o) {
+  app.add_option("IN.gguf", o.in, "The small model, llama architecture")->required();
+  app.add_option("OUT.gguf", o.out, "The model to write")->required();
+  cli::add_option(app, "--params", "SIZE",
+                  "Parameters of the new model, e.g. 60M, 1B, 8B; the shape is chosen to fit",
+                  [&o](const std::string& text) { o.params = parse_params(text); });
+  cli::add_text(app, "--type", "NAME", o.type,
+                "Type of its matrices: q8_0, q4_0, q4_K, q5_K, q6_K, f16, bf16, f32 (default: "
+                "q8_0)");
+  add_size(app, "--layers", 1024, o.shape.layers, "Layers, instead of what --params chooses");
+  add_size(app, "--embd", 65536, o.shape.embd, "Dimensions of the residual stream, likewise");
+  add_size(app, "--ff", 262144, o.shape.ff, "Feed-forward units, likewise");
+  add_size(app, "--heads", 1024, o.shape.heads, "Attention heads, likewise");
+  add_size(app, "--heads-kv", 1024, o.shape.heads_kv, "Heads of keys and values, likewise");
+  cli::add_integer(
+      app, "--distinct-rows", 0, 1'000'000,
+      [&o](std::int64_t n) { o.distinct_rows = static_cast<int>(n); },
+      "Random rows quantised per matrix shape, then repeated; 0: every row its own (default: 256)");
+  cli::add_integer(
+      app, "--seed", 0, 4294967295, [&o](std::int64_t n) { o.seed = static_cast<unsigned>(n); },
+      "Seed of the random weights (default: 1)");
+  add_size(app, "--threads", 1024, o.threads, "Threads (default: all cores)");
+}
+
+int scale(ScaleOptions o) {
+  if (o.params == 0.0 && o.shape.layers == 0 && o.shape.embd == 0 && o.shape.ff == 0 &&
+      o.shape.heads == 0 && o.shape.heads_kv == 0) {
+    throw std::runtime_error("no size is given; give one with --params, e.g. --params 1B");
+  }
+  cli::Progress progress;
+  o.on_progress = [&progress](double share) {
+    if (cli::stop_requested()) throw cli::Stopped();
+    progress.show("writing " + std::to_string(static_cast<int>(share * 100.0)) + " %");
+  };
+  const ScaleResult result = scale_model(o);
+  progress.clear();
+  const ModelShape& s = result.shape;
+  std::cout << o.out << ": " << params_text(result.n_params) << " parameters, " << o.type << ", "
+            << result.n_bytes / 1'000'000 << " MB; " << s.layers << " layers of " << s.embd
+            << ", heads " << s.heads << "/" << s.heads_kv << ", ff " << s.ff << std::endl;
+  return 0;
+}
+
+int run(int argc, char** argv) {
+  ScaleOptions options;
+  options.threads = bench::all_cores();
+  CLI::App app(
+      "Writes a model that computes the function of a small one at the cost of a larger one: for "
+      "measuring speed with the acceptance of a real pair",
+      "gumbelspec-scale");
+  app.set_version_flag("--version", std::string("gumbelspec-scale ") + GUMBELSPEC_VERSION,
+                       "Print the version");
+  add_options(app, options);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {
+    return app.exit(success);
+  } catch (const CLI::ParseError& error) {
+    tell(cli::visible(error.what()) + "; \"gumbelspec-scale --help\" lists what there is");
+    return cli::kExitBadInput;
+  }
+  return scale(options);
+}
+
+int run_and_report(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const cli::Stopped&) {
+    tell("stopped by a signal; nothing was written");
+    return cli::stopped_exit_code();
+  } catch (const bench::WriteError& error) {
+    tell(cli::visible(error.what()));
+    return cli::kExitFailure;
+  } catch (const std::bad_alloc&) {
+    tell("out of memory; write a smaller model");
+    return cli::kExitFailure;
+  } catch (const std::exception& error) {
+    tell(cli::visible(error.what()));
+    return cli::kExitBadInput;
+  }
+}
+
+}  // namespace
+}  // namespace gumbelspec::scale
+
+int main(int argc, char** argv) {
+  gumbelspec::cli::install_stop_signals();
+  // What is wrong is told in one line of ours.
+  ggml_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
+  return gumbelspec::scale::run_and_report(argc, argv);
+}
