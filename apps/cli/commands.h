@@ -7,6 +7,7 @@
 namespace gumbelspec::cli {
 
 [[nodiscard]] Command add_generate(CLI::App& program);
+[[nodiscard]] Command add_bench(CLI::App& program);
 [[nodiscard]] Command add_selftest(CLI::App& program);
 [[nodiscard]] Command add_info(CLI::App& program);
 

@@ -57,7 +57,8 @@ int run(const std::vector<std::string>& given) {
                        "Print the version");
   app.require_subcommand(1);
   app.footer(kFooter);
-  const std::vector<Command> commands = {add_generate(app), add_selftest(app), add_info(app)};
+  const std::vector<Command> commands = {add_generate(app), add_bench(app), add_selftest(app),
+                                         add_info(app)};
   use_help_format(app);
   for (const Command& command : commands) command.app->footer(kFooter);
   // CLI11 would only say that a command is missing.

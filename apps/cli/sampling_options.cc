@@ -13,6 +13,8 @@ namespace {
 
 constexpr int kMaxInt = std::numeric_limits<int>::max();
 
+}  // namespace
+
 std::uint64_t parse_seed(const std::string& text) {
   std::uint64_t seed = 0;
   const char* end = text.data() + text.size();
@@ -24,8 +26,6 @@ std::uint64_t parse_seed(const std::string& text) {
   }
   return seed;
 }
-
-}  // namespace
 
 LogitBias parse_logit_bias(std::string_view text) {
   std::int32_t token = 0;

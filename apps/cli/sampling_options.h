@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "apps/cli/arguments.h"
@@ -15,6 +16,9 @@ namespace gumbelspec::cli {
 void add_sampling_options(CLI::App& app, SamplingOptions& options);
 
 void add_seed_option(CLI::App& app, std::optional<std::uint64_t>& seed);
+
+// Throws: Error{invalid_option}.
+[[nodiscard]] std::uint64_t parse_seed(const std::string& text);
 
 // TOKEN(+/-)BIAS, e.g. "15043+1" or "15043-inf". Throws: Error{invalid_option}.
 [[nodiscard]] LogitBias parse_logit_bias(std::string_view text);

@@ -46,7 +46,7 @@ const std::string kTarget = "demo-target-q8_0.gguf";
 
 std::vector<BadInput> bad_inputs() {
   const std::string target = model_path(kTarget);
-  const std::string methods = "ar, gumbel-chain, gumbel-beam";
+  const std::string methods = "ar, rejection, rejection-tree, greedy-chain, gumbel-chain";
   return {
       {"NoCommand", {}, {"no command", "--help"}},
       {"UnknownCommand", {"foo"}, {"\"foo\"", "--help"}},
@@ -71,7 +71,7 @@ std::vector<BadInput> bad_inputs() {
       {"RepeatPenaltyZero", with_prompt({"--repeat-penalty", "0"}), {"repeat-penalty", "> 0"}},
       {"WidthZero", with_prompt({"--method", "gumbel-beam:width=0"}), {"width", "0", "[1, 64]"}},
       {"LengthTooLarge", with_prompt({"--method", "gumbel-chain:length=65"}), {"65", "[1, 64]"}},
-      {"UnknownMethod", with_prompt({"--method", "rejection"}), {"rejection", methods}},
+      {"UnknownMethod", with_prompt({"--method", "reject"}), {"reject", methods}},
       {"MethodWithALineBreak", with_prompt({"--method", "a\nb"}), {"a\\nb", methods}},
       {"SeedNegative", with_prompt({"--seed", "-1"}), {"\"-1\"", "18446744073709551615"}},
       {"SeedTooLarge",
@@ -93,6 +93,18 @@ std::vector<BadInput> bad_inputs() {
       {"PromptNotUtf8", {"generate", "-p", "ab\xFF"}, {"UTF-8", "\\xFF", "offset 2"}},
       {"SelftestUnknownSabotage", {"selftest", "--sabotage", "x"}, {"\"x\"", "reused-noise"}},
       {"SelftestSeedsZero", {"selftest", "--seeds", "0"}, {"\"0\"", "from 1"}},
+      {"BenchUnknownMethod", {"bench", "--methods", "ar,foo"}, {"'foo'", methods}},
+      {"BenchMethodEmpty", {"bench", "--methods", "ar,"}, {"\"ar,\"", "empty"}},
+      {"BenchRunsZero", {"bench", "--runs", "0"}, {"--runs", "\"0\"", "from 1"}},
+      {"BenchPromptsZero", {"bench", "--n-prompts", "0"}, {"--n-prompts", "\"0\"", "from 1"}},
+      {"BenchTemperatureNegative", {"bench", "--temps", "0,-1"}, {"\"0,-1\"", "at least 0"}},
+      {"BenchUnknownFormat", {"bench", "--format", "xml"}, {"\"xml\"", "csv"}},
+      {"BenchPromptFileMissing", {"bench", "--prompts", "/no/such"}, {"/no/such", "No such file"}},
+      {"BenchMethodWithoutDraft",
+       {"bench", "-m", target, "--methods", "gumbel-chain"},
+       {"gumbel-chain", "-md"}},
+      {"BenchPeersMissing", {"bench", "--peers", "/no/such"}, {"/no/such", "llama-cpp-peers"}},
+      {"BenchSweepOfOnePrompt", {"bench", "--sweep", "--n-prompts", "1"}, {"at least 2"}},
       {"InfoUnknownOption", {"info", "--foo"}, {"\"--foo\"", "info --help"}},
   };
 }
@@ -153,6 +165,14 @@ TEST(BadPrompt, LongerThanTheContext) {
   for (int i = 0; i < 100; ++i) text += "house ";
   expect_one_line(run_program({"generate", "-c", "64", "-t", "1", "-p", text}),
                   {"the context of 64", "63", "-c"});
+}
+
+TEST(BadPrompt, BenchFileThatIsNotJsonLines) {
+  const TemporaryFile empty("");
+  expect_one_line(run_program({"bench", "--prompts", empty.path()}), {empty.path(), "no prompt"});
+  const TemporaryFile broken("{\"prompt\": \"a\"}\n{\"prompt\": ");
+  expect_one_line(run_program({"bench", "--prompts", broken.path()}),
+                  {broken.path(), "line 2", "broken JSON"});
 }
 
 TEST(BadPrompt, SelftestFileWithoutPrompts) {

@@ -42,7 +42,8 @@ void expect_all(const std::string& text, const std::vector<std::string>& parts) 
 TEST(Help, OfTheProgramNamesTheCommandsAndTheExitCodes) {
   const ProcessResult result = run_program({"--help"});
   EXPECT_EQ(result.exit_code, 0);
-  expect_all(result.out, {"generate", "selftest", "info", "--version", "Exit codes", "130", "143"});
+  expect_all(result.out,
+             {"generate", "bench", "selftest", "info", "--version", "Exit codes", "130", "143"});
 }
 
 TEST(Help, OfGenerateNamesEveryOption) {
@@ -53,6 +54,14 @@ TEST(Help, OfGenerateNamesEveryOption) {
                     "--json", "--stats", "--no-display-prompt", "--dump-tree", "--dump-round"});
   // Methods, defaults and limits.
   expect_all(text, {"gumbel-chain", "gumbel-beam", "(default: 128)", "2^64", "Exit codes"});
+}
+
+TEST(Help, OfBenchNamesEveryOption) {
+  const std::string text = help("bench");
+  expect_all(text, kModelOptions);
+  expect_all(text, kSamplingOptions);
+  expect_all(text, {"--methods", "--temps", "--prompts", "--n-prompts", "-n, --predict", "--runs",
+                    "-s, --seed", "--sweep", "--format", "--out"});
 }
 
 TEST(Help, OfSelftestNamesEveryOptionButTheSabotage) {
@@ -66,7 +75,7 @@ TEST(Help, OfSelftestNamesEveryOptionButTheSabotage) {
 TEST(Help, OfInfoNamesTheModelOptions) { expect_all(help("info"), kModelOptions); }
 
 TEST(Help, LinesFitIntoATerminal) {
-  for (const char* command : {"generate", "selftest", "info"}) {
+  for (const char* command : {"generate", "bench", "selftest", "info"}) {
     const std::string text = help(command);
     for (std::size_t begin = 0; begin < text.size();) {
       const std::size_t end = text.find('\n', begin);

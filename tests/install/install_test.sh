@@ -25,7 +25,8 @@ mv "$tmp/first" "$prefix"
 models=$prefix/share/gumbelspec/models
 pair=("$models/demo-target-q8_0.gguf" "$models/demo-draft-q8_0.gguf")
 
-for file in bin/gumbelspec "$libdir/gumbelspec/libllama.so" "$libdir/pkgconfig/gumbelspec.pc" \
+for file in bin/gumbelspec bin/gumbelspec-scale share/gumbelspec/plot.py \
+  share/gumbelspec/prompts/openings.jsonl "$libdir/gumbelspec/libllama.so" "$libdir/pkgconfig/gumbelspec.pc" \
   "$libdir/cmake/gumbelspec/gumbelspec-config.cmake" include/gumbelspec/gumbelspec.h \
   share/licenses/gumbelspec/llama.cpp.txt share/licenses/gumbelspec/Random123.txt; do
   [ -e "$prefix/$file" ] || fail "$file is not installed"

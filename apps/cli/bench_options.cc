@@ -1,0 +1,110 @@
+#include "apps/cli/bench_options.h"
+
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+
+#include "apps/cli/bench_methods.h"
+#include "apps/cli/sampling_options.h"
+
+namespace gumbelspec::cli {
+namespace {
+
+std::string method_list() {
+  std::string names;
+  for (const std::string_view name : method_names()) {
+    names += (names.empty() ? "" : ", ") + std::string(name);
+  }
+  return names;
+}
+
+void add_count(CLI::App& app, const std::string& names, std::int64_t most, std::size_t& value,
+               const std::string& description) {
+  add_integer(
+      app, names, 1, most, [&value](std::int64_t n) { value = static_cast<std::size_t>(n); },
+      description + " (default: " + std::to_string(value) + ")");
+}
+
+}  // namespace
+
+void add_bench_options(CLI::App& app, BenchOptions& options) {
+  add_model_options(app, options.models);
+  add_sampling_options(app, options.sampling);
+  app.get_option("--temp")->description("The same as --temps with one temperature");
+  add_option(app, "--methods", "LIST",
+             "Methods with commas or semicolons between them, each with a shape or without, e.g. "
+             "ar,gumbel-beam:width=4,length=5,rejection:length=3; ar is always measured (default: "
+             "all that there are with a draft: " +
+                 method_list() + "; ar without)",
+             [&options](const std::string& text) { options.methods = parse_methods(text); });
+  add_option(
+      app, "--temps", "LIST", "Temperatures with commas between them (default: 0,0.6,1)",
+      [&options](const std::string& text) { options.temperatures = parse_temperatures(text); });
+  add_text(app, "--prompts", "FILE", options.prompts_file,
+           "Prompts, one JSON object per line, {\"prompt\": TEXT} or Spec-Bench's {\"turns\": "
+           "[TEXT, ...]}; -: standard input (default: 40 openings of novels)");
+  add_count(app, "--n-prompts", 1000, options.n_prompts, "Use the first N prompts");
+  add_count(app, "-n,--predict,--n-predict", 1'000'000, options.n_tokens, "Tokens per text");
+  add_count(app, "--runs", 1000, options.n_runs,
+            "Times that everything is measured, each with other seeds");
+  // Compared are texts of the same seeds, so there is no random one.
+  add_option(app, "-s,--seed", "N", "First seed, from 0 to 2^64 - 1 (default: 1)",
+             [&options](const std::string& text) { options.seed = parse_seed(text); });
+  app.add_flag("--sweep", options.sweeps,
+               "Find the best shape of each method that is given without one, at each temperature "
+               "with the prompts 1, 3, 5, ..., and report on the prompts 2, 4, 6, ...");
+  add_count(app, "--sweep-predict", 1'000'000, options.n_sweep_tokens,
+            "Tokens per text while shapes are tried");
+  add_option(app, "--format", "NAME", "table, md, csv or json (default: table)",
+             [&options](const std::string& text) { options.format = parse_bench_format(text); });
+  add_text(app, "--out", "DIR", options.out_folder,
+           "Also write results.json, results.md and plots (SVG, PNG) into this folder");
+  app.add_option_function<std::vector<std::string>>(
+         "--peers",
+         [&options](const std::vector<std::string>& folders) {
+           options.peers = folders.empty() ? std::string() : folders.back();
+         },
+         "Also run llama.cpp's own llama-server and llama-speculative-simple, each at its best "
+         "draft "
+         "length; DIR: the folder that scripts/llama-cpp-peers prints (default: "
+         "lib/gumbelspec/peers)")
+      ->type_name("[DIR]")
+      ->expected(0, 1);
+}
+
+std::string quoted_command(const std::vector<std::string>& arguments, const std::string& home) {
+  const std::string plain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./=:,+@%~";
+  std::string out = "gumbelspec";
+  for (std::string argument : arguments) {
+    if (home.size() > 1 && argument.rfind(home + "/", 0) == 0) {
+      argument.replace(0, home.size(), "~");
+    }
+    const bool is_plain =
+        !argument.empty() && argument.find_first_not_of(plain) == std::string::npos;
+    if (is_plain) {
+      out += " " + argument;
+      continue;
+    }
+    out += " '";
+    for (const char c : argument) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    out += "'";
+  }
+  return out;
+}
+
+std::string command_line() {
+  std::ifstream file("/proc/self/cmdline", std::ios::binary);
+  const std::string all{std::istreambuf_iterator<char>(file), {}};
+  std::vector<std::string> arguments;
+  for (std::size_t begin = 0; begin < all.size();) {
+    const std::size_t end = std::min(all.find('\0', begin), all.size());
+    arguments.push_back(all.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  if (!arguments.empty()) arguments.erase(arguments.begin());
+  const char* home = std::getenv("HOME");
+  return quoted_command(arguments, home == nullptr ? "" : home);
+}
+
+}  // namespace gumbelspec::cli

@@ -1,0 +1,46 @@
+// The options of gumbelspec bench.
+#ifndef GUMBELSPEC_APPS_CLI_BENCH_OPTIONS_H_
+#define GUMBELSPEC_APPS_CLI_BENCH_OPTIONS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/cli/arguments.h"
+#include "apps/cli/bench_report.h"
+#include "apps/cli/model_options.h"
+#include "gumbelspec/method.h"
+#include "gumbelspec/sampling.h"
+
+namespace gumbelspec::cli {
+
+struct BenchOptions {
+  ModelOptions models;
+  SamplingOptions sampling;
+  std::vector<Method> methods;                     // empty: all
+  std::optional<std::vector<float>> temperatures;  // none: 0, 0.6, 1, or --temp
+  std::string prompts_file;                        // empty: the openings that come with the program
+  std::size_t n_prompts = 8;
+  std::size_t n_tokens = 64;  // per text
+  std::size_t n_runs = 3;
+  std::uint64_t seed = 1;
+  bool sweeps = false;
+  std::size_t n_sweep_tokens = 32;  // per text
+  BenchFormat format = BenchFormat::table;
+  std::string out_folder;  // empty: none
+  // llama.cpp's own programs, too; the folder, empty: lib/gumbelspec/peers.
+  std::optional<std::string> peers;
+};
+
+void add_bench_options(CLI::App& app, BenchOptions& options);
+
+// The program's command line as it would be typed; the home folder as ~.
+[[nodiscard]] std::string command_line();
+[[nodiscard]] std::string quoted_command(const std::vector<std::string>& arguments,
+                                         const std::string& home);
+
+}  // namespace gumbelspec::cli
+
+#endif  // GUMBELSPEC_APPS_CLI_BENCH_OPTIONS_H_

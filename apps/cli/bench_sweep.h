@@ -1,0 +1,35 @@
+// Finding a method's best shape with few texts: successive halving.
+#ifndef GUMBELSPEC_APPS_CLI_BENCH_SWEEP_H_
+#define GUMBELSPEC_APPS_CLI_BENCH_SWEEP_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+
+#include "apps/cli/bench_measure.h"
+
+namespace gumbelspec::cli {
+
+struct SweepRequest {
+  std::span<const Method> shapes;        // of one method
+  std::span<const std::size_t> prompts;  // indices; others than those that are reported on
+  float temperature = 1.0F;
+  std::uint64_t seed = 1;
+  std::size_t n_tokens = 32;
+};
+
+// The index of the shape with the most tokens per second. All shapes generate a text, the better
+// half another one, the better half of these two more, then four and so on, until one is left;
+// what counts is the speed over all texts so far, on which those that are left are compared with
+// the same prompts and seeds.
+// Requires: at least one shape and one prompt. Throws: what generate throws.
+[[nodiscard]] std::size_t best_shape(const SweepRequest& request, const GenerateText& generate,
+                                     const std::function<void()>& on_text);
+
+// Texts that best_shape() generates.
+[[nodiscard]] std::size_t n_sweep_texts(std::size_t n_shapes);
+
+}  // namespace gumbelspec::cli
+
+#endif  // GUMBELSPEC_APPS_CLI_BENCH_SWEEP_H_
