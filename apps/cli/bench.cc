@@ -14,11 +14,13 @@
 #include "apps/cli/bench_progress.h"
 #include "apps/cli/bench_prompts.h"
 #include "apps/cli/bench_report.h"
+#include "apps/cli/bench_settings.h"
 #include "apps/cli/bench_summary.h"
 #include "apps/cli/bench_sweep.h"
 #include "apps/cli/commands.h"
 #include "apps/cli/method_option.h"
 #include "apps/cli/stop_signals.h"
+#include "gumbelspec/planner.h"
 
 namespace gumbelspec::cli {
 namespace {
@@ -39,6 +41,7 @@ class BenchRun {
 
  private:
   void choose_methods();
+  void measure_costs_once();
   void probe_methods();
   void keep_possible(std::vector<Method>& methods) const;
   void measure();
@@ -53,7 +56,7 @@ class BenchRun {
     return options_.sweeps && method.drafts() && is_default_shape(method);
   }
   BenchText generate(const TextRequest& request);
-  [[nodiscard]] Json settings_json() const;
+  [[nodiscard]] BenchSettings settings() const;
   [[nodiscard]] std::size_t place_of(float temperature) const;
   [[nodiscard]] BenchReport report() const;
 
@@ -66,6 +69,7 @@ class BenchRun {
   Progress line_;
   Models models_;
   std::vector<Method> methods_;
+  std::shared_ptr<CostModel> costs_;  // null: nothing is planned
   std::vector<Task> tasks_;
   std::string peer_folder_;  // empty: no peers
   std::unique_ptr<PeerRuns> peers_;
@@ -150,8 +154,25 @@ void BenchRun::choose_methods() {
     methods_.insert(methods_.begin(), parse_method("ar"));
   }
   keep_possible(methods_);
+  measure_costs_once();
   probe_methods();
   for (Task& task : tasks_) task.methods = methods_;
+}
+
+// What passes cost is the same for all planned trees; a session alone would measure it again.
+void BenchRun::measure_costs_once() {
+  CostMeasurement measurement;
+  measurement.most_nodes = 0;
+  for (const Method& method : methods_) {
+    if (!method.is_planned()) continue;
+    measurement.most_nodes =
+        std::max(measurement.most_nodes, static_cast<std::size_t>(method.node_limit()));
+  }
+  if (measurement.most_nodes == 0 || models_.draft == nullptr) return;
+  line_.show("bench: measuring passes");
+  measurement.is_cancelled = stop_requested;
+  costs_ = std::make_shared<CostModel>(measure_costs(*models_.target, *models_.draft, measurement));
+  if (stop_requested()) throw Stopped();
 }
 
 // A method that was not asked for by name, and that this build lacks, is left out.
@@ -159,7 +180,10 @@ void BenchRun::probe_methods() {
   std::vector<Method> usable;
   for (const Method& method : methods_) {
     try {
-      const Session session(*models_.target, models_.draft.get(), {.method = method});
+      SessionOptions options;
+      options.method = method;
+      options.costs = costs_;
+      const Session session(*models_.target, models_.draft.get(), options);
       usable.push_back(method);
     } catch (const Error& error) {
       if (!options_.methods.empty()) throw;
@@ -175,6 +199,7 @@ BenchText BenchRun::generate(const TextRequest& request) {
   options.sampling = options_.sampling;
   options.sampling.temperature = request.temperature;
   options.method = request.method;
+  options.costs = costs_;
   options.seed = request.seed;
   options.max_tokens = request.n_tokens;
   options.is_cancelled = stop_requested;
@@ -283,40 +308,15 @@ void BenchRun::measure() {
   }
 }
 
-Json BenchRun::settings_json() const {
-  Json temperatures = Json::array();
-  std::string temperature_text;
-  for (const Task& task : tasks_) {
-    const std::string text = formatted("%g", static_cast<double>(task.temperature));
-    temperatures.push_back(std::stod(text));
-    temperature_text += (temperature_text.empty() ? "" : ", ") + text;
-  }
-  const std::size_t n_prompts = report_prompts_.size();
-  const std::string summary =
-      std::to_string(n_prompts) + " prompts x " + std::to_string(options_.n_tokens) + " tokens x " +
-      std::to_string(options_.n_runs) + " runs, methods in turns, " +
-      std::to_string(models_.target->n_threads()) + " threads, seeds from " +
-      std::to_string(options_.seed) +
-      (options_.sweeps
-           ? "; shapes found on " + std::to_string(sweep_prompts_.size()) + " other prompts"
-           : "");
-  const SamplingOptions& s = options_.sampling;
-  return {{"summary", summary},
-          {"command", command_line()},
-          {"temperatures", temperatures},
-          {"prompts", options_.prompts_file.empty() ? "openings" : options_.prompts_file},
-          {"n_prompts", n_prompts},
-          {"n_predict", options_.n_tokens},
-          {"n_runs", options_.n_runs},
-          {"seed", options_.seed},
-          {"seed_rule", "seed + 1000 * run + prompt, both from 0"},
-          {"n_threads", models_.target->n_threads()},
-          {"attention", model_options_.attention == Attention::exact ? "exact" : "fast"},
-          {"top_k", s.top_k},
-          {"top_p", std::stod(formatted("%g", static_cast<double>(s.top_p)))},
-          {"min_p", std::stod(formatted("%g", static_cast<double>(s.min_p)))},
-          {"repeat_penalty", std::stod(formatted("%g", static_cast<double>(s.repeat_penalty)))},
-          {"sweep", sweep_json_}};
+BenchSettings BenchRun::settings() const {
+  BenchSettings settings;
+  for (const Task& task : tasks_) settings.temperatures.push_back(task.temperature);
+  settings.n_prompts = report_prompts_.size();
+  settings.n_sweep_prompts = sweep_prompts_.size();
+  settings.n_threads = models_.target->n_threads();
+  settings.costs = costs_.get();
+  settings.sweep = sweep_json_;
+  return settings;
 }
 
 std::size_t BenchRun::place_of(float temperature) const {
@@ -330,7 +330,7 @@ BenchReport BenchRun::report() const {
   report.machine = machine_;
   report.versions = versions_json();
   report.models = models_json(model_options_, models_);
-  report.settings = settings_json();
+  report.settings = settings_json(options_, settings());
   report.notes = notes_;
   report.is_complete = is_complete_;
   for (const Task& task : tasks_) {

@@ -20,6 +20,7 @@ constexpr const char* kServer = "llama-server";
 constexpr const char* kSimple = "llama-speculative-simple";
 constexpr std::chrono::seconds kStartLimit{180};
 constexpr std::chrono::milliseconds kPoll{100};
+constexpr int kSimpleTries = 5;
 
 std::string number(double value) { return formatted("%.9g", value); }
 
@@ -86,14 +87,16 @@ class SimplePeer final : public Peer {
       arguments.push_back(name);
       arguments.push_back(value);
     }
-    const ChildResult result = run_child(arguments);
-    if (stop_requested()) throw Stopped();
-    if (result.exit_code != 0) {
-      fail(kSimple, "ended with exit code " + std::to_string(result.exit_code));
+    // Its log is written by a thread that nobody waits for at the end, so the end may be missing.
+    for (int i = 0; i < kSimpleTries; ++i) {
+      const ChildResult result = run_child(arguments);
+      if (stop_requested()) throw Stopped();
+      if (result.exit_code != 0) {
+        fail(kSimple, "ended with exit code " + std::to_string(result.exit_code));
+      }
+      if (const auto text = parse_simple_output(result.output)) return *text;
     }
-    const auto text = parse_simple_output(result.output);
-    if (!text) fail(kSimple, "printed no speed");
-    return *text;
+    fail(kSimple, "printed no speed");
   }
 
  private:
