@@ -61,7 +61,7 @@ def model_name(model):
 
 def subtitle(results):
     machine, models, settings = results["machine"], results["models"], results["settings"]
-    text = f"{machine['cpu']}, {settings['n_threads']} threads, kernels {machine['kernels'].split()[0]}"
+    text = f"{machine['cpu']}, threads: {settings['n_threads']}, kernels {machine['kernels'].split()[0]}"
     text += "; target " + model_name(models["target"])
     if models["draft"]:
         text += ", draft " + model_name(models["draft"])
@@ -79,6 +79,7 @@ class Figure:
         self.n_lines = len(textwrap.wrap(subtitle(results), int(width * 14)))
         self.head = 0.34 + 0.17 * self.n_lines  # inches
         self.height = height + self.head
+        self.width = width
         self.figure, self.axes = plt.subplots(
             rows, columns, figsize=(width, self.height), squeeze=False, **options)
         self.figure.text(0.012, 1 - 0.06 / self.height, title, fontsize=12, weight="bold", va="top")
@@ -136,7 +137,8 @@ def draw_speedup(results, folder):
             axis.barh(i, value, color=style(row)[0], height=0.68)
             axis.errorbar(value, i, xerr=[[value - low], [high - value]], color=INK, capsize=2.5,
                           elinewidth=1, capthick=1)
-            axis.text(high + right * 0.012, i, f"{value:.2f}", va="center", fontsize=8)
+            axis.text(high + right * 0.012, i, f"{value:.2f}", va="center", fontsize=8,
+                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
         axis.axvline(1, color=INK, linewidth=0.9, linestyle="--")
         axis.set_xlim(0, right * 1.09)
         name_bars(axis, rows, temperature)
@@ -174,6 +176,7 @@ def draw_accepted(results, folder):
     groups = by_temperature(rows)
     figure = panel_figure(results, "Accepted draft tokens against nodes verified", groups)
     nodes = [r["nodes_per_pass"] for r in rows]
+    top = 1.08 * max(r["accepted_per_pass"] for r in rows)
     for axis, (temperature, members) in zip(figure.axes[0], groups):
         methods = {}
         for row in members:
@@ -187,9 +190,9 @@ def draw_accepted(results, folder):
         node_ticks(axis, nodes)
         axis.set_title(f"temperature {temperature:g}", loc="left")
         axis.set_xlabel("nodes verified per pass")
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, max(top, 0.1))
     figure.axes[0, 0].set_ylabel("accepted draft tokens per pass")
-    figure.save(folder, "accepted", collect_legend(figure, 5 if len(groups) > 1 else 3))
+    figure.save(folder, "accepted", collect_legend(figure, int(figure.width / 1.4)))
 
 
 def draw_depth(results, folder):
@@ -215,7 +218,7 @@ def draw_depth(results, folder):
         axis.set_ylim(0, 102)
         axis.xaxis.get_major_locator().set_params(integer=True)
     figure.axes[0, 0].set_ylabel("rounds that accept so deep,\n% of those that draft so deep")
-    figure.save(folder, "depth", collect_legend(figure, 4 if len(groups) > 1 else 2))
+    figure.save(folder, "depth", collect_legend(figure, int(figure.width / 2.55)))
 
 
 def draw_time(results, folder):
