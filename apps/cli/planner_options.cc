@@ -133,9 +133,10 @@ void add_planner_options(CLI::App& app, PlannerOptions& options) {
 Method bounded_method(Method method, const PlannerOptions& options) {
   const bool is_bounded = options.draft_max || options.draft_levels || options.draft_width;
   if (is_bounded && method.kind != MethodKind::gumbel_tree) {
-    throw bad_option("--draft-max, --draft-levels and --draft-width bound gumbel-tree, but the "
-                     "method is " +
-                     to_string(method) + "; give its shape with --method, or leave them out");
+    throw bad_option(
+        "--draft-max, --draft-levels and --draft-width bound gumbel-tree, but the "
+        "method is " +
+        to_string(method) + "; give its shape with --method, or leave them out");
   }
   if (options.guarantee == Guarantee::seed && !method.keeps_seed()) {
     throw bad_option("--method " + to_string(method) +

@@ -14,9 +14,9 @@
 namespace gumbelspec::cli {
 
 struct PlannerOptions {
-  std::optional<int> draft_max;     // nodes verified per round
-  std::optional<int> draft_levels;  // levels of the tree
-  std::optional<int> draft_width;   // nodes of a level
+  std::optional<int> draft_max;        // nodes verified per round
+  std::optional<int> draft_levels;     // levels of the tree
+  std::optional<int> draft_width;      // nodes of a level
   std::optional<Guarantee> guarantee;  // none: what the method keeps
   bool uses_cost_cache = true;
 };
@@ -28,14 +28,15 @@ void add_planner_options(CLI::App& app, PlannerOptions& options);
 [[nodiscard]] Method bounded_method(Method method, const PlannerOptions& options);
 
 // What passes of these models cost: from the cache if it has been measured on this machine with
-// these models and options, otherwise measured now and, if the machine was quiet, kept. Null where the method does not plan.
-// Throws: Stopped if a signal came meanwhile.
+// these models and options, otherwise measured now and, if the machine was quiet, kept. Null where
+// the method does not plan. Throws: Stopped if a signal came meanwhile.
 [[nodiscard]] std::shared_ptr<CostModel> costs_for(const Method& method, const Models& models,
                                                    const ModelOptions& model_options,
                                                    const PlannerOptions& options,
                                                    Progress& progress);
 
-// The folder of the cache: $XDG_CACHE_HOME or ~/.cache, then gumbelspec/costs; empty: there is none.
+// The folder of the cache: $XDG_CACHE_HOME or ~/.cache, then gumbelspec/costs; empty: there is
+// none.
 [[nodiscard]] std::string cost_cache_folder();
 
 }  // namespace gumbelspec::cli
