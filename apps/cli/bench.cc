@@ -232,10 +232,10 @@ std::size_t BenchRun::n_texts() const {
   return tasks_.size() * (n_swept + n_reported);
 }
 
-// Those that the draft length is found on: two, since each text of one program loads the models.
+// The one that the draft length is found on: each text of one program loads the models.
 std::span<const std::size_t> BenchRun::peer_prompts() const {
   const std::vector<std::size_t>& prompts = options_.sweeps ? sweep_prompts_ : report_prompts_;
-  return std::span(prompts).first(std::min<std::size_t>(prompts.size(), 2));
+  return std::span(prompts).first(std::min<std::size_t>(prompts.size(), 1));
 }
 
 void BenchRun::start_peers() {
