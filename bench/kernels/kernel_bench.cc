@@ -4,8 +4,8 @@
 //
 // Multiplies matrices of `mib` MiB in all (larger than the caches) and prints, per type and n, the
 // time, the bandwidth (and its share of a plain read's), and the multiply-adds per second (and
-// their share of the peak of the instructions
-// that a product takes at least, measured on registers). Medians; all measured in the same run.
+// their share of the peak of the instructions that a product takes at least, measured on
+// registers). Medians; all measured in the same run.
 #include <immintrin.h>
 #include <omp.h>
 
