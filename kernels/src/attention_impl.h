@@ -19,67 +19,13 @@
 #include <cstring>
 #include <limits>
 
-#include "ggml_blocks.h"
+#include "cells_impl.h"
 #include "kernel_set.h"
 #include "rows_impl.h"
 #include "unroll.h"
 
 namespace gumbelspec::kernels {
 namespace {
-
-constexpr int kCells = 16;  // cells per step
-constexpr uint32_t kAllCells = 0xffff;
-
-inline float half_bits_to_float(uint16_t h) {
-  const uint32_t sign = static_cast<uint32_t>(h & 0x8000) << 16;
-  const uint32_t exponent = (h >> 10) & 31, fraction = h & 1023;
-  if (exponent == 0) {
-    const float tiny = std::ldexp(static_cast<float>(fraction), -24);
-    return sign ? -tiny : tiny;
-  }
-  const uint32_t bits =
-      sign | (exponent == 31 ? 0x7f800000 : (exponent + 112) << 23) | (fraction << 13);
-  float value;
-  std::memcpy(&value, &bits, 4);
-  return value;
-}
-
-// One cached row as floats; `padded` is n rounded up to the lanes, the rest is left zero.
-template <class V>
-inline void widen_row(ggml_type type, const uint8_t* src, int64_t n, float* dst) {
-  constexpr int kLanes = V::kLanes;
-  int64_t i = 0;
-  switch (type) {
-    case GGML_TYPE_F16:
-      for (; i + kLanes <= n; i += kLanes) V::store(dst + i, V::load_half(src + 2 * i));
-      for (; i < n; ++i) {
-        uint16_t h;
-        std::memcpy(&h, src + 2 * i, 2);
-        dst[i] = half_bits_to_float(h);
-      }
-      return;
-    case GGML_TYPE_BF16:
-      for (; i + kLanes <= n; i += kLanes) V::store(dst + i, V::load_bf16(src + 2 * i));
-      for (; i < n; ++i) {
-        uint32_t bits = 0;
-        std::memcpy(reinterpret_cast<uint8_t*>(&bits) + 2, src + 2 * i, 2);
-        std::memcpy(dst + i, &bits, 4);
-      }
-      return;
-    case GGML_TYPE_Q8_0:
-      for (; i < n; i += kBlock) {
-        BlockQ8_0 block;
-        std::memcpy(&block, src + static_cast<size_t>(i / kBlock) * sizeof(block), sizeof(block));
-        const typename V::Float d = V::set1(half_bits_to_float(block.d));
-        for (int j = 0; j < kBlock; j += kLanes) {
-          V::store(dst + i + j, V::mul(d, V::load_i8(block.q + j)));
-        }
-      }
-      return;
-    default:
-      std::memcpy(dst, src, static_cast<size_t>(n) * 4);
-  }
-}
 
 // Scratch memory of one job, carved out of the caller's block.
 struct AttentionScratch {
@@ -144,10 +90,12 @@ inline uint32_t any_visible(const AttentionJob& job, const AttentionScratch& s, 
   return any;
 }
 
-// Scores of one query against the kCells keys in s.cells.
-template <class V>
-inline void score_step(const AttentionJob& job, const AttentionScratch& s, int i, int64_t t,
-                       uint32_t bits) {
+// Scores of one query against kCells keys.
+template <class V, class Rows>
+inline void score_step(const AttentionJob& job, const AttentionScratch& s, const Rows& keys, int i,
+                       int64_t t) {
+  const uint32_t bits = s.visible[i * s.steps + t];
+  if (bits == 0) return;
   using F = typename V::Float;
   constexpr int kLanes = V::kLanes;
   const float* q = s.q + i * s.row_k;
@@ -155,11 +103,10 @@ inline void score_step(const AttentionJob& job, const AttentionScratch& s, int i
   for (int part = 0; part < kCells; part += kLanes) {
     F acc[kLanes];
     GUMBELSPEC_UNROLL for (int j = 0; j < kLanes; ++j) acc[j] = V::zero();
-    const float* keys = s.cells + part * s.row_k;
     for (int64_t d = 0; d < s.row_k; d += kLanes) {
       const F qd = V::load(q + d);
       GUMBELSPEC_UNROLL for (int j = 0; j < kLanes; ++j) {
-        acc[j] = V::fma(qd, V::load(keys + j * s.row_k + d), acc[j]);
+        acc[j] = V::fma(qd, keys.load(part + j, d), acc[j]);
       }
     }
     F score = V::mul(V::sum_each(acc), V::set1(job.scale));
@@ -184,39 +131,12 @@ inline void score_step(const AttentionJob& job, const AttentionScratch& s, int i
   V::store(s.score_top + i * 16, best);
 }
 
-template <class V>
-inline void widen_cells(ggml_type type, const uint8_t* base, size_t stride, int64_t n, int64_t row,
-                        int64_t t, uint32_t any, float* cells) {
-  for (uint32_t rest = any; rest != 0; rest &= rest - 1) {
-    const int j = __builtin_ctz(rest);
-    widen_row<V>(type, base + static_cast<size_t>(t * kCells + j) * stride, n, cells + j * row);
-  }
-}
-
-// A head's part of the cells lies scattered (the heads of a cell are neighbours), which hides the
-// pattern from the processor: name the lines of a later step.
-inline void prefetch_cells(const AttentionJob& job, const uint8_t* base, size_t stride,
-                           size_t row_bytes, int64_t t) {
-  constexpr int64_t kAhead = 3;  // steps
-  const int64_t first = (t + kAhead) * kCells;
-  const int64_t last = first + kCells < job.n_cells ? first + kCells : job.n_cells;
-  for (int64_t j = first; j < last; ++j) {
-    const uint8_t* row = base + static_cast<size_t>(j) * stride;
-    for (size_t i = 0; i < row_bytes; i += 64) __builtin_prefetch(row + i);
-  }
-}
-
 // Largest magnitude of one value, lane by lane; `cell` is scratch for one row.
 template <class V>
 inline typename V::Float value_top(const AttentionJob& job, const AttentionScratch& s,
                                    const uint8_t* src, float* cell) {
+  if (job.v_type == GGML_TYPE_F16 && job.head_v % 16 == 0) return half_top<V>(src, job.head_v);
   typename V::Float top = V::zero();
-  if (job.v_type == GGML_TYPE_F16 && job.head_v % V::kLanes == 0) {
-    for (int64_t d = 0; d < job.head_v; d += V::kLanes) {
-      top = V::max(top, V::abs(V::load_half(src + 2 * d)));
-    }
-    return top;
-  }
   widen_row<V>(job.v_type, src, job.head_v, cell);
   for (int64_t d = 0; d < s.row_v; d += V::kLanes) top = V::max(top, V::abs(V::load(cell + d)));
   return top;
@@ -295,9 +215,10 @@ inline float weigh(const AttentionJob& job, const AttentionScratch& s, int i) {
   return static_cast<float>(unit);
 }
 
-// sums += round(weight_j * value_j) for the visible cells, kWide vectors of a value at a time.
-template <class V, int kWide>
-inline void gather_columns(const float* weights, const float* values, int64_t row, uint32_t bits,
+// sums += round(weight_j * value_j) for the visible cells, kWide vectors of a value, from element
+// `first` on.
+template <class V, int kWide, class Rows>
+inline void gather_columns(const float* weights, const Rows& values, int64_t first, uint32_t bits,
                            int32_t* sums) {
   constexpr int kLanes = V::kLanes;
   typename V::Int acc[kWide];
@@ -306,25 +227,25 @@ inline void gather_columns(const float* weights, const float* values, int64_t ro
     const int j = __builtin_ctz(rest);
     const typename V::Float w = V::set1(weights[j]);
     GUMBELSPEC_UNROLL for (int d = 0; d < kWide; ++d) {
-      const typename V::Float v = V::load(values + j * row + d * kLanes);
+      const typename V::Float v = values.load(j, first + d * kLanes);
       acc[d] = V::add_int(acc[d], V::round(V::mul(w, v)));
     }
   }
   GUMBELSPEC_UNROLL for (int d = 0; d < kWide; ++d) V::store_int(sums + d * kLanes, acc[d]);
 }
 
-template <class V>
-inline void gather_step(const AttentionScratch& s, int i, int64_t t, uint32_t bits) {
+template <class V, class Rows>
+inline void gather_step(const AttentionScratch& s, const Rows& values, int i, int64_t t) {
   constexpr int kLanes = V::kLanes;
+  const uint32_t bits = s.visible[i * s.steps + t];
+  if (bits == 0) return;
   const float* weights = s.scores + i * s.padded + t * kCells;
   int32_t* sums = s.sums + i * s.row_v;
   int64_t d = 0;
   for (; d + 4 * kLanes <= s.row_v; d += 4 * kLanes) {
-    gather_columns<V, 4>(weights, s.cells + d, s.row_v, bits, sums + d);
+    gather_columns<V, 4>(weights, values, d, bits, sums + d);
   }
-  for (; d < s.row_v; d += kLanes) {
-    gather_columns<V, 1>(weights, s.cells + d, s.row_v, bits, sums + d);
-  }
+  for (; d < s.row_v; d += kLanes) gather_columns<V, 1>(weights, values, d, bits, sums + d);
 }
 
 template <class V>
@@ -346,23 +267,59 @@ inline void clear_cells(const AttentionScratch& s, int64_t row) {
   std::memset(s.cells, 0, static_cast<size_t>(kCells * row) * 4);
 }
 
+// Can a step read the cells where they are? Worth it when few queries share them; all of the step's
+// cells must exist.
+inline bool in_place(const AttentionJob& job, ggml_type type, int64_t n, int64_t t) {
+  constexpr int kFew = 2;
+  return type == GGML_TYPE_F16 && n % 16 == 0 && job.n_q <= kFew && (t + 1) * kCells <= job.n_cells;
+}
+
 template <class V>
-void attention_impl(const AttentionJob& job) {
-  const AttentionScratch s = carve(job);
-  prepare<V>(job, s);
-  const size_t k_bytes = ggml_row_size(job.k_type, job.head_k);
-  const size_t v_bytes = ggml_row_size(job.v_type, job.head_v);
+inline void score_all(const AttentionJob& job, const AttentionScratch& s) {
+  const size_t bytes = ggml_row_size(job.k_type, job.head_k);
   clear_cells(s, s.row_k);
   for (int64_t t = 0; t < s.steps; ++t) {
     const uint32_t any = any_visible(job, s, t);
     if (any == 0) continue;
-    prefetch_cells(job, job.k, job.k_stride, k_bytes, t);
-    widen_cells<V>(job.k_type, job.k, job.k_stride, job.head_k, s.row_k, t, any, s.cells);
-    for (int i = 0; i < job.n_q; ++i) {
-      const uint32_t bits = s.visible[i * s.steps + t];
-      if (bits != 0) score_step<V>(job, s, i, t, bits);
+    prefetch_cells(job, job.k, job.k_stride, bytes, t);
+    if (in_place(job, job.k_type, job.head_k, t)) {
+      const HalfRows<V> keys = {job.k + static_cast<size_t>(t * kCells) * job.k_stride,
+                                job.k_stride};
+      for (int i = 0; i < job.n_q; ++i) score_step<V>(job, s, keys, i, t);
+      continue;
     }
+    widen_cells<V>(job.k_type, job.k, job.k_stride, job.head_k, s.row_k, t, any, s.cells);
+    const FloatRows<V> keys = {s.cells, s.row_k};
+    for (int i = 0; i < job.n_q; ++i) score_step<V>(job, s, keys, i, t);
   }
+}
+
+template <class V>
+inline void gather_all(const AttentionJob& job, const AttentionScratch& s) {
+  const size_t bytes = ggml_row_size(job.v_type, job.head_v);
+  clear_cells(s, s.row_v);
+  for (int64_t t = 0; t < s.steps; ++t) {
+    const uint32_t any = any_visible(job, s, t);
+    if (any == 0) continue;
+    prefetch_cells(job, job.v, job.v_stride, bytes, t);
+    if (in_place(job, job.v_type, job.head_v, t)) {
+      const HalfRows<V> values = {job.v + static_cast<size_t>(t * kCells) * job.v_stride,
+                                  job.v_stride};
+      for (int i = 0; i < job.n_q; ++i) gather_step<V>(s, values, i, t);
+      continue;
+    }
+    widen_cells<V>(job.v_type, job.v, job.v_stride, job.head_v, s.row_v, t, any, s.cells);
+    const FloatRows<V> values = {s.cells, s.row_v};
+    for (int i = 0; i < job.n_q; ++i) gather_step<V>(s, values, i, t);
+  }
+}
+
+template <class V>
+void attention_impl(const AttentionJob& job) {
+  const AttentionScratch s = carve(job);
+  prepare<V>(job, s);
+  score_all<V>(job, s);
+  const size_t v_bytes = ggml_row_size(job.v_type, job.head_v);
   clear_cells(s, s.row_v);
   for (int64_t t = 0; t < s.steps; ++t) {
     const uint32_t any = any_visible(job, s, t);
@@ -371,16 +328,7 @@ void attention_impl(const AttentionJob& job) {
     value_step<V>(job, s, t, any);
   }
   for (int i = 0; i < job.n_q; ++i) job.out[i][0] = weigh<V>(job, s, i);
-  for (int64_t t = 0; t < s.steps; ++t) {
-    const uint32_t any = any_visible(job, s, t);
-    if (any == 0) continue;
-    prefetch_cells(job, job.v, job.v_stride, v_bytes, t);
-    widen_cells<V>(job.v_type, job.v, job.v_stride, job.head_v, s.row_v, t, any, s.cells);
-    for (int i = 0; i < job.n_q; ++i) {
-      const uint32_t bits = s.visible[i * s.steps + t];
-      if (bits != 0) gather_step<V>(s, i, t, bits);
-    }
-  }
+  gather_all<V>(job, s);
   for (int i = 0; i < job.n_q; ++i) {
     const float unit = job.out[i][0];
     for (int64_t d = 0; d < job.head_v; ++d) {

@@ -15,33 +15,33 @@ namespace {
 
 using Record = RecordLayout;
 
-inline __m512i load(const uint8_t* p) { return _mm512_loadu_si512(p); }
-inline __m512i broadcast(const void* p) {
+GUMBELSPEC_INLINE __m512i load(const uint8_t* p) { return _mm512_loadu_si512(p); }
+GUMBELSPEC_INLINE __m512i broadcast(const void* p) {
   int32_t word;
   std::memcpy(&word, p, 4);
   return _mm512_set1_epi32(word);
 }
-inline __m512 broadcast_float(const void* p) {
+GUMBELSPEC_INLINE __m512 broadcast_float(const void* p) {
   float word;
   std::memcpy(&word, p, 4);
   return _mm512_set1_ps(word);
 }
-inline __m512 load_half(const uint8_t* p) {
+GUMBELSPEC_INLINE __m512 load_half(const uint8_t* p) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
-inline __m512 load_u8(const uint8_t* p) {
+GUMBELSPEC_INLINE __m512 load_u8(const uint8_t* p) {
   return _mm512_cvtepi32_ps(
       _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
 }
-inline __m512 load_i8(const uint8_t* p) {
+GUMBELSPEC_INLINE __m512 load_i8(const uint8_t* p) {
   return _mm512_cvtepi32_ps(
       _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
 }
 
 // Codes of block b as eight vectors, group g of all sixteen rows each.
 template <WeightFormat F>
-inline void load_codes(const uint8_t* panel, const PanelLayout& layout, int64_t b,
-                       __m512i (&w)[8]) {
+GUMBELSPEC_INLINE void load_codes(const uint8_t* panel, const PanelLayout& layout, int64_t b,
+                                  __m512i (&w)[8]) {
   if constexpr (F == WeightFormat::kQ8_0) {
     GUMBELSPEC_UNROLL for (int g = 0; g < 8; ++g) w[g] = load(panel + b * 512 + g * 64);
   } else {
@@ -77,7 +77,7 @@ inline void load_codes(const uint8_t* panel, const PanelLayout& layout, int64_t 
 // many lines can be on their way; a near one from there to the first level, which can wait for 24
 // lines only (docs/kernels.md has the measurement). Hints past the end of the matrix do nothing.
 template <int kBytes>
-inline void prefetch(const uint8_t* at) {
+GUMBELSPEC_INLINE void prefetch(const uint8_t* at) {
   constexpr int kNear = 1024, kFar = 32768;
   GUMBELSPEC_UNROLL for (int i = 0; i < kBytes; i += 64) {
     _mm_prefetch(reinterpret_cast<const char*>(at + i + kNear), _MM_HINT_T0);
@@ -87,7 +87,7 @@ inline void prefetch(const uint8_t* at) {
 
 // acc += the products of four codes of every row with the same four activations. In assembly
 // because GCC 12 does not fold the broadcast into the instruction, which doubles the count.
-inline void dot_step(__m512i& acc, __m512i w, const uint8_t* codes) {
+GUMBELSPEC_INLINE void dot_step(__m512i& acc, __m512i w, const uint8_t* codes) {
   asm("vpdpbusd %2%{1to16%}, %1, %0"
       : "+v"(acc)
       : "v"(w), "m"(*reinterpret_cast<const int32_t(*)>(codes)));
@@ -95,7 +95,7 @@ inline void dot_step(__m512i& acc, __m512i w, const uint8_t* codes) {
 
 // Groups kFirst to kLast of M columns. The columns take turns: each waits for its own sum only.
 template <int kFirst, int kLast, int M>
-inline void dot(__m512i (&acc)[M], const __m512i (&w)[8], const uint8_t* codes) {
+GUMBELSPEC_INLINE void dot(__m512i (&acc)[M], const __m512i (&w)[8], const uint8_t* codes) {
   GUMBELSPEC_UNROLL for (int g = kFirst; g < kLast; ++g) {
     GUMBELSPEC_UNROLL for (int c = 0; c < M; ++c) dot_step(acc[c], w[g], codes + 32 * c + 4 * g);
   }
@@ -107,7 +107,8 @@ struct BlockScales {
 };
 
 template <WeightFormat F>
-inline BlockScales load_scales(const uint8_t* panel, const PanelLayout& layout, int64_t b) {
+GUMBELSPEC_INLINE BlockScales load_scales(const uint8_t* panel, const PanelLayout& layout,
+                                          int64_t b) {
   const uint8_t* scales = panel + layout.scales + b * 32;
   if constexpr (F == WeightFormat::kQ8_0 || F == WeightFormat::kQ4_0) {
     return {load_half(scales), _mm512_setzero_ps()};
@@ -122,8 +123,8 @@ inline BlockScales load_scales(const uint8_t* panel, const PanelLayout& layout, 
 }
 
 template <WeightFormat F, int N, int kColumn, int M>
-inline void columns_step(const __m512i (&w)[8], const BlockScales& s, const uint8_t* rec,
-                         const uint8_t* more, __m512 (&sum)[N]) {
+GUMBELSPEC_INLINE void columns_step(const __m512i (&w)[8], const BlockScales& s, const uint8_t* rec,
+                                    const uint8_t* more, __m512 (&sum)[N]) {
   const uint8_t* codes = rec + 32 * kColumn;
   const auto field = [&](size_t at, int c) { return rec + at * N + 4 * (kColumn + c); };
   const auto extra_field = [&](size_t at, int c) { return more + at * N + 4 * (kColumn + c); };
@@ -167,8 +168,8 @@ inline void columns_step(const __m512i (&w)[8], const BlockScales& s, const uint
 }
 
 template <WeightFormat F, int N, int kColumn = 0>
-inline void all_columns(const __m512i (&w)[8], const BlockScales& s, const uint8_t* rec,
-                        const uint8_t* more, __m512 (&sum)[N]) {
+GUMBELSPEC_INLINE void all_columns(const __m512i (&w)[8], const BlockScales& s, const uint8_t* rec,
+                                   const uint8_t* more, __m512 (&sum)[N]) {
   constexpr int kGroup = 4;
   if constexpr (kColumn < N) {
     constexpr int kM = N - kColumn < kGroup ? N - kColumn : kGroup;
@@ -178,8 +179,8 @@ inline void all_columns(const __m512i (&w)[8], const BlockScales& s, const uint8
 }
 
 template <WeightFormat F, int N>
-inline void block_step(const uint8_t* panel, const PanelLayout& layout, int64_t b,
-                       const uint8_t* tile, __m512 (&sum)[N]) {
+GUMBELSPEC_INLINE void block_step(const uint8_t* panel, const PanelLayout& layout, int64_t b,
+                                  const uint8_t* tile, __m512 (&sum)[N]) {
   __m512i w[8];
   load_codes<F>(panel, layout, b, w);
   const uint8_t* rec = tile + static_cast<size_t>(b) * Record::kBytes * N;
@@ -189,7 +190,7 @@ inline void block_step(const uint8_t* panel, const PanelLayout& layout, int64_t 
 }
 
 template <int N>
-inline void store(const GemmJob& job, int64_t panel, const __m512 (&sum)[N]) {
+GUMBELSPEC_INLINE void store(const GemmJob& job, int64_t panel, const __m512 (&sum)[N]) {
   const int64_t row = panel * kPanelRows;
   const int64_t left = job.n_rows - row;
   const auto lanes = static_cast<__mmask16>(left >= kPanelRows ? 0xffff : (1 << left) - 1);

@@ -9,20 +9,29 @@ namespace gumbelspec::kernels::avxvnni {
 namespace {
 
 struct Dot {
-  // acc[c] += groups [kFirst, kLast) of the codes times those of column c.
-  template <WeightFormat F, int kFirst, int kLast, int M, class Load, class Codes>
-  static void run(__m256i (&acc)[M], const Load& load, const Codes& codes) {
+  template <WeightFormat F>
+  static constexpr bool kSigned = false;
+
+  // acc += groups [kFirst, kLast) of the codes times those of each column.
+  template <WeightFormat F, int kFirst, int kLast, int M, class Codes>
+  static void run(Sums<M>& acc, const Codes& w, const uint8_t* x) {
     GUMBELSPEC_UNROLL for (int g = kFirst; g < kLast; ++g) {
-      const __m256i w = load(g);
+      const __m256i w0 = w.load(g, 0), w1 = w.load(g, 1);
       GUMBELSPEC_UNROLL for (int c = 0; c < M; ++c) {
-        const __m256i x = _mm256_set1_epi32(word_at(codes(c, g)));
-#if defined(GUMBELSPEC_EVEX_ENCODING)  // the same instruction as AVX-512 encodes it: for tests
-        acc[c] = _mm256_dpbusd_epi32(acc[c], w, x);
-#else
-        acc[c] = _mm256_dpbusd_avx_epi32(acc[c], w, x);
-#endif
+        const __m256i v = _mm256_set1_epi32(word_at(x + kBlock * c + 4 * g));
+        acc.half[0][c] = product(acc.half[0][c], w0, v);
+        acc.half[1][c] = product(acc.half[1][c], w1, v);
       }
     }
+  }
+
+ private:
+  static __m256i product(__m256i sum, __m256i w, __m256i x) {
+#if defined(GUMBELSPEC_EVEX_ENCODING)  // the same instruction as AVX-512 encodes it: for tests
+    return _mm256_dpbusd_epi32(sum, w, x);
+#else
+    return _mm256_dpbusd_avx_epi32(sum, w, x);
+#endif
   }
 };
 

@@ -430,6 +430,16 @@ TEST_P(AttentionTest, IgnoresWhatHiddenCellsHold) {
   EXPECT_EQ(std::memcmp(got.data(), want.data(), want.size() * sizeof(float)), 0);
 }
 
+TEST_P(AttentionTest, SaysSoWhereAVisibleValueIsNoNumber) {
+  for (const ggml_fp16_t bad : {ggml_fp16_t{0x7e00}, ggml_fp16_t{0xfc00}}) {
+    Attention a = random_masks(2, 60, 64, 64, 3);
+    a.hide(1, 0);
+    a.v[5] = bad;  // of cell 0, which query 0 sees
+    for (const float x : a.run(*set_, 0, 1)) EXPECT_TRUE(std::isnan(x));
+    for (const float x : a.run(*set_, 1, 1)) EXPECT_TRUE(std::isfinite(x));
+  }
+}
+
 TEST_P(AttentionTest, GivesZeroWhereNothingIsVisible) {
   Attention a(2, 20, 64, 64, 1);
   for (int64_t j = 0; j < 20; ++j) a.hide(1, j);
