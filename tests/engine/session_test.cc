@@ -287,7 +287,8 @@ TEST(Session, KeepsTheTextWhenCancelled) {
 
 TEST(Session, IsCancelledByAModelToo) {
   Pair pair;
-  Session session(pair.target, &pair.draft, {.max_tokens = 100});
+  Session session(pair.target, &pair.draft,
+                  {.method = parse_method("gumbel-beam:width=4,length=5"), .max_tokens = 100});
   ASSERT_EQ(session.start(kPrompt), Outcome::running);
   ASSERT_EQ(session.step(), Outcome::running);
   pair.draft.set_cancelled(true);
