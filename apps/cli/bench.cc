@@ -209,6 +209,7 @@ BenchText BenchRun::generate(const TextRequest& request) {
   if (outcome == Outcome::cancelled) throw Stopped();
   BenchText text;
   text.statistics = session.statistics();
+  if (const PlannerReport* report = session.planner_report()) text.planner = *report;
   for (const GeneratedToken& token : session.generated()) text.tokens.push_back(token.token);
   return text;
 }

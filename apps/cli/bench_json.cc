@@ -1,4 +1,5 @@
 // The forms that programs read: JSON and CSV.
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 
@@ -45,6 +46,26 @@ void add_depths(Json& json, const std::vector<DepthCount>& by_depth) {
   json["accepted_by_depth"] = accepted;
 }
 
+Json planner_json(const std::optional<PlannerReport>& planner) {
+  if (!planner || !(planner->seconds > 0.0) || !(planner->expected_s > 0.0)) return {};
+  Json bins = Json::array();
+  for (const CalibrationBin& bin : planner->calibration) {
+    const auto n = static_cast<double>(std::max<std::size_t>(bin.n, 1));
+    bins.push_back({{"from", short_number(bin.low)},
+                    {"n", bin.n},
+                    {"expected", short_number(bin.expected / n)},
+                    {"observed", short_number(static_cast<double>(bin.n_hit) / n)}});
+  }
+  const auto n_tokens = static_cast<double>(planner->n_tokens);
+  return {{"expected_tokens_per_s", short_number(planner->expected_tokens / planner->expected_s)},
+          {"reached_tokens_per_s", short_number(n_tokens / planner->seconds)},
+          {"expected_over_reached_tokens", short_number(planner->expected_tokens / n_tokens)},
+          {"plan_share", short_number(planner->plan_s / planner->seconds)},
+          {"n_probes", planner->n_probes},
+          {"tau", short_number(planner->tau)},
+          {"calibration", bins}};
+}
+
 Json row_json(const BenchRow& row) {
   Json json = {{"method", row.method},
                {"shape", row.shape},
@@ -65,6 +86,7 @@ Json row_json(const BenchRow& row) {
   json["n_tokens"] = row.n_tokens;
   json["n_passes"] = count_or_null(row.n_passes);
   json["n_draft_passes"] = count_or_null(row.n_draft_passes);
+  json["planner"] = planner_json(row.planner);
   json["n_texts_different"] = count_or_null(row.n_texts_different);
   return json;
 }
@@ -83,6 +105,7 @@ std::string csv_field(const Json& value) {
 // A pair becomes two columns, a list by depth one field with semicolons.
 void flatten(const Json& row, std::vector<std::string>& names, std::vector<std::string>& fields) {
   for (const auto& [key, value] : row.items()) {
+    if (key == "planner") continue;  // a table of its own
     const bool is_spread = key.size() > 7 && key.compare(key.size() - 7, 7, "_spread") == 0;
     const bool is_quartiles =
         key.size() > 10 && key.compare(key.size() - 10, 10, "_quartiles") == 0;

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -15,7 +16,8 @@ namespace gumbelspec::cli {
 
 struct BenchText {
   Statistics statistics;
-  std::vector<TokenId> tokens;  // generated ones
+  std::vector<TokenId> tokens;                // generated ones
+  std::optional<PlannerReport> planner = {};  // of a planned tree
 };
 
 // What is to be generated.

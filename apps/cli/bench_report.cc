@@ -153,6 +153,30 @@ std::vector<std::string> notes_below(const BenchReport& report) {
   return notes;
 }
 
+// How good the planner's guesses were; empty without a planned tree.
+TextTable calibration_table(const std::vector<const BenchRow*>& rows) {
+  TextTable table{{"estimate", "children", "expected", "came true"}, {}};
+  for (const BenchRow* row : rows) {
+    if (!row->planner) continue;
+    for (const CalibrationBin& bin : row->planner->calibration) {
+      const auto n = static_cast<double>(std::max<std::size_t>(bin.n, 1));
+      table.rows.push_back({formatted("from %.1f", bin.low), std::to_string(bin.n),
+                            formatted("%.3f", bin.expected / n),
+                            formatted("%.3f", static_cast<double>(bin.n_hit) / n)});
+    }
+    break;  // the first one stands for all
+  }
+  return table;
+}
+
+std::string planner_line(const BenchRow& row) {
+  const PlannerReport& p = *row.planner;
+  return formatted("planner: expected %.1f tokens/s", p.expected_tokens / p.expected_s) +
+         formatted(", came %.1f", static_cast<double>(p.n_tokens) / p.seconds) +
+         formatted("; planning took %.2f %% of the time", 100.0 * p.plan_s / p.seconds) + ", " +
+         std::to_string(p.n_probes) + " probes";
+}
+
 std::string tables_text(const BenchReport& report, bool is_markdown) {
   std::string out;
   for (const auto& [name, text] : header(report)) {
@@ -183,6 +207,12 @@ std::string tables_text(const BenchReport& report, bool is_markdown) {
     out += table_text(main_table(rows), is_markdown);
     const TextTable depths = depth_table(rows);
     if (!depths.rows.empty()) out += "\n" + table_text(depths, is_markdown);
+    const TextTable calibration = calibration_table(rows);
+    if (!calibration.rows.empty()) out += "\n" + table_text(calibration, is_markdown);
+    for (const BenchRow* row : rows) {
+      if (!row->planner || !(row->planner->expected_s > 0.0)) continue;
+      out += (is_markdown ? "\n" : "") + planner_line(*row) + "\n";
+    }
   }
   if (report.rows.empty()) out += "\nnothing was complete\n";
   out += "\n";

@@ -35,6 +35,25 @@ struct Totals {
   }
 };
 
+void add_planner(std::optional<PlannerReport>& sum, const PlannerReport& report) {
+  if (!sum) {
+    sum = report;
+    return;
+  }
+  sum->tau = report.tau;
+  sum->n_probes += report.n_probes;
+  sum->n_tokens += report.n_tokens;
+  sum->expected_tokens += report.expected_tokens;
+  sum->expected_s += report.expected_s;
+  sum->seconds += report.seconds;
+  sum->plan_s += report.plan_s;
+  for (std::size_t i = 0; i < report.calibration.size(); ++i) {
+    sum->calibration[i].n += report.calibration[i].n;
+    sum->calibration[i].expected += report.calibration[i].expected;
+    sum->calibration[i].n_hit += report.calibration[i].n_hit;
+  }
+}
+
 double ratio(double part, double whole) { return whole > 0.0 ? part / whole : 0.0; }
 double ratio(std::size_t part, std::size_t whole) {
   return ratio(static_cast<double>(part), static_cast<double>(whole));
@@ -87,6 +106,7 @@ BenchRow row_of(const std::string& method, const std::string& shape, std::size_t
     for (const BenchText& text : batch[m]) {
       totals.add(text.statistics);
       figures.all.add(text.statistics);
+      if (text.planner) add_planner(row.planner, *text.planner);
     }
     ++row.n_runs;
     row.n_texts += batch[m].size();

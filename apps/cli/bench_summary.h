@@ -46,7 +46,8 @@ struct BenchRow {
   std::optional<Spread> target_ms;
   std::optional<Spread> draft_ms;
   std::optional<Spread> own_ms;
-  std::vector<DepthCount> by_depth;  // element i: depth i + 1; up to the last one with a draft
+  std::vector<DepthCount> by_depth;      // element i: depth i + 1; up to the last one with a draft
+  std::optional<PlannerReport> planner;  // of a planned tree: the sum over its texts, tau the last
   // Texts that are not those of ar with the same seed. Empty where they need not be.
   std::optional<std::size_t> n_texts_different;
 };

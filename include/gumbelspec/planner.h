@@ -58,7 +58,9 @@ class PassCost {
     double factor = 1.0;
     Recent<9> recent;
   };
-  [[nodiscard]] double shape(std::size_t n) const;  // without the common factor
+  // Without the common factor.
+  [[nodiscard]] double shape(std::size_t n) const;
+  [[nodiscard]] double shape_at(std::size_t n, std::size_t i) const;
   void rebuild();
 
   std::vector<Point> points_;

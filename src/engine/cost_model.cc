@@ -125,10 +125,15 @@ PassCost::PassCost(std::vector<CostPoint> curve, bool refines) : refines_(refine
 }
 
 double PassCost::shape(std::size_t n) const {
-  const auto at = [&](std::size_t i) { return points_[i].measured.seconds * points_[i].factor; };
-  if (points_.size() == 1 || n <= points_[0].measured.n) return at(0);
   std::size_t i = 1;
   while (i + 1 < points_.size() && points_[i].measured.n < n) ++i;
+  return shape_at(n, i);
+}
+
+// Requires: the i-th point is the first one at or behind n, or the last one.
+double PassCost::shape_at(std::size_t n, std::size_t i) const {
+  const auto at = [&](std::size_t k) { return points_[k].measured.seconds * points_[k].factor; };
+  if (points_.size() == 1 || n <= points_[0].measured.n) return at(0);
   const auto left = static_cast<double>(points_[i - 1].measured.n);
   const auto right = static_cast<double>(points_[i].measured.n);
   // Behind the last point it grows on as between the last two, but never shrinks.
@@ -140,7 +145,11 @@ double PassCost::shape(std::size_t n) const {
 
 void PassCost::rebuild() {
   if (!is_known()) return;
-  for (std::size_t n = 1; n < kTable; ++n) table_[n] = factor_ * shape(n);
+  std::size_t i = 1;
+  for (std::size_t n = 1; n < kTable; ++n) {
+    while (i + 1 < points_.size() && points_[i].measured.n < n) ++i;
+    table_[n] = factor_ * shape_at(n, i);
+  }
 }
 
 double PassCost::seconds(std::size_t n) const {

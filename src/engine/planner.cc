@@ -17,6 +17,8 @@ constexpr std::size_t kLeastProbe = 4;  // tokens
 // Where drafting wins by less than this, now and then a round goes without, to see what it costs.
 constexpr double kClearAdvantage = 1.25;
 constexpr std::size_t kPlainEvery = 64;
+// Without news the answer stays what it was, so it is not asked for every time.
+constexpr std::size_t kAskEvery = 8;
 
 }  // namespace
 
@@ -41,7 +43,11 @@ void Planner::begin_round(const PlannedRound& round) {
 }
 
 std::size_t Planner::next_level(std::span<const double> values, std::span<const double> frontier) {
-  if (n_levels_ == 0 && wants_plain_round()) return 0;
+  if (n_levels_ == 0 && wants_plain_round()) {
+    n_silent_ = kAskEvery - 1;  // for this round only
+    return 0;
+  }
+  if (n_levels_ == 0 && n_silent_ % kAskEvery != 0) return 0;
   const std::size_t n_extra = n_levels_ == 0 ? round_.n_missing - 1 : 0;
   const LevelChoice choice = plan_.choose({.values = values,
                                            .frontier = frontier,
@@ -84,6 +90,7 @@ bool Planner::wants_probe() const {
 }
 
 void Planner::probed(std::size_t n, double seconds) {
+  n_silent_ = kAskEvery - 1;  // ask in the next round
   probe_s_ += costs_->draft.refines() ? seconds : costs_->draft.seconds(n);
   ++report_.n_probes;
 }
@@ -99,7 +106,12 @@ void Planner::end_round(std::size_t n_tokens, double seconds) {
   const double fade = 1.0 - 1.0 / kRateWindow;
   tokens_ = tokens_ * fade + static_cast<double>(n_tokens);
   seconds_ = seconds_ * fade + seconds;
-  if (n_levels_ == 0) idle_s_ += seconds;
+  if (n_levels_ == 0) {
+    idle_s_ += seconds;
+    ++n_silent_;
+  } else {
+    n_silent_ = 0;
+  }
 }
 
 const PlannerReport& Planner::report() {

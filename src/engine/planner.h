@@ -73,9 +73,9 @@ class Planner {
   double expected_s_ = 0.0;       // its passes
   double advantage_ = 1.0;        // over plain decoding, of the last round that drafted
   std::size_t n_since_plain_ = 0;
-  double idle_s_ = 0.0;   // spent in rounds without a draft
-  double probe_s_ = 0.0;  // spent on probes
-  std::size_t n_idle_ = 0;
+  double idle_s_ = 0.0;       // spent in rounds without a draft
+  double probe_s_ = 0.0;      // spent on probes
+  std::size_t n_silent_ = 0;  // rounds without a draft since there was anything new
 };
 
 }  // namespace gumbelspec
