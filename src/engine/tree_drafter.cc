@@ -326,6 +326,7 @@ PassOutcome TreeDrafter::probe(const DraftRequest& request, NoiseTable& noise) {
   const PassOutcome outcome = reader_.read_root(text, n_rows);
   if (outcome != PassOutcome::ok) return outcome;
   // The last row is the root's; what follows it is not known yet.
+  const bool is_one_pass = reader_.n_chain() == n_missing;
   const std::size_t first = reader_.n_chain() - n_rows;
   for (std::size_t i = 0; i + 1 < n_rows; ++i) {
     const std::size_t n_before = text.size() - n_rows + i + 1;
@@ -336,6 +337,7 @@ PassOutcome TreeDrafter::probe(const DraftRequest& request, NoiseTable& noise) {
     planner_->calibration().learn(out.first(n), moments, place_of(text[n_before], out.first(n)));
   }
   reader_.commit({});
+  if (is_one_pass) planner_->costs().draft.observe(n_missing, watch.seconds());
   planner_->probed(n_missing, watch.seconds());
   return outcome;
 }
