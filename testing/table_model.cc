@@ -21,7 +21,8 @@ TableModel::TableModel(const Options& options) : options_(options) {
              .max_pass_nodes = 256,
              .max_leaves = 64,
              .can_branch = true,
-             .can_drop = true};
+             .can_drop = true,
+             .n_sequences = 64};
   table_.resize((n + 1) * (n + 1) * n);
   std::mt19937_64 random(options.seed);
   for (float& logit : table_) {
@@ -74,6 +75,7 @@ SeqId TableModel::open() {
   while (i < sequences_.size() && sequences_[i].is_open) ++i;
   if (i == sequences_.size()) sequences_.emplace_back();
   sequences_[i] = {.is_open = true, .text = {}, .pending = {}};
+  sequences_[i].text.reserve(limits_.n_context);  // a text that grows must not look like ours
   return static_cast<SeqId>(i);
 }
 

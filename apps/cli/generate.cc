@@ -59,6 +59,9 @@ class GenerateRun {
 
  private:
   void generate();
+  [[nodiscard]] Guarantee guarantee() const {
+    return options_.planner.guarantee.value_or(Guarantee::seed);
+  }
   void finish_text();
   void print(const std::string& text);
   void tell_end() const;
@@ -121,12 +124,17 @@ int GenerateRun::run() {
 }
 
 void GenerateRun::generate() {
+  // Three ways to draft, each with a text of its own.
+  if (method_.is_planned() && guarantee() == Guarantee::distribution) {
+    model_options_.n_draft_sequences = 3;
+  }
   const Models models = load_models(model_options_, method_.drafts(), progress_);
   method_ = possible_method_told(method_, models);
   n_context_ = models.target->limits().n_context;
   SessionOptions session_options;
   session_options.sampling = options_.sampling;
   session_options.method = method_;
+  session_options.guarantee = guarantee();
   session_options.seed = seed_;
   session_options.max_tokens =
       options_.n_predict < 0 ? n_context_ : static_cast<std::size_t>(options_.n_predict);

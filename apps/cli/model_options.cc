@@ -144,6 +144,7 @@ Models load_models(const ModelOptions& options, bool wants_draft, Progress& prog
   if (!wants_draft || options.draft.empty()) return models;
   load.path = options.draft;
   load.n_gpu_layers = options.n_gpu_layers_draft;
+  load.n_sequences = options.n_draft_sequences;
   load.n_context = models.target->limits().n_context;
   // The last bits of a draft's logits decide at most how fast it goes.
   load.attention = Attention::fast;

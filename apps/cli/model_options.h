@@ -20,6 +20,7 @@ struct ModelOptions {
   int n_threads = 0;          // 0: one per physical core
   int n_gpu_layers = -1;      // -1: all
   int n_gpu_layers_draft = -1;
+  std::size_t n_draft_sequences = 1;  // that a session needs
   bool use_mmap = true;
   bool use_kernels = true;  // the CPU kernels, where this build and this processor have them
   bool is_verbose = false;  // llama.cpp's messages go to standard error

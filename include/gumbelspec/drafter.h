@@ -46,6 +46,9 @@ struct DraftRequest {
   int max_depth = 0;              // levels that can still be of use
   std::size_t max_nodes = 0;      // drafted nodes that the target can verify
   std::size_t max_leaves = 0;
+  // Tokens at the beginning of the text that may not be choices under the shared noise: there is
+  // nothing to learn from them.
+  std::size_t n_foreign = 0;
 };
 
 // Whatever a drafter does, the text is the target's; it decides only how fast.

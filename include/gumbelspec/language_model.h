@@ -33,6 +33,7 @@ struct ModelLimits {
   std::size_t max_leaves = 0;      // branch ends in one pass, and over all pending trees
   bool can_branch = true;          // several children of one parent (tree attention)
   bool can_drop = true;            // evaluated tokens can be dropped again (no recurrent state)
+  std::size_t n_sequences = 1;     // sequences open at once
 };
 
 // A sequence has a committed text, which only grows, and below it a tree of pending tokens. A

@@ -110,6 +110,9 @@ struct PlannerReport {
   std::size_t n_tokens = 0;
   double seconds = 0.0;
   double plan_s = 0.0;  // of it for planning and calibration
+  // Guarantee::distribution: stretches of the text that gumbel-tree, rejection and rejection-tree
+  // were used for; the rest of the report is gumbel-tree's.
+  std::array<std::size_t, 3> blocks_by_arm = {};
 };
 
 }  // namespace gumbelspec

@@ -31,6 +31,10 @@ enum class Outcome {
 struct SessionOptions {
   SamplingOptions sampling = {};
   Method method = {};
+  // distribution: a planned method may also use rejection where that is faster, if the draft has
+  // room for three sequences (ModelLimits::n_sequences). The text of a seed then depends on the
+  // speed of the machine. Other methods do not look at it.
+  Guarantee guarantee = Guarantee::seed;
   std::uint64_t seed = 0;
   std::uint32_t stream = 0;      // independent texts of one seed
   std::size_t max_tokens = 128;  // tokens to generate at most

@@ -2,6 +2,7 @@
 
 #include <stdexcept>
 
+#include "src/engine/mixed_method.h"
 #include "src/engine/rejection.h"
 #include "src/engine/tree_drafter.h"
 
@@ -31,6 +32,11 @@ void add_method_parts(const SessionOptions& options, LanguageModel& draft, Sessi
       return;
     }
     case MethodKind::gumbel_tree:
+      if (options.guarantee == Guarantee::distribution && can_mix(method, draft) &&
+          !parts.drafter && !parts.verifier) {
+        add_mixed_parts(options, draft, {}, parts);
+        return;
+      }
       if (!parts.drafter) {
         parts.drafter = make_tree_drafter(draft, options.sampling, method, options.costs);
       }

@@ -70,7 +70,7 @@ class TreeDrafter final : public Drafter {
  private:
   Calibration& calibration() { return planner_ ? planner_->calibration() : fixed_calibration_; }
   void learn(std::span<const TokenId> text);
-  void skip_gap(std::span<const TokenId> text);
+  void skip_gap(const DraftRequest& request);
   PassOutcome grow(const DraftRequest& request, NoiseTable& noise, int n_levels);
   PassOutcome expand_root(const DraftRequest& request, NoiseTable& noise);
   PassOutcome expand(std::size_t width, const DraftRequest& request, NoiseTable& noise);
@@ -223,13 +223,16 @@ void TreeDrafter::sort_found(std::size_t max_nodes, int max_depth) {
   }
 }
 
-void TreeDrafter::skip_gap(std::span<const TokenId> text) {
-  if (reader_.n_missing(text) > kProbeWindow) reader_.skip_to_last(text, kProbeWindow);
+void TreeDrafter::skip_gap(const DraftRequest& request) {
+  const std::size_t n_missing = reader_.n_missing(request.text);
+  // It was another method's turn, not that drafting did not pay.
+  if (request.text.size() - n_missing < request.n_foreign) return;
+  if (n_missing > kProbeWindow) reader_.skip_to_last(request.text, kProbeWindow);
 }
 
 PassOutcome TreeDrafter::expand_root(const DraftRequest& request, NoiseTable& noise) {
   const Stopwatch watch;
-  if (planner_) skip_gap(request.text);
+  if (planner_) skip_gap(request);
   const std::size_t n_missing = reader_.n_missing(request.text);
   const PassOutcome outcome = reader_.read_root(request.text);
   if (outcome != PassOutcome::ok) return outcome;
@@ -320,7 +323,7 @@ void TreeDrafter::choose_nodes(std::size_t n, const DraftRequest& request, Draft
 PassOutcome TreeDrafter::probe(const DraftRequest& request, NoiseTable& noise) {
   const Stopwatch watch;
   const std::span<const TokenId> text = request.text;
-  skip_gap(text);
+  skip_gap(request);
   const std::size_t n_missing = reader_.n_missing(text);
   const std::size_t n_rows = std::min(kProbeRows, n_missing);
   const PassOutcome outcome = reader_.read_root(text, n_rows);
@@ -330,6 +333,7 @@ PassOutcome TreeDrafter::probe(const DraftRequest& request, NoiseTable& noise) {
   const std::size_t first = reader_.n_chain() - n_rows;
   for (std::size_t i = 0; i + 1 < n_rows; ++i) {
     const std::size_t n_before = text.size() - n_rows + i + 1;
+    if (n_before < request.n_foreign) continue;
     ScoreMoments moments;
     const std::span<Candidate> out = std::span(candidates_).first(n_ranks_);
     const std::size_t n = find_children(reader_.row(first + i), TextView{text.first(n_before), {}},

@@ -132,6 +132,7 @@ ModelLimits limits_of(const llama_model* model, const TreeCacheSettings& cache) 
   limits.max_pass_nodes = cache.max_pass_nodes;
   limits.can_branch = cache.can_branch;
   limits.can_drop = cache.can_branch;
+  limits.n_sequences = cache.n_sequences;
   limits.max_leaves = cache.can_branch ? TreeCache::max_leaves(cache.n_sequences) : 1;
   return limits;
 }

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <memory>
 #include <new>
 #include <vector>
 
@@ -26,11 +27,19 @@ namespace {
 
 using testing::TableModel;
 
-std::size_t allocations_of_steady_rounds(const char* method, const SamplingOptions& sampling) {
+std::size_t allocations_of_steady_rounds(const char* method, const SamplingOptions& sampling,
+                                         Guarantee guarantee = Guarantee::seed) {
   TableModel target({.n_vocab = 64, .n_context = 2000});
   TableModel draft = TableModel::draft_of(target, 0.9F, 3);
+  // Time is counted, so that the texts that warm up have passes of all sizes.
+  const CostModel costs = {PassCost({{1, 1.0}, {66, 4.0}}, false),
+                           PassCost({{1, 0.05}, {64, 0.2}}, false)};
   Session session(target, &draft,
-                  {.sampling = sampling, .method = parse_method(method), .max_tokens = 1000});
+                  {.sampling = sampling,
+                   .method = parse_method(method),
+                   .guarantee = guarantee,
+                   .max_tokens = 1000,
+                   .costs = std::make_shared<CostModel>(costs)});
   const std::vector<TokenId> prompt = {TokenId{1}};
   // The first text warms up the in-memory models, whose vectors grow with the text.
   for (const std::uint64_t seed : {1, 2}) {
@@ -56,6 +65,14 @@ TEST(Session, DoesNotAllocateInTheSteadyState) {
         "gumbel-tree:nodes=16"}) {
     EXPECT_EQ(allocations_of_steady_rounds(method, {}), 0U) << method;
     EXPECT_EQ(allocations_of_steady_rounds(method, all), 0U) << method << ", all options";
+  }
+}
+
+TEST(Session, DoesNotAllocateInTheSteadyStateOfTheDistribution) {
+  for (const float temperature : {0.0F, 1.0F}) {
+    EXPECT_EQ(allocations_of_steady_rounds("gumbel-tree", {.temperature = temperature},
+                                           Guarantee::distribution),
+              0U);
   }
 }
 

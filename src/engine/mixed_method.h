@@ -1,0 +1,36 @@
+// Planned trees that may also use rejection (Guarantee::distribution): three methods, called arms,
+// take turns.
+//
+// The text is cut into blocks, counted from the prompt's end, and each block has one arm. Which one
+// is chosen by what the arms brought and took so far, before anything that is random in the block's
+// positions is looked at. That keeps the distribution; docs/exactness.md has the argument.
+#ifndef GUMBELSPEC_ENGINE_MIXED_METHOD_H_
+#define GUMBELSPEC_ENGINE_MIXED_METHOD_H_
+
+#include <cstddef>
+#include <functional>
+
+#include "gumbelspec/session.h"
+
+namespace gumbelspec {
+
+enum class Arm : std::size_t { gumbel_tree, rejection, rejection_tree };
+inline constexpr std::size_t kArms = 3;
+
+struct MixedOptions {
+  std::size_t block = 64;  // positions
+  // For tests: the arm of the block whose first position is given. Empty: the fastest.
+  std::function<Arm(std::size_t)> choose = {};
+};
+
+// Whether the draft has a sequence for each arm.
+[[nodiscard]] bool can_mix(const Method& method, const LanguageModel& draft);
+
+// Requires: options.method.is_planned(); options.costs is not null; can_mix(); parts has neither
+// drafter nor verifier; draft outlives the parts. Throws: Error{invalid_option}.
+void add_mixed_parts(const SessionOptions& options, LanguageModel& draft, const MixedOptions& mixed,
+                     SessionParts& parts);
+
+}  // namespace gumbelspec
+
+#endif  // GUMBELSPEC_ENGINE_MIXED_METHOD_H_
