@@ -121,7 +121,8 @@ void add_planner_options(CLI::App& app, PlannerOptions& options) {
       "Nodes of a level that the draft evaluates at most (default: 16)");
   add_option(app, "--guarantee", "NAME",
              "seed: the text of a seed is that of plain decoding; distribution: only its "
-             "distribution is, which allows the rejection methods (default: what the method keeps)",
+             "distribution is, and gumbel-tree also uses rejection sampling where that is faster "
+             "(default: what the method keeps)",
              [&](const std::string& text) { options.guarantee = parse_guarantee(text); });
   app.add_flag_callback(
       "--no-cost-cache", [&] { options.uses_cost_cache = false; },

@@ -24,7 +24,7 @@ enum class MethodKind {
 // What a method has to keep.
 enum class Guarantee {
   seed,          // the text of a seed is that of plain decoding
-  distribution,  // the text's distribution is that of plain decoding
+  distribution,  // the text's distribution is; planned trees may then use rejection, too
 };
 
 // Not every kind has every field: method.cc has the table.

@@ -176,9 +176,8 @@ Mix::Mix(const SessionOptions& options, LanguageModel& draft, MixedOptions mixed
   arms_[0].drafter = make_tree_drafter(draft, options.sampling, options.method, costs_);
   arms_[0].verifier = make_walk_verifier();
   for (const Arm arm : {Arm::rejection, Arm::rejection_tree}) {
-    const Method method =
-        rejection_method(options.method, arm == Arm::rejection ? MethodKind::rejection
-                                                               : MethodKind::rejection_tree);
+    const Method method = rejection_method(
+        options.method, arm == Arm::rejection ? MethodKind::rejection : MethodKind::rejection_tree);
     ArmParts& parts = arms_[index(arm)];
     parts.round = make_drafted_round(draft, options.sampling, method);
     parts.drafter = make_rejection_drafter(draft, options.sampling, method, parts.round);
@@ -204,8 +203,7 @@ Mix::Block& Mix::block_at(std::size_t position) {
     const Block& before = blocks_[(n_chosen_ + 1) % 2];
     block.costs.take(*costs_);
     block.arm = choose(first, block.costs);
-    block.first_own =
-        n_chosen_ > 0 && block.arm == before.arm ? before.first_own : first;
+    block.first_own = n_chosen_ > 0 && block.arm == before.arm ? before.first_own : first;
     // All of the prompt is context only; the first block's draft has read it.
     if (n_chosen_ == 0) block.first_own = 0;
     ++n_chosen_;
@@ -347,8 +345,8 @@ PassOutcome MixedDrafter::draft(const DraftRequest& request, NoiseTable& noise, 
   }
   round_ = Stopwatch();
   DraftRequest mine = request;
-  mine.max_depth = static_cast<int>(std::min(static_cast<std::size_t>(request.max_depth),
-                                             mix_->last_from(position) - position));
+  mine.max_depth = static_cast<int>(
+      std::min(static_cast<std::size_t>(request.max_depth), mix_->last_from(position) - position));
   const bool is_gumbel = mix_->is_gumbel(*arm_);
   if (is_gumbel) {
     mine.n_foreign = mix_->first_own(position);
