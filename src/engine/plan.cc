@@ -7,6 +7,10 @@
 namespace gumbelspec {
 namespace {
 
+// Of a level with its children; what can be expanded adds up over the levels.
+constexpr std::size_t kMostChildren = 64 * 16;
+constexpr std::size_t kMostNodes = 256;
+
 constexpr std::array<std::size_t, 10> kWidths = {1, 2, 3, 4, 6, 8, 12, 16, 32, 64};
 
 }  // namespace
@@ -20,6 +24,13 @@ NodeCount best_node_count(std::span<const double> values, const Prices& prices) 
     if (gain > best.gain) best = {n, gain};
   }
   return best;
+}
+
+LevelPlan::LevelPlan() {
+  children_.reserve(kMostChildren);
+  values_.reserve(kMostNodes + kLookahead * kMostChildren);  // they trade places
+  frontier_.reserve(kMostNodes + kLookahead * kMostChildren);
+  merged_.reserve(kMostNodes + kLookahead * kMostChildren);
 }
 
 // Replaces the best `width` nodes of the frontier by their imagined children.

@@ -46,10 +46,12 @@ struct LevelChoice {
 };
 
 // Decides whether another level pays, by imagining up to kLookahead of them.
-// Allocates only while its buffers grow.
+// Does not allocate for levels of up to 64 nodes with 16 children each.
 class LevelPlan {
  public:
   static constexpr int kLookahead = 4;
+
+  LevelPlan();
 
   struct Input {
     std::span<const double> values;    // of all nodes so far, descending
