@@ -41,7 +41,7 @@ TEST(Generate, PrintsTheJsonOfTheContract) {
   for (const Json& token : json["tokens"]) EXPECT_TRUE(token.is_number_integer());
   EXPECT_EQ(json["seed"], 7);
   EXPECT_EQ(json["noise_version"], 1);
-  EXPECT_EQ(json["method"], "gumbel-beam");
+  EXPECT_EQ(json["method"], "gumbel-tree");
   EXPECT_EQ(json["stop_reason"], "length");
 }
 

@@ -81,7 +81,7 @@ TEST_F(Models, ADraftWithLessContextThanTheTargetIsTaken) {
   write_tiny_model(model, target_.path());
   model.n_context = 256;
   write_tiny_model(model, draft_.path());
-  const ProcessResult result = run({"-n", "300", "-l", "2-inf"});
+  const ProcessResult result = run({"-n", "300", "-l", "2-inf", "--method", "gumbel-beam"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const Json json = Json::parse(result.out);
   EXPECT_EQ(json["method"], "gumbel-beam");

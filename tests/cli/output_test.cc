@@ -44,8 +44,8 @@ std::size_t n_matches(const std::string& text, const std::string& pattern) {
 
 TEST(DumpTree, WritesTheRoundWithTheMostAcceptedTokens) {
   const TemporaryFile file("");
-  const ProcessResult result = generate(
-      {"-p", "The old house", "-n", "64", "-s", "7", "--json", "--dump-tree", file.path()});
+  const ProcessResult result = generate({"-p", "The old house", "-n", "64", "-s", "7", "--method",
+                                         "gumbel-beam", "--json", "--dump-tree", file.path()});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const std::string dot = file.content();
   EXPECT_EQ(std::count(dot.begin(), dot.end(), '{'), 1);

@@ -62,8 +62,8 @@ TEST(Selftest, JsonHasItsKeys) {
   EXPECT_TRUE(json["passed"].get<bool>());
   EXPECT_EQ(json["noise_version"], 1);
   const Json& identity = json["identity"];
-  EXPECT_EQ(identity["n_texts"], 45);
-  EXPECT_EQ(identity["methods"].size(), 9U);
+  EXPECT_EQ(identity["n_texts"], 55);
+  EXPECT_EQ(identity["methods"].size(), 11U);
   for (const char* key : {"verdict", "n_tokens", "n_different", "largest_margin", "differences"}) {
     EXPECT_TRUE(identity.contains(key)) << key;
   }
