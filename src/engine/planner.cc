@@ -17,6 +17,9 @@ constexpr std::size_t kLeastProbe = 4;  // tokens
 // Where drafting wins by less than this, now and then a round goes without, to see what it costs.
 constexpr double kClearAdvantage = 1.25;
 constexpr std::size_t kPlainEvery = 64;
+// A round that drafts has to promise so many tokens more than one that does not: estimates are a
+// little too good where they decide, since they were chosen for being good.
+constexpr double kLeastGain = 0.04;
 // Without news the answer stays what it was, so it is not asked for every time.
 constexpr std::size_t kAskEvery = 8;
 
@@ -57,7 +60,7 @@ std::size_t Planner::next_level(std::span<const double> values, std::span<const 
                                            .max_levels = round_.max_levels - n_levels_,
                                            .n_extra = n_extra},
                                           prices());
-  if (choice.width == 0) return 0;
+  if (choice.width == 0 || (n_levels_ == 0 && choice.gain < kLeastGain)) return 0;
   ++n_levels_;
   draft_s_ += costs_->draft.seconds(choice.width + n_extra);
   return choice.width;
