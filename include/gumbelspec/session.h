@@ -23,9 +23,10 @@ enum class Outcome {
   length,        // max_tokens reached
   context_full,  // the text fills the context
   cancelled,     // the caller asked to stop
+  stop,          // a text of a batch: its sink had enough
 };
 
-// "running", "eos", "length", "context_full", "cancelled".
+// "running", "eos", "length", "context_full", "cancelled", "stop".
 [[nodiscard]] const char* to_string(Outcome outcome);
 
 struct SessionOptions {

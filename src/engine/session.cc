@@ -60,6 +60,8 @@ const char* to_string(Outcome outcome) {
       return "context_full";
     case Outcome::cancelled:
       return "cancelled";
+    case Outcome::stop:
+      return "stop";
   }
   throw std::logic_error("to_string: no such outcome");
 }

@@ -1,0 +1,151 @@
+// Many texts at once: every round one target pass verifies the trees of all of them.
+#ifndef GUMBELSPEC_BATCH_H_
+#define GUMBELSPEC_BATCH_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "gumbelspec/draft_tree.h"
+#include "gumbelspec/error.h"
+#include "gumbelspec/language_model.h"
+#include "gumbelspec/method.h"
+#include "gumbelspec/noise.h"
+#include "gumbelspec/planner.h"
+#include "gumbelspec/sampling.h"
+#include "gumbelspec/session.h"
+#include "gumbelspec/walk.h"
+
+namespace gumbelspec {
+
+// A text of a batch. Never used twice.
+enum class TextId : std::uint64_t {};
+
+// Which tokens may follow, beyond the sampling options (a grammar).
+class TokenConstraint {
+ public:
+  virtual ~TokenConstraint() = default;
+  // A bit per token, least significant first, 0 = forbidden; at least one is allowed.
+  // Shape: [(n_vocab + 31) / 32] words. It must be a function of generated and path alone; where a
+  // round ends, generated has grown by a part of the paths that were asked about.
+  // Lifetime: until the next call.
+  [[nodiscard]] virtual std::span<const std::uint32_t> allowed(std::span<const TokenId> generated,
+                                                               std::span<const TokenId> path) = 0;
+};
+
+struct TextOptions {
+  SamplingOptions sampling = {};
+  // ar, gumbel-tree, gumbel-beam, gumbel-chain or greedy-chain: all give the same text for a seed.
+  Method method = {};
+  std::uint64_t seed = 0;
+  std::uint32_t stream = 0;      // independent texts of one seed (a request's n)
+  std::size_t max_tokens = 128;  // tokens to generate at most
+  bool ignores_end = false;      // go on behind the model's end of text
+  // Besides each token its log-probability, and the so many likeliest with theirs; -1: none.
+  // They are the model's own: before temperature, penalties and truncation.
+  int n_logprobs = -1;
+  std::shared_ptr<TokenConstraint> constraint = {};  // null: none
+};
+
+struct TokenLogprob {
+  TokenId token{};
+  float logprob = 0.0F;  // nats
+};
+
+// One round of one text, as its sink sees it. Lifetime: of the call.
+struct BatchRound {
+  std::span<const GeneratedToken> tokens;  // what it appended, at least one unless the text ends
+  std::span<const TokenLogprob> logprobs;  // [tokens.size()], or empty
+  std::span<const TokenLogprob> top_logprobs;  // [tokens.size(), n_logprobs], likeliest first
+  const DraftTree& tree;
+  const WalkResult& walk;
+  // Of the whole round, which other texts may share, seconds.
+  double draft_s = 0.0;
+  double target_s = 0.0;
+  double own_s = 0.0;
+};
+
+// What becomes of a text. Called from Batch::step() and Batch::cancel().
+class TextSink {
+ public:
+  virtual ~TextSink() = default;
+  // n_done of the prompt's n_total tokens are evaluated; n_reused of them were in the cache.
+  virtual void on_prompt(std::size_t /*n_done*/, std::size_t /*n_total*/,
+                         std::size_t /*n_reused*/) {}
+  // Returns: whether to go on; if not, the text ends with Outcome::stop.
+  virtual bool on_round(const BatchRound& round) = 0;
+  // The last call. error is not null where a model pass failed or no token was allowed.
+  virtual void on_end(Outcome outcome, const Statistics& statistics, const Error* error) = 0;
+};
+
+struct BatchOptions {
+  // Texts decoded at once, at most; 0: what the target has sequences for.
+  std::size_t max_active = 0;
+  // Prompt tokens evaluated between two rounds, so that a long prompt does not stall the others.
+  std::size_t prompt_tokens_per_round = 256;
+  // What passes cost. Null: measured when the batch is made, if there is a draft.
+  std::shared_ptr<CostModel> costs = {};
+  // Keeps the evaluated texts of the past, and uses them for prompts that begin alike; the least
+  // recently used ones make room for new texts.
+  bool reuses_prefixes = true;
+};
+
+struct BatchStatistics {
+  std::size_t n_active = 0;         // texts in rounds, or reading their prompts
+  std::size_t n_waiting = 0;        // for room
+  std::size_t n_cached_tokens = 0;  // in the cache, of texts active and past
+  std::size_t n_cache_tokens = 0;   // that the cache can hold
+  std::size_t n_rounds = 0;
+  std::size_t n_drafted = 0;
+  std::size_t n_accepted = 0;
+  std::size_t n_generated = 0;
+  std::size_t n_prompt = 0;               // prompt tokens evaluated
+  std::size_t n_prompt_reused = 0;        // and those that did not have to be
+  std::vector<DepthCount> by_depth = {};  // element i: depth i + 1
+  double prompt_s = 0.0;
+  double target_s = 0.0;
+  double draft_s = 0.0;
+  double own_s = 0.0;
+};
+
+// The tokens of a text are those of a Session with the same prompt, options and seed, whatever else
+// is in the batch, as long as the target's logits of a token do not depend on what else is in a
+// pass (docs/exactness.md).
+//
+// Threads: one at a time. Lifetime: the models outlive the batch.
+class Batch {
+ public:
+  // draft may be null: then every text is decoded plainly.
+  // Throws: Error{invalid_option}; Error{evaluation_failed} when costs are measured.
+  Batch(LanguageModel& target, LanguageModel* draft, BatchOptions options = {});
+  ~Batch();
+  Batch(const Batch&) = delete;
+  Batch& operator=(const Batch&) = delete;
+
+  // Joins at the next round, or as soon as there is room.
+  // Throws: Error{invalid_option, invalid_prompt, prompt_too_long}; then the sink is dropped
+  // without a call.
+  TextId add(std::span<const TokenId> prompt, const TextOptions& options,
+             std::unique_ptr<TextSink> sink);
+
+  // Ends a text with Outcome::cancelled; its room is free before the next round. Unknown and ended
+  // ids are ignored.
+  void cancel(TextId id);
+
+  // A part of the waiting prompts, then one round of all texts that have read theirs.
+  // Returns: whether there is anything left to do.
+  // Errors of a pass end the texts that took part in it; the batch goes on.
+  bool step();
+
+  [[nodiscard]] const BatchStatistics& statistics() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace gumbelspec
+
+#endif  // GUMBELSPEC_BATCH_H_
