@@ -43,6 +43,11 @@ struct LlamaModelOptions {
   std::function<bool()> is_cancelled = {};
 };
 
+struct TokenizeOptions {
+  bool adds_special = true;    // BOS and EOS where the model asks for them
+  bool reads_control = false;  // text that looks like a control token becomes one
+};
+
 class LlamaModel final : public LanguageModel {
  public:
   // Throws: Error{file_not_found, invalid_model, out_of_memory, invalid_option}.
@@ -60,13 +65,19 @@ class LlamaModel final : public LanguageModel {
   void commit(SeqId seq, std::span<const PendingId> path) override;
   void truncate(SeqId seq, std::size_t n) override;
 
-  // The text's tokens, with the BOS that the model asks for.
+  // The text's tokens. Threads: any number at once, also during a pass.
   // Throws: Error{invalid_prompt} if text is not UTF-8.
-  [[nodiscard]] std::vector<TokenId> tokenize(std::string_view text) const;
+  [[nodiscard]] std::vector<TokenId> tokenize(std::string_view text,
+                                              const TokenizeOptions& options = {}) const;
 
   // The bytes of one token; control tokens give an empty string. May be a part of a UTF-8
-  // character.
+  // character. Threads: as tokenize().
   [[nodiscard]] std::string piece(TokenId token) const;
+
+  // How the vocabulary writes the tokens that begin and end a text, e.g. "<s>"; empty if it has
+  // none.
+  [[nodiscard]] std::string bos_text() const;
+  [[nodiscard]] std::string eos_text() const;
 
   // One line: architecture, parameters, type of the weights; e.g. "llama 5.93 M Q8_0".
   [[nodiscard]] std::string description() const;

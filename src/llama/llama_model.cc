@@ -109,13 +109,22 @@ void LlamaModel::commit(SeqId seq, std::span<const PendingId> path) {
 
 void LlamaModel::truncate(SeqId seq, std::size_t n) { impl_->cache().truncate(seq, n); }
 
-std::vector<TokenId> LlamaModel::tokenize(std::string_view text) const {
-  return internal::tokenize(impl_->vocab(), text);
+std::vector<TokenId> LlamaModel::tokenize(std::string_view text,
+                                          const TokenizeOptions& options) const {
+  return internal::tokenize(impl_->vocab(), text, options);
 }
 
 std::string LlamaModel::piece(TokenId token) const {
   if (index(token) >= limits().n_vocab) return {};
   return internal::piece_of(impl_->vocab(), token);
+}
+
+std::string LlamaModel::bos_text() const {
+  return internal::text_of_token(impl_->vocab(), llama_vocab_bos(impl_->vocab()));
+}
+
+std::string LlamaModel::eos_text() const {
+  return internal::text_of_token(impl_->vocab(), llama_vocab_eos(impl_->vocab()));
 }
 
 std::string LlamaModel::description() const {

@@ -165,9 +165,19 @@ std::string model_metadata(const llama_model* model, const std::string& key) {
   if (const auto at = full_key.find("%s"); at != std::string::npos) {
     full_key.replace(at, 2, model_metadata(model, "general.architecture"));
   }
-  std::array<char, 256> value{};
-  const auto n = llama_model_meta_val_str(model, full_key.c_str(), value.data(), value.size());
-  return n < 0 ? std::string() : std::string(value.data());
+  std::string value(256, '\0');
+  const auto read = [&] {
+    return llama_model_meta_val_str(model, full_key.c_str(), value.data(), value.size());
+  };
+  const std::int32_t n = read();
+  if (n < 0) return {};
+  const auto size = static_cast<std::size_t>(n);
+  if (size >= value.size()) {  // a chat template
+    value.resize(size + 1);
+    read();
+  }
+  value.resize(size);
+  return value;
 }
 
 }  // namespace gumbelspec::internal

@@ -102,7 +102,8 @@ std::optional<std::string> token_difference(const llama_vocab* target, const lla
 
 }  // namespace
 
-std::vector<TokenId> tokenize(const llama_vocab* vocab, std::string_view text) {
+std::vector<TokenId> tokenize(const llama_vocab* vocab, std::string_view text,
+                              const TokenizeOptions& options) {
   if (const auto offset = first_invalid_utf8(text)) {
     throw Error(ErrorCode::invalid_prompt,
                 "the text is not UTF-8: byte " + std::to_string(*offset) + " is " +
@@ -117,7 +118,8 @@ std::vector<TokenId> tokenize(const llama_vocab* vocab, std::string_view text) {
   std::vector<llama_token> tokens(text.size() + 8);
   const auto tokenize_into = [&] {
     return llama_tokenize(vocab, text.data(), static_cast<std::int32_t>(text.size()), tokens.data(),
-                          static_cast<std::int32_t>(tokens.size()), true, false);
+                          static_cast<std::int32_t>(tokens.size()), options.adds_special,
+                          options.reads_control);
   };
   std::int32_t n = tokenize_into();
   if (n < 0 && n != std::numeric_limits<std::int32_t>::min()) {
@@ -129,6 +131,10 @@ std::vector<TokenId> tokenize(const llama_vocab* vocab, std::string_view text) {
   std::transform(tokens.begin(), tokens.begin() + n, ids.begin(),
                  [](llama_token token) { return static_cast<TokenId>(token); });
   return ids;
+}
+
+std::string text_of_token(const llama_vocab* vocab, llama_token token) {
+  return token == LLAMA_TOKEN_NULL ? std::string() : llama_vocab_get_text(vocab, token);
 }
 
 std::string piece_of(const llama_vocab* vocab, TokenId token) {

@@ -7,15 +7,18 @@
 #include <string_view>
 #include <vector>
 
+#include "gumbelspec/llama_model.h"
 #include "gumbelspec/types.h"
 #include "llama.h"
 
 namespace gumbelspec::internal {
 
-// The text's tokens, with BOS and EOS where the model asks for them. Text that looks like a
-// control token is taken as text.
 // Throws: Error{invalid_prompt} if text is not UTF-8, with the offset of the first wrong byte.
-std::vector<TokenId> tokenize(const llama_vocab* vocab, std::string_view text);
+std::vector<TokenId> tokenize(const llama_vocab* vocab, std::string_view text,
+                              const TokenizeOptions& options = {});
+
+// A token as the vocabulary writes it, control tokens too; empty for LLAMA_TOKEN_NULL.
+std::string text_of_token(const llama_vocab* vocab, llama_token token);
 
 // The bytes of a token; empty for control tokens.
 std::string piece_of(const llama_vocab* vocab, TokenId token);

@@ -1,0 +1,55 @@
+#include "apps/server/api/api_error.h"
+
+#include <utility>
+
+#include "apps/server/api/json.h"
+
+namespace gumbelspec::server {
+namespace {
+
+Json or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
+
+Json to_json(const ApiError& error) {
+  return {{"error",
+           {{"code", or_null(error.code())},
+            {"message", error.what()},
+            {"type", error.type()},
+            {"param", or_null(error.param())}}}};
+}
+
+}  // namespace
+
+ApiError::ApiError(int status, std::string type, const std::string& message, std::string param,
+                   std::string code)
+    : std::runtime_error(message),
+      status_(status),
+      type_(std::move(type)),
+      param_(std::move(param)),
+      code_(std::move(code)) {}
+
+std::string ApiError::body() const { return to_text(to_json(*this)); }
+std::string ApiError::event() const { return to_event(to_json(*this)); }
+
+ApiError bad_request(const std::string& message, const std::string& param,
+                     const std::string& code) {
+  return ApiError(400, "invalid_request_error", message, param, code);
+}
+
+ApiError api_error(const Error& error) {
+  switch (error.code()) {
+    case ErrorCode::prompt_too_long:
+      return bad_request(error.what(), "prompt", "context_length_exceeded");
+    case ErrorCode::invalid_prompt:
+      return bad_request(error.what(), "prompt", "invalid_prompt");
+    case ErrorCode::invalid_option:
+      return bad_request(error.what(), "", "invalid_value");
+    case ErrorCode::no_token_allowed:
+      return bad_request(error.what(), "", "no_token_allowed");
+    case ErrorCode::out_of_memory:
+      return ApiError(503, "server_error", error.what(), "", "out_of_memory");
+    default:
+      return ApiError(500, "server_error", error.what(), "", "evaluation_failed");
+  }
+}
+
+}  // namespace gumbelspec::server

@@ -1,0 +1,46 @@
+// What a request is refused with: an HTTP status and OpenAI's error object.
+#ifndef GUMBELSPEC_APPS_SERVER_API_API_ERROR_H_
+#define GUMBELSPEC_APPS_SERVER_API_API_ERROR_H_
+
+#include <stdexcept>
+#include <string>
+
+#include "gumbelspec/error.h"
+
+namespace gumbelspec::server {
+
+// One line: the value, the limit and the remedy.
+class ApiError : public std::runtime_error {
+ public:
+  // type: "invalid_request_error", "server_error", "overloaded_error", ... param: the field that is
+  // wrong; code: for programs, e.g. "context_length_exceeded". Empty ones are null in the body.
+  ApiError(int status, std::string type, const std::string& message, std::string param = "",
+           std::string code = "");
+
+  [[nodiscard]] int status() const { return status_; }
+  [[nodiscard]] const std::string& type() const { return type_; }
+  [[nodiscard]] const std::string& param() const { return param_; }
+  [[nodiscard]] const std::string& code() const { return code_; }
+
+  // {"error": {"code", "message", "type", "param"}}
+  [[nodiscard]] std::string body() const;
+  // The same as a server-sent event.
+  [[nodiscard]] std::string event() const;
+
+ private:
+  int status_;
+  std::string type_;
+  std::string param_;
+  std::string code_;
+};
+
+// 400, "invalid_request_error".
+[[nodiscard]] ApiError bad_request(const std::string& message, const std::string& param,
+                                   const std::string& code = "");
+
+// What the library reported: 400 for what the request can change, 500 or 503 otherwise.
+[[nodiscard]] ApiError api_error(const Error& error);
+
+}  // namespace gumbelspec::server
+
+#endif  // GUMBELSPEC_APPS_SERVER_API_API_ERROR_H_

@@ -1,0 +1,56 @@
+// What requests are answered with. The parser and the answers know the model through this alone,
+// so that they are tested without one.
+#ifndef GUMBELSPEC_APPS_SERVER_API_API_MODEL_H_
+#define GUMBELSPEC_APPS_SERVER_API_API_MODEL_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "apps/server/api/chat_template.h"
+#include "gumbelspec/batch.h"
+#include "gumbelspec/llama_model.h"
+#include "gumbelspec/method.h"
+#include "gumbelspec/sampling.h"
+#include "gumbelspec/types.h"
+
+namespace gumbelspec::server {
+
+// Threads: any number at once.
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+  // Throws: Error{invalid_prompt, prompt_too_long}.
+  [[nodiscard]] virtual std::vector<TokenId> tokenize(std::string_view text,
+                                                      const TokenizeOptions& options) const = 0;
+  // The bytes of a token, perhaps a part of a character; empty for control tokens.
+  [[nodiscard]] virtual std::string piece(TokenId token) const = 0;
+  [[nodiscard]] virtual std::size_t n_vocab() const = 0;
+};
+
+struct ApiModel {
+  std::shared_ptr<const Tokenizer> tokenizer;
+  // Throws: Error{invalid_option} with the reason. Threads: any number at once.
+  std::function<std::shared_ptr<TokenConstraint>(const std::string& gbnf)> make_grammar;
+  std::shared_ptr<const ChatTemplate> chat_template;
+  std::string id;                     // "model" of the answers
+  std::int64_t created = 0;           // of the model, for /v1/models: seconds since 1970
+  std::string fingerprint;            // "system_fingerprint" of the answers
+  std::size_t n_context = 0;          // tokens of one text, prompt included
+  std::size_t n_context_trained = 0;  // for /v1/models; 0: unknown
+  Method method = {};                 // of requests that name none
+  bool has_draft = false;             // without one every method is plain decoding
+  SamplingOptions sampling = {};      // what requests leave out
+};
+
+// The model behind it outlives the result. The caller fills in id, created, method, has_draft and
+// sampling.
+[[nodiscard]] ApiModel make_api_model(const LlamaModel& target);
+
+}  // namespace gumbelspec::server
+
+#endif  // GUMBELSPEC_APPS_SERVER_API_API_MODEL_H_

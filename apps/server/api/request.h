@@ -1,0 +1,72 @@
+// The body of a POST to a completion endpoint, read and checked.
+#ifndef GUMBELSPEC_APPS_SERVER_API_REQUEST_H_
+#define GUMBELSPEC_APPS_SERVER_API_REQUEST_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "apps/server/api/api_error.h"
+#include "apps/server/api/api_model.h"
+#include "gumbelspec/method.h"
+#include "gumbelspec/sampling.h"
+#include "gumbelspec/types.h"
+
+namespace gumbelspec::server {
+
+enum class Endpoint { completions, chat };
+
+struct ParsedRequest {
+  Endpoint endpoint = Endpoint::completions;
+  std::vector<std::vector<TokenId>> prompts;  // at least one, none empty, each fits the context
+  std::vector<std::string> prompt_texts;      // [prompts.size()] where the answer echoes them
+  int n = 1;                                  // choices for each prompt, [1, 16]
+  bool stream = false;
+  bool includes_usage = false;  // stream_options.include_usage
+  std::vector<std::string> stop = {};
+  std::optional<std::uint64_t> seed = {};  // none: the caller draws one, below 2^53 so that
+                                           // JavaScript's numbers can hold it
+  std::size_t max_tokens = 0;              // to generate; bounded by the context
+  SamplingOptions sampling = {};
+  int n_logprobs = -1;  // likeliest tokens besides the chosen one; -1: no logprobs
+  std::string grammar =
+      {};  // GBNF, also of response_format; empty: none. It has been compiled once
+  bool echo = false;
+  bool ignores_end = false;
+  Method method = {};
+  bool traces = false;  // gumbelspec_trace
+
+  // Texts that it asks for: for each prompt n.
+  [[nodiscard]] std::size_t n_texts() const { return prompts.size() * static_cast<std::size_t>(n); }
+};
+
+// Bytes of a body that are looked at; the same for all endpoints.
+inline constexpr std::size_t kMaxBodyBytes = std::size_t{8} << 20U;
+inline constexpr int kMaxJsonDepth = 64;
+inline constexpr int kMaxChoices = 16;
+inline constexpr std::size_t kMaxTexts = 64;  // of one request: prompts times n
+
+// Unknown fields are ignored. Threads: any number at once. Cost: tokenizes the prompt.
+// Throws: ApiError, with the field in param().
+[[nodiscard]] ParsedRequest parse_completion(std::string_view body, const ApiModel& model);
+[[nodiscard]] ParsedRequest parse_chat(std::string_view body, const ApiModel& model);
+
+// A field of these bodies: the one source of the parser, of docs/server.md and docs/openapi.json.
+struct FieldDoc {
+  std::string_view name;
+  std::string_view type;           // e.g. "integer", "string or array of strings"
+  std::string_view schema;         // the same as a JSON schema
+  std::string_view default_value;  // "" where it is required or has none
+  bool in_completions = false;
+  bool in_chat = false;
+  std::string_view description;  // a sentence or two, with the limits
+};
+[[nodiscard]] std::span<const FieldDoc> request_fields();
+
+}  // namespace gumbelspec::server
+
+#endif  // GUMBELSPEC_APPS_SERVER_API_REQUEST_H_
