@@ -13,7 +13,9 @@ constexpr double kProfileWindow = 64.0;
 constexpr double kFade = 1.0 - 1.0 / kWindow;
 // What the prior weighs: as much as the beginning of a text.
 constexpr double kPriorCurvature = 12.0;
-constexpr double kPriorHits = 3.0;
+constexpr double kPriorHits = 3.0;      // of a bin, at the ratio of all bins
+constexpr double kPriorAllHits = 2.0;   // of all bins together, at 1
+constexpr double kLeastCounted = 0.05;  // estimates below say little about the others
 constexpr double kPriorProfile = 4.0;
 constexpr float kLeastTau = 0.1F;
 constexpr float kMostTau = 8.0F;
@@ -43,18 +45,26 @@ Calibration::Calibration(float tau, std::size_t n_ranks)
       profile_(n_ranks),
       n_profile_(kPriorProfile),
       scratch_(n_ranks) {
+  ratios_.fill(1.0);
   for (std::size_t k = 0; k < n_ranks; ++k) profile_[k] = prior_share(k);
   for (std::size_t i = 0; i < report_.size(); ++i) {
     report_[i].low = static_cast<double>(i) / static_cast<double>(report_.size());
   }
 }
 
+double Calibration::ratio(std::size_t i) const {
+  const Bin& bin = bins_[i];
+  const double all = (all_.hit + kPriorAllHits) / (all_.expected + kPriorAllHits);
+  return std::clamp((bin.hit + kPriorHits * all) / (bin.expected + kPriorHits), 0.05, 4.0);
+}
+
 double Calibration::corrected(double estimate) const {
   const double place = bin_place(estimate, kBins);
   const auto i = static_cast<std::size_t>(place);
   const double part = place - static_cast<double>(i);
-  const double next = i + 1 < kBins ? bins_[i + 1].ratio : bins_[i].ratio;
-  return std::min(estimate * (bins_[i].ratio * (1.0 - part) + next * part), kMostValue);
+  return std::min(
+      estimate * (ratios_[i] * (1.0 - part) + ratios_[std::min(i + 1, kBins - 1)] * part),
+      kMostValue);
 }
 
 void Calibration::values(std::span<const Candidate> candidates, std::span<float> out) const {
@@ -107,6 +117,8 @@ void Calibration::learn(std::span<const Candidate> candidates, const ScoreMoment
     const double share = 0.5 * (expected + (k == chosen ? 1.0 : 0.0));
     profile_[k] += (share - profile_[k]) * weight;
   }
+  all_.expected *= kFade;
+  all_.hit *= kFade;
   for (std::size_t k = 0; k < n; ++k) {
     const double value = static_cast<double>(scratch_[k]);
     CalibrationBin& shown = report_[std::min<std::size_t>(static_cast<std::size_t>(value * 10), 9)];
@@ -114,11 +126,15 @@ void Calibration::learn(std::span<const Candidate> candidates, const ScoreMoment
     shown.expected += value;
     if (k == chosen) ++shown.n_hit;
     const double estimate = std::exp(static_cast<double>(candidates[k].log_value));
+    const double hit = k == chosen ? 1.0 : 0.0;
     Bin& bin = bins_[static_cast<std::size_t>(bin_place(estimate, kBins) + 0.5)];
     bin.expected = bin.expected * kFade + estimate;
-    bin.hit = bin.hit * kFade + (k == chosen ? 1.0 : 0.0);
-    bin.ratio = std::clamp((bin.hit + kPriorHits) / (bin.expected + kPriorHits), 0.05, 4.0);
+    bin.hit = bin.hit * kFade + hit;
+    if (estimate < kLeastCounted) continue;
+    all_.expected += estimate;
+    all_.hit += hit;
   }
+  for (std::size_t i = 0; i < kBins; ++i) ratios_[i] = ratio(i);
   learn_tau(candidates, moments, chosen);
 }
 

@@ -45,8 +45,8 @@ class Calibration {
   struct Bin {
     double expected = 0.0;
     double hit = 0.0;
-    double ratio = 1.0;
   };
+  [[nodiscard]] double ratio(std::size_t i) const;
   [[nodiscard]] double corrected(double estimate) const;
   void learn_tau(std::span<const Candidate> candidates, const ScoreMoments& moments,
                  std::size_t chosen);
@@ -54,6 +54,8 @@ class Calibration {
   float tau_;
   double curvature_;
   std::array<Bin, kBins> bins_{};
+  Bin all_;  // what the bins have in common: a useless draft is so for every estimate
+  std::array<double, kBins> ratios_{};
   std::vector<double> profile_;
   double n_profile_;
   std::array<CalibrationBin, 10> report_{};

@@ -20,6 +20,10 @@ constexpr std::size_t kPlainEvery = 64;
 // A round that drafts has to promise so many tokens more than one that does not: estimates are a
 // little too good where they decide, since they were chosen for being good.
 constexpr double kLeastGain = 0.04;
+// Rounds over which what a first level was imagined to bring is compared with what it then promised;
+// and what the beginning counts for.
+constexpr double kOptimismWindow = 16.0;
+constexpr double kPriorOptimism = 3.0;
 // Without news the answer stays what it was, so it is not asked for every time.
 constexpr std::size_t kAskEvery = 8;
 
@@ -29,8 +33,13 @@ Planner::Planner(const Method& method, std::shared_ptr<CostModel> costs, std::si
     : method_(method), costs_(std::move(costs)), calibration_(method.tau, n_ranks) {
   report_.rounds_by_nodes.resize(static_cast<std::size_t>(method.node_limit()) + 1);
   report_.rounds_by_levels.resize(static_cast<std::size_t>(method.length) + 1);
+  n_optimism_ = kPriorOptimism;
   tokens_ = kPriorRounds;
   seconds_ = kPriorRounds * std::max(costs_->target.seconds(1), 1e-9);
+}
+
+double Planner::rate() const {
+  return std::max(tokens_ / seconds_, 1.0 / std::max(costs_->target.seconds(1) + own_s_, 1e-9));
 }
 
 bool Planner::wants_plain_round() const {
@@ -60,7 +69,11 @@ std::size_t Planner::next_level(std::span<const double> values, std::span<const 
                                            .max_levels = round_.max_levels - n_levels_,
                                            .n_extra = n_extra},
                                           prices());
-  if (choice.width == 0 || (n_levels_ == 0 && choice.gain < kLeastGain)) return 0;
+  if (choice.width == 0) return 0;
+  if (n_levels_ == 0) {
+    if (choice.gain - std::max(optimism_, 0.0) < kLeastGain) return 0;
+    imagined_gain_ = choice.gain;
+  }
   ++n_levels_;
   draft_s_ += costs_->draft.seconds(choice.width + n_extra);
   return choice.width;
@@ -74,6 +87,11 @@ std::size_t Planner::nodes_to_verify(std::span<const double> values) {
   expected_s_ = draft_s_ + costs_->target.seconds(best.n + 1);
   ++report_.rounds_by_nodes[best.n];
   ++report_.rounds_by_levels[static_cast<std::size_t>(n_levels_)];
+  if (n_levels_ > 0) {
+    const double gain = best.gain - rate() * draft_s_;
+    n_optimism_ = std::min(n_optimism_ + 1.0, kOptimismWindow);
+    optimism_ += (imagined_gain_ - gain - optimism_) / n_optimism_;
+  }
   if (best.n == 0) {
     n_since_plain_ = 0;
   } else {

@@ -48,7 +48,9 @@ class Planner {
 
   // Levels of this round so far.
   [[nodiscard]] int n_levels() const { return n_levels_; }
-  [[nodiscard]] double rate() const { return tokens_ / seconds_; }
+  // Tokens per second of the text; never less than plain decoding would bring, which is always
+  // possible: otherwise a draft that loses would make its own losses look cheap.
+  [[nodiscard]] double rate() const;
   [[nodiscard]] const PlannerReport& report();
 
  private:
@@ -71,6 +73,9 @@ class Planner {
   double draft_s_ = 0.0;          // expected for this round's draft passes
   double expected_tokens_ = 1.0;  // of this round
   double expected_s_ = 0.0;       // its passes
+  double imagined_gain_ = 0.0;    // by its first level, before there was one, in tokens
+  double optimism_ = 0.0;         // mean excess of that over what it promised afterwards
+  double n_optimism_ = 0.0;
   double advantage_ = 1.0;        // over plain decoding, of the last round that drafted
   std::size_t n_since_plain_ = 0;
   double idle_s_ = 0.0;       // spent in rounds without a draft
