@@ -51,4 +51,6 @@ install(FILES ${PROJECT_BINARY_DIR}/gumbelspec.pc DESTINATION ${CMAKE_INSTALL_LI
 
 install(FILES LICENSE DESTINATION ${licence_dir} RENAME gumbelspec.txt)
 install(FILES licenses/CLI11.txt licenses/Random123.txt licenses/nlohmann-json.txt
+  # Of the page, which is in the program.
+  licenses/d3.txt licenses/preact.txt licenses/preact-signals.txt licenses/uplot.txt
   DESTINATION ${licence_dir})

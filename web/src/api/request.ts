@@ -1,0 +1,91 @@
+// What the page asks the server for.
+
+export interface Sampling {
+  seed: number;
+  temperature: number;
+  top_p: number;
+  top_k: number;
+  min_p: number;
+  max_tokens: number;
+}
+
+export interface Message {
+  role: 'system' | 'user' | 'assistant';
+  content: string;
+}
+
+export interface GenerationRequest extends Sampling {
+  endpoint: 'completion' | 'chat';
+  prompt: string; // of a completion
+  messages: Message[]; // of a chat
+  method: string;
+}
+
+// The model's own distribution, as everywhere in this project.
+export const defaultSampling: Sampling = {
+  seed: 7,
+  temperature: 1,
+  top_p: 1,
+  top_k: 0,
+  min_p: 0,
+  max_tokens: 200,
+};
+
+export const methods: { name: string; about: string }[] = [
+  { name: 'gumbel-tree', about: 'planned tree' },
+  { name: 'gumbel-beam', about: 'beam of fixed shape' },
+  { name: 'gumbel-beam:width=4,length=5', about: 'wider beam' },
+  { name: 'gumbel-chain', about: 'one chain' },
+  { name: 'greedy-chain', about: "the draft's likeliest chain" },
+  { name: 'ar', about: 'plain decoding' },
+];
+
+export function endpointPath(request: GenerationRequest): string {
+  return request.endpoint === 'chat' ? '/v1/chat/completions' : '/v1/completions';
+}
+
+// Options that do nothing are left out, so that the request reads like one written by hand.
+export function requestBody(request: GenerationRequest, model: string | null) {
+  const body: Record<string, unknown> = {};
+  if (model !== null) body.model = model;
+  if (request.endpoint === 'chat') body.messages = request.messages;
+  else body.prompt = request.prompt;
+  body.max_tokens = request.max_tokens;
+  body.seed = request.seed;
+  body.temperature = request.temperature;
+  if (request.top_p < 1) body.top_p = request.top_p;
+  if (request.top_k > 0) body.top_k = request.top_k;
+  if (request.min_p > 0) body.min_p = request.min_p;
+  body.method = request.method;
+  return body;
+}
+
+export function streamingBody(request: GenerationRequest, model: string | null) {
+  return {
+    ...requestBody(request, model),
+    stream: true,
+    stream_options: { include_usage: true },
+    gumbelspec_trace: true,
+  };
+}
+
+// For a POSIX shell: single quotes keep everything but themselves.
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+// The key is never a part of it: what is copied gets pasted.
+export function curlCommand(
+  request: GenerationRequest,
+  model: string | null,
+  origin: string,
+  needsKey: boolean,
+): string {
+  const lines = [
+    `curl -N ${quoted(origin + endpointPath(request))}`,
+    `-H 'Content-Type: application/json'`,
+  ];
+  if (needsKey) lines.push('-H "Authorization: Bearer $GUMBELSPEC_API_KEY"');
+  lines.push(`-d ${quoted(JSON.stringify({ ...requestBody(request, model), stream: true }))}`);
+  return lines.join(' \\\n  ');
+}

@@ -1,0 +1,68 @@
+// All rounds at a glance: a bar per round, as high as the tokens it brought. On a canvas, since a
+// session has hundreds; the slider below it is the control that keys and screen readers use.
+import { useEffect, useRef } from 'preact/hooks';
+
+import type { Session } from '../session/session';
+import { theme } from '../ui/theme';
+import { useSize } from '../ui/hooks';
+
+interface Props {
+  session: Session;
+  shown: number;
+  onPick: (index: number) => void;
+}
+
+function colours(element: Element) {
+  const style = getComputedStyle(element);
+  const value = (name: string) => style.getPropertyValue(name).trim();
+  return { accepted: value('--accept'), own: value('--own'), ink: value('--ink') };
+}
+
+export function Timeline({ session, shown, onPick }: Props) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const size = useSize(canvas);
+  const n = session.rounds.length;
+  useEffect(() => {
+    const c = canvas.current!;
+    const ratio = devicePixelRatio || 1;
+    c.width = Math.round(size.width * ratio);
+    c.height = Math.round(size.height * ratio);
+    if (n === 0 || c.width === 0) return;
+    const pen = c.getContext('2d')!;
+    const { accepted, own, ink } = colours(c);
+    const most = session.rounds.reduce((m, r) => Math.max(m, r.tokens.length), 3);
+    const step = c.width / n;
+    const gap = step > 4 * ratio ? ratio : 0;
+    const unit = (c.height - 4 * ratio) / most;
+    session.rounds.forEach((round, i) => {
+      const nAccepted = round.tokens.filter((t) => t.drafted).length;
+      const x = i * step;
+      const low = c.height - nAccepted * unit;
+      pen.globalAlpha = i === shown ? 1 : 0.6;
+      pen.fillStyle = accepted;
+      pen.fillRect(x, low, step - gap, nAccepted * unit);
+      pen.fillStyle = own;
+      pen.fillRect(x, low - (round.tokens.length - nAccepted) * unit, step - gap, unit - gap);
+    });
+    pen.globalAlpha = 1;
+    pen.fillStyle = ink;
+    pen.fillRect(shown * step, 0, Math.max(step - gap, 2 * ratio), 2 * ratio);
+  }, [session, n, shown, size.width, size.height, theme.value]);
+
+  const pick = (event: PointerEvent) => {
+    const box = canvas.current!.getBoundingClientRect();
+    onPick(Math.floor(((event.clientX - box.left) / box.width) * n));
+  };
+  return (
+    <canvas
+      ref={canvas}
+      class="timeline"
+      aria-hidden="true"
+      onPointerDown={(e) => {
+        canvas.current!.setPointerCapture(e.pointerId);
+        pick(e);
+      }}
+      onPointerMove={(e) => e.buttons === 1 && pick(e)}
+    />
+  );
+}
