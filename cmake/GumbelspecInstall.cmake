@@ -50,7 +50,7 @@ configure_file(cmake/gumbelspec.pc.in ${PROJECT_BINARY_DIR}/gumbelspec.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/gumbelspec.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
 install(FILES LICENSE DESTINATION ${licence_dir} RENAME gumbelspec.txt)
-install(FILES licenses/CLI11.txt licenses/Random123.txt licenses/nlohmann-json.txt
-  # Of the page, which is in the program.
-  licenses/d3.txt licenses/preact.txt licenses/preact-signals.txt licenses/uplot.txt
+install(FILES licenses/CLI11.txt licenses/Random123.txt licenses/cpp-httplib.txt licenses/d3.txt
+  licenses/nlohmann-json.txt licenses/preact.txt licenses/preact-signals.txt
+  licenses/prometheus-cpp.txt licenses/uplot.txt
   DESTINATION ${licence_dir})

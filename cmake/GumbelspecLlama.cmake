@@ -5,10 +5,12 @@
 #          GUMBELSPEC_LLAMA_LIBRARIES  llama, ggml, ggml-base, ggml-cpu and the other backends that
 #                                      GUMBELSPEC_LLAMA_CMAKE_ARGS asked for
 #          GUMBELSPEC_GGML_SOURCE_DIR  include/ and src/ with the headers that kernels/ needs
+#          GUMBELSPEC_HTTPLIB_DIR      httplib.h and httplib.cpp, which apps/server/http compiles
 # Targets: gumbelspec::lib<library>, - written as _: gumbelspec::libllama, gumbelspec::libggml_base
 #          (imported, shared)
 set(GUMBELSPEC_LLAMA_DIR ${PROJECT_BINARY_DIR}/llama.cpp)
 set(GUMBELSPEC_GGML_SOURCE_DIR ${GUMBELSPEC_LLAMA_DIR})
+set(GUMBELSPEC_HTTPLIB_DIR ${GUMBELSPEC_LLAMA_DIR}/vendor/cpp-httplib)
 # The same place, as seen from the program, in the build tree and in an installation.
 set(GUMBELSPEC_LLAMA_LIBDIR ${PROJECT_BINARY_DIR}/${CMAKE_INSTALL_LIBDIR}/gumbelspec)
 
@@ -40,7 +42,8 @@ function(gumbelspec_copy_llama)
   gumbelspec_llama_script(output --key)
   gumbelspec_llama_value(key key "${output}")
   if(EXISTS ${stamp} AND EXISTS ${GUMBELSPEC_LLAMA_LIBDIR}/libllama.so
-      AND EXISTS ${GUMBELSPEC_GGML_SOURCE_DIR}/src)
+      AND EXISTS ${GUMBELSPEC_GGML_SOURCE_DIR}/src
+      AND EXISTS ${GUMBELSPEC_HTTPLIB_DIR}/httplib.cpp)
     file(STRINGS ${stamp} lines)
     list(GET lines 0 built_key)
     list(GET lines 1 source)
@@ -60,6 +63,7 @@ function(gumbelspec_copy_llama)
   file(COPY ${prefix}/include DESTINATION ${GUMBELSPEC_LLAMA_DIR})
   # ggml's header for devices (kernels/) is not among the installed ones.
   file(COPY ${source}/ggml/src/ggml-backend-impl.h DESTINATION ${GUMBELSPEC_LLAMA_DIR}/src)
+  file(COPY ${source}/vendor/cpp-httplib DESTINATION ${GUMBELSPEC_LLAMA_DIR}/vendor)
   file(COPY ${prefix}/share/licenses/llama.cpp/LICENSE DESTINATION ${GUMBELSPEC_LLAMA_DIR})
   file(MAKE_DIRECTORY ${GUMBELSPEC_LLAMA_LIBDIR})
   file(GLOB old ${GUMBELSPEC_LLAMA_LIBDIR}/lib*.so*)

@@ -1,0 +1,203 @@
+#include <exception>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+
+#include "apps/server/api/tokens.h"
+#include "apps/server/http/endpoints.h"
+#include "apps/server/http/http_state.h"
+#include "apps/server/http/static_files.h"
+
+namespace gumbelspec::server {
+namespace {
+
+constexpr const char* kJson = "application/json";
+constexpr const char* kPlain = "text/plain; charset=utf-8";
+constexpr const char* kRetryAfter = "1";  // seconds
+
+// "Bearer KEY", or the header that some clients send instead.
+std::string given_key(const httplib::Request& request) {
+  std::string key = httplib::get_bearer_token_auth(request);
+  return key.empty() ? request.get_header_value("X-Api-Key") : key;
+}
+
+ApiError wrong_key() {
+  return {401, "authentication_error",
+          "the API key is missing or wrong; send \"Authorization: Bearer KEY\"", "",
+          "invalid_api_key"};
+}
+
+ApiError shutting_down() {
+  return {503, "server_error", "the server is shutting down", "", "shutting_down"};
+}
+
+void answer_preflight(const httplib::Request& request, const std::string& methods,
+                      httplib::Response& response) {
+  response.status = 204;
+  response.set_header("Access-Control-Allow-Methods", methods);
+  // The origin is trusted; clients' libraries send headers of their own.
+  const std::string wanted = request.get_header_value("Access-Control-Request-Headers");
+  response.set_header("Access-Control-Allow-Headers",
+                      wanted.empty() ? "Authorization, Content-Type" : wanted);
+  response.set_header("Access-Control-Max-Age", "86400");
+}
+
+void tell_health(const HttpState& state, httplib::Response& response) {
+  Service* service = state.service.load();
+  const auto unavailable = [&](const std::string& status, const ApiError& error) {
+    auto body = nlohmann::ordered_json::parse(error.body());
+    body["status"] = status;
+    response.status = 503;
+    response.set_content(body.dump(), kJson);
+  };
+  if (service == nullptr) return unavailable("loading model", still_loading());
+  if (state.refuses) return unavailable("shutting down", shutting_down());
+  if (service->scheduler().has_failed()) {
+    return unavailable("failed",
+                       {503, "server_error", "the engine has failed; restart the server"});
+  }
+  response.set_content(answer_health(), kJson);
+}
+
+std::string greeting() {
+  std::string text = std::string("gumbelspec ") + GUMBELSPEC_VERSION + "\n\n";
+  for (const EndpointDoc& endpoint : endpoint_docs()) {
+    text += std::string(endpoint.method) + " " + std::string(endpoint.path) + "\n";
+  }
+  return text;
+}
+
+void send_static(const StaticFile& file, httplib::Response& response) {
+  response.set_header("Content-Security-Policy", std::string(kContentSecurityPolicy));
+  response.set_header("Referrer-Policy", "no-referrer");
+  response.set_content(file.bytes.data(), file.bytes.size(), std::string(file.content_type));
+}
+
+// A route that reads a JSON body.
+using BodyHandler =
+    std::function<void(const httplib::Request&, httplib::Response&, const std::string& body)>;
+
+void add_post(httplib::Server& server, const char* path, BodyHandler handler) {
+  server.Post(path, [handler = std::move(handler)](const httplib::Request& request,
+                                                   httplib::Response& response,
+                                                   const httplib::ContentReader& reader) {
+    std::string body;
+    if (!read_body(reader, response, body)) return;
+    run_guarded(response, [&] { handler(request, response, body); });
+  });
+}
+
+void add_get(httplib::Server& server, const char* path, HttpHandler handler) {
+  server.Get(path, [handler = std::move(handler)](const httplib::Request& request,
+                                                  httplib::Response& response) {
+    run_guarded(response, [&] { handler(request, response); });
+  });
+}
+
+void add_posts(httplib::Server& server, HttpState& state) {
+  add_post(server, "/v1/completions", [&state](const auto& request, auto& response, auto& body) {
+    answer_completion(state, Endpoint::completions, request, response, body);
+  });
+  add_post(server, "/v1/chat/completions",
+           [&state](const auto& request, auto& response, auto& body) {
+             answer_completion(state, Endpoint::chat, request, response, body);
+           });
+  add_post(server, "/tokenize", [&state](const auto& /*request*/, auto& response, auto& body) {
+    response.set_content(answer_tokenize(body, state.ready_service().model()), kJson);
+  });
+  add_post(server, "/detokenize", [&state](const auto& /*request*/, auto& response, auto& body) {
+    response.set_content(answer_detokenize(body, state.ready_service().model()), kJson);
+  });
+}
+
+}  // namespace
+
+void set_error(httplib::Response& response, const ApiError& error) {
+  response.status = error.status();
+  response.set_content(error.body(), kJson);
+  if (error.status() == 401) response.set_header("WWW-Authenticate", "Bearer");
+  if (error.status() == 429 || error.status() == 503) {
+    response.set_header("Retry-After", kRetryAfter);
+  }
+}
+
+void run_guarded(httplib::Response& response, const std::function<void()>& handler) {
+  try {
+    handler();
+  } catch (const ApiError& error) {
+    set_error(response, error);
+  } catch (const Error& error) {
+    set_error(response, api_error(error));
+  } catch (const std::exception& error) {
+    set_error(response, {500, "server_error",
+                         std::string("internal error: ") + error.what() + "; please report it"});
+  }
+}
+
+bool read_body(const httplib::ContentReader& reader, httplib::Response& response,
+               std::string& body) {
+  const bool is_whole = reader([&](const char* data, std::size_t n) {
+    body.append(data, n);
+    return true;
+  });
+  if (!is_whole && response.status < 400) response.status = 400;
+  return is_whole;
+}
+
+bool answer_before_routing(const HttpState& state, const httplib::Request& request,
+                           httplib::Response& response) {
+  const std::string methods = allowed_methods(request.path);
+  const EndpointDoc* endpoint = find_endpoint(request.method, request.path);
+  const bool is_public =
+      find_static_file(request.path) != nullptr || (endpoint != nullptr && !endpoint->needs_key);
+  if (request.method == "OPTIONS" && !state.options.cors_origin.empty() && !methods.empty()) {
+    answer_preflight(request, methods, response);
+    return true;
+  }
+  if (!is_public && !state.options.keys.accept(given_key(request))) {
+    set_error(response, wrong_key());
+    return true;
+  }
+  if (methods.empty()) {
+    set_error(response,
+              {404, "invalid_request_error",
+               "there is no such path; docs/server.md lists those there are", "", "not_found"});
+    return true;
+  }
+  const std::string method = request.method;
+  if (("," + methods + ",").find(method) == std::string::npos) {
+    set_error(response,
+              {405, "invalid_request_error",
+               "this path does not take " + method + "; use " + methods, "", "method_not_allowed"});
+    response.set_header("Allow", methods);
+    return true;
+  }
+  if (state.refuses && method == "POST") {
+    set_error(response, shutting_down());
+    return true;
+  }
+  return false;
+}
+
+void add_routes(httplib::Server& server, HttpState& state) {
+  add_posts(server, state);
+  add_get(server, "/v1/models", [&state](const auto& /*request*/, auto& response) {
+    response.set_content(answer_models(state.ready_service().model()), kJson);
+  });
+  add_get(server, "/health",
+          [&state](const auto& /*request*/, auto& response) { tell_health(state, response); });
+  add_get(server, "/metrics", [&state](const auto& /*request*/, auto& response) {
+    response.set_content(state.metrics.text(), "text/plain; version=0.0.4; charset=utf-8");
+  });
+  for (const StaticFile& file : static_files()) {
+    add_get(server, std::string(file.path).c_str(),
+            [&file](const auto& /*request*/, auto& response) { send_static(file, response); });
+  }
+  if (find_static_file("/") == nullptr) {
+    add_get(server, "/", [](const auto& /*request*/, auto& response) {
+      response.set_content(greeting(), kPlain);
+    });
+  }
+}
+
+}  // namespace gumbelspec::server

@@ -1,0 +1,70 @@
+// The endpoints over HTTP: routes, keys, limits, errors as JSON, one thread per connection.
+#ifndef GUMBELSPEC_APPS_SERVER_HTTP_HTTP_SERVER_H_
+#define GUMBELSPEC_APPS_SERVER_HTTP_HTTP_SERVER_H_
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "apps/server/http/api_keys.h"
+#include "apps/server/service/metrics.h"
+#include "apps/server/service/request_log.h"
+#include "apps/server/service/service.h"
+
+namespace gumbelspec::server {
+
+struct HttpOptions {
+  std::string host = "127.0.0.1";
+  int port = 8080;  // 0: any free one
+  std::size_t max_body_bytes = kMaxBodyBytes;
+  // Connections with a thread; more wait until one of these is closed.
+  std::size_t max_connections = 1024;
+  // For one read of a request, or one write of an answer, to get on.
+  std::chrono::seconds io_timeout{60};
+  std::chrono::seconds keep_alive{30};  // between two requests of a connection
+  ApiKeys keys;
+  std::string cors_origin = {};  // "*" or an origin; empty: none
+  std::string ssl_cert_file = {};
+  std::string ssl_key_file = {};
+  LogFormat log_format = LogFormat::text;
+  LogSink log = {};  // empty: no log
+};
+
+// Whether only this machine can reach a server that listens there.
+[[nodiscard]] bool is_loopback(const std::string& host);
+
+// Threads: any, but for the destructor.
+class HttpServer {
+ public:
+  // Listens at once; answers 503 until there is a service. Lifetime: metrics outlives it.
+  // Throws: Error{invalid_option, file_not_found} for certificates and addresses that do not work.
+  HttpServer(HttpOptions options, Metrics& metrics);
+  // Closes all connections, and waits for their threads.
+  ~HttpServer();
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
+
+  [[nodiscard]] int port() const;
+  // "http://127.0.0.1:8080"
+  [[nodiscard]] std::string url() const;
+
+  // Lifetime: outlives the server.
+  void set_service(Service& service);
+
+  // From now on 503 for new requests; those under way go on.
+  void refuse_requests();
+  // Waits until no answer to a completion is under way. Returns: whether it came to that in time.
+  [[nodiscard]] bool wait_until_quiet(Clock::time_point until);
+  // Stops listening, and breaks off what is under way. Returns: whether all threads ended in time;
+  // one that writes to a client that does not read may take as long as io_timeout.
+  [[nodiscard]] bool stop(Clock::time_point until);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace gumbelspec::server
+
+#endif  // GUMBELSPEC_APPS_SERVER_HTTP_HTTP_SERVER_H_

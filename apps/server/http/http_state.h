@@ -1,0 +1,87 @@
+// What the routes share. Private to http/.
+#ifndef GUMBELSPEC_APPS_SERVER_HTTP_HTTP_STATE_H_
+#define GUMBELSPEC_APPS_SERVER_HTTP_HTTP_STATE_H_
+
+#include <httplib.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "apps/server/http/http_server.h"
+
+namespace gumbelspec::server {
+
+// How many completions are being answered.
+class UnderWay {
+ public:
+  void begin() {
+    const std::lock_guard lock(mutex_);
+    ++n_;
+  }
+  void end() {
+    {
+      const std::lock_guard lock(mutex_);
+      --n_;
+    }
+    changed_.notify_all();
+  }
+  bool wait_until_none(Clock::time_point until) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_until(lock, until, [this] { return n_ == 0; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::size_t n_ = 0;
+};
+
+struct HttpState {
+  HttpState(HttpOptions given, Metrics& m) : options(std::move(given)), metrics(m) {}
+
+  const HttpOptions options;
+  Metrics& metrics;
+  std::atomic<Service*> service{nullptr};  // null: the models are being loaded
+  std::atomic<bool> refuses{false};
+  UnderWay under_way;
+
+  // The service. Throws: ApiError{503} while there is none.
+  [[nodiscard]] Service& ready_service() const;
+  // The log line and the counters of a request that is over.
+  void record(const RequestRecord& request) const;
+};
+
+using HttpHandler = std::function<void(const httplib::Request&, httplib::Response&)>;
+
+// Before routing: keys, unknown paths and methods, CORS. Returns: whether the answer is complete.
+bool answer_before_routing(const HttpState& state, const httplib::Request& request,
+                           httplib::Response& response);
+
+// All routes of endpoint_docs() and static_files().
+void add_routes(httplib::Server& server, HttpState& state);
+
+void set_error(httplib::Response& response, const ApiError& error);
+// Runs the handler; what it throws becomes the answer.
+void run_guarded(httplib::Response& response, const std::function<void()>& handler);
+
+// The whole body; false: the answer is complete already. Throws: nothing.
+bool read_body(const httplib::ContentReader& reader, httplib::Response& response,
+               std::string& body);
+
+// Answers a request to a completion endpoint, with a stream or at once. Throws: ApiError.
+void answer_completion(HttpState& state, Endpoint endpoint, const httplib::Request& request,
+                       httplib::Response& response, const std::string& body);
+
+// Keys of httplib::Response::user_data: when the request arrived (Clock::time_point); that it is
+// in the log, or will be (bool).
+inline constexpr const char* kArrival = "arrival";
+inline constexpr const char* kIsRecorded = "is_recorded";
+
+}  // namespace gumbelspec::server
+
+#endif  // GUMBELSPEC_APPS_SERVER_HTTP_HTTP_STATE_H_

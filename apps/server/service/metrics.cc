@@ -1,0 +1,203 @@
+#include "apps/server/service/metrics.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/family.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+#include <algorithm>
+#include <array>
+#include <mutex>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+namespace gumbelspec::server {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+constexpr std::string_view kDrafts = "gumbelspec:spec_decode_num_drafts_total";
+constexpr std::string_view kDraftTokens = "gumbelspec:spec_decode_draft_tokens_total";
+constexpr std::string_view kAccepted = "gumbelspec:spec_decode_accepted_tokens_total";
+constexpr std::string_view kAcceptedPerPos = "gumbelspec:spec_decode_accepted_tokens_per_pos_total";
+constexpr std::string_view kTokensPerPass = "gumbelspec:tokens_per_pass";
+constexpr std::string_view kGenerated = "gumbelspec:generation_tokens_total";
+constexpr std::string_view kPrompt = "gumbelspec:prompt_tokens_total";
+constexpr std::string_view kReused = "gumbelspec:prompt_tokens_reused_total";
+constexpr std::string_view kRounds = "gumbelspec:rounds_total";
+constexpr std::string_view kSeconds = "gumbelspec:engine_seconds_total";
+constexpr std::string_view kFirst = "gumbelspec:time_to_first_token_seconds";
+constexpr std::string_view kGap = "gumbelspec:inter_token_seconds";
+constexpr std::string_view kRequestSeconds = "gumbelspec:request_seconds";
+constexpr std::string_view kRequests = "gumbelspec:requests_total";
+constexpr std::string_view kActive = "gumbelspec:texts_active";
+constexpr std::string_view kWaiting = "gumbelspec:texts_waiting";
+constexpr std::string_view kSlots = "gumbelspec:slots";
+constexpr std::string_view kCached = "gumbelspec:kv_cache_tokens";
+constexpr std::string_view kCacheSize = "gumbelspec:kv_cache_capacity_tokens";
+constexpr std::string_view kCacheUse = "gumbelspec:kv_cache_usage_ratio";
+
+constexpr std::array<MetricDoc, 20> kDocs = {{
+    {kDrafts, "counter", "", "Rounds of a text in which something was drafted."},
+    {kDraftTokens, "counter", "", "Drafted tokens that the target verified."},
+    {kAccepted, "counter", "", "Drafted tokens that are in the texts."},
+    {kAcceptedPerPos, "counter", "position",
+     "The same by depth in the draft tree; position 0 is the first level."},
+    {kTokensPerPass, "histogram", "", "Tokens that a pass of the target brought one text."},
+    {kGenerated, "counter", "", "Generated tokens."},
+    {kPrompt, "counter", "", "Prompt tokens that were evaluated."},
+    {kReused, "counter", "", "Prompt tokens that were in the cache already."},
+    {kRounds, "counter", "", "Rounds of the batch; all its texts share a target pass."},
+    {kSeconds, "counter", "part",
+     "Time of the engine's thread: prompt, target (passes), draft (passes), own (the rest)."},
+    {kFirst, "histogram", "", "From a request's arrival to a text's first token, seconds."},
+    {kGap, "histogram", "",
+     "Between two rounds of a text, seconds; a round's tokens come together."},
+    {kRequestSeconds, "histogram", "path", "From a request's arrival to its end, seconds."},
+    {kRequests, "counter", "path, status",
+     "Answered requests; status 499: the client went away before the end."},
+    {kActive, "gauge", "", "Texts being decoded or reading their prompts."},
+    {kWaiting, "gauge", "", "Texts waiting for a slot."},
+    {kSlots, "gauge", "", "Texts that can be decoded at once (--parallel)."},
+    {kCached, "gauge", "", "Tokens in the key/value cache, of texts active and past."},
+    {kCacheSize, "gauge", "", "Tokens that the key/value cache can hold."},
+    {kCacheUse, "gauge", "", "Share of the key/value cache in use, from 0 to 1."},
+}};
+
+const MetricDoc& doc_of(std::string_view name) {
+  const auto* found =
+      std::find_if(kDocs.begin(), kDocs.end(), [&](const MetricDoc& d) { return d.name == name; });
+  if (found == kDocs.end()) throw std::logic_error("a metric without a description");
+  return *found;
+}
+
+MetricFamily family(std::string_view name) {
+  const MetricDoc& doc = doc_of(name);
+  MetricFamily family;
+  family.name = std::string(doc.name);
+  family.help = std::string(doc.help);
+  family.type = doc.type == "counter" ? MetricType::Counter : MetricType::Gauge;
+  return family;
+}
+
+void add(MetricFamily& family, double value, std::vector<ClientMetric::Label> labels = {}) {
+  ClientMetric metric;
+  metric.label = std::move(labels);
+  if (family.type == MetricType::Counter) metric.counter.value = value;
+  if (family.type == MetricType::Gauge) metric.gauge.value = value;
+  family.metric.push_back(std::move(metric));
+}
+
+MetricFamily single(std::string_view name, double value) {
+  MetricFamily result = family(name);
+  add(result, value);
+  return result;
+}
+
+double number(std::size_t n) { return static_cast<double>(n); }
+
+// The batch counts for itself; its numbers are shown as they are.
+std::vector<MetricFamily> families_of(const BatchStatistics& s, std::size_t n_slots) {
+  const auto& depths = s.by_depth;
+  MetricFamily per_position = family(kAcceptedPerPos);
+  for (std::size_t i = 0; i < depths.size(); ++i) {
+    add(per_position, number(depths[i].n_accepted), {{"position", std::to_string(i)}});
+  }
+  MetricFamily seconds = family(kSeconds);
+  add(seconds, s.prompt_s, {{"part", "prompt"}});
+  add(seconds, s.target_s, {{"part", "target"}});
+  add(seconds, s.draft_s, {{"part", "draft"}});
+  add(seconds, s.own_s, {{"part", "own"}});
+  const double use =
+      s.n_cache_tokens == 0 ? 0.0 : number(s.n_cached_tokens) / number(s.n_cache_tokens);
+  return {single(kDrafts, depths.empty() ? 0.0 : number(depths[0].n_drafted)),
+          single(kDraftTokens, number(s.n_drafted)),
+          single(kAccepted, number(s.n_accepted)),
+          std::move(per_position),
+          single(kGenerated, number(s.n_generated)),
+          single(kPrompt, number(s.n_prompt)),
+          single(kReused, number(s.n_prompt_reused)),
+          single(kRounds, number(s.n_rounds)),
+          std::move(seconds),
+          single(kActive, number(s.n_active)),
+          single(kWaiting, number(s.n_waiting)),
+          single(kSlots, number(n_slots)),
+          single(kCached, number(s.n_cached_tokens)),
+          single(kCacheSize, number(s.n_cache_tokens)),
+          single(kCacheUse, use)};
+}
+
+template <class Builder>
+auto& make_family(Builder builder, prometheus::Registry& registry, std::string_view name) {
+  const MetricDoc& doc = doc_of(name);
+  return builder.Name(std::string(doc.name)).Help(std::string(doc.help)).Register(registry);
+}
+
+const prometheus::Histogram::BucketBoundaries kSecondBuckets = {
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0};
+const prometheus::Histogram::BucketBoundaries kTokenBuckets = {1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24};
+
+}  // namespace
+
+std::span<const MetricDoc> metric_docs() { return kDocs; }
+
+class Metrics::Impl {
+ public:
+  explicit Impl(std::size_t n_slots)
+      : n_slots(n_slots),
+        first(histogram(kFirst, kSecondBuckets)),
+        gap(histogram(kGap, kSecondBuckets)),
+        tokens_per_pass(histogram(kTokensPerPass, kTokenBuckets)),
+        requests(make_family(prometheus::BuildCounter(), registry, kRequests)),
+        request_seconds(make_family(prometheus::BuildHistogram(), registry, kRequestSeconds)) {}
+
+  prometheus::Histogram& histogram(std::string_view name,
+                                   const prometheus::Histogram::BucketBoundaries& buckets) {
+    return make_family(prometheus::BuildHistogram(), registry, name).Add({}, buckets);
+  }
+
+  const std::size_t n_slots;
+  prometheus::Registry registry;
+  prometheus::Histogram& first;
+  prometheus::Histogram& gap;
+  prometheus::Histogram& tokens_per_pass;
+  prometheus::Family<prometheus::Counter>& requests;
+  prometheus::Family<prometheus::Histogram>& request_seconds;
+  mutable std::mutex mutex;
+  BatchStatistics batch;  // under the mutex
+};
+
+Metrics::Metrics(std::size_t n_slots) : impl_(std::make_unique<Impl>(n_slots)) {}
+Metrics::~Metrics() = default;
+
+void Metrics::set_batch(const BatchStatistics& statistics) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->batch = statistics;
+}
+
+void Metrics::observe_first_token(double seconds) { impl_->first.Observe(seconds); }
+void Metrics::observe_gap(double seconds) { impl_->gap.Observe(seconds); }
+void Metrics::observe_tokens_per_pass(std::size_t n_tokens) {
+  impl_->tokens_per_pass.Observe(number(n_tokens));
+}
+
+void Metrics::count_request(const std::string& path, int status, double seconds) {
+  impl_->requests.Add({{"path", path}, {"status", std::to_string(status)}}).Increment();
+  impl_->request_seconds.Add({{"path", path}}, kSecondBuckets).Observe(seconds);
+}
+
+std::string Metrics::text() const {
+  std::vector<MetricFamily> families = impl_->registry.Collect();
+  {
+    const std::lock_guard lock(impl_->mutex);
+    auto more = families_of(impl_->batch, impl_->n_slots);
+    std::move(more.begin(), more.end(), std::back_inserter(families));
+  }
+  return prometheus::TextSerializer().Serialize(families);
+}
+
+}  // namespace gumbelspec::server

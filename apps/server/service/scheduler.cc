@@ -1,0 +1,346 @@
+#include "apps/server/service/scheduler.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <exception>
+#include <map>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+
+namespace gumbelspec::server {
+namespace {
+
+// A request that the engine's thread knows.
+struct Request {
+  RequestHooks hooks;
+  std::optional<Clock::time_point> deadline;
+  std::vector<TextId> texts = {};  // also those that have ended
+  std::size_t n_left = 0;
+  bool is_ending = false;
+};
+
+using Requests = std::map<RequestId, Request>;
+
+}  // namespace
+
+class Scheduler::Impl {
+ public:
+  Impl(std::unique_ptr<TextEngine> engine, SchedulerOptions options)
+      : engine_(std::move(engine)), options_(std::move(options)), thread_([this] { run(); }) {}
+  ~Impl();
+
+  Added add(std::vector<TextJob> jobs, RequestHooks hooks,
+            std::optional<Clock::time_point> deadline);
+  void cancel(RequestId id);
+  void stop_accepting();
+  void end_all();
+  bool wait_until_idle(Clock::time_point until);
+  std::size_t n_texts() const;
+  bool has_failed() const;
+
+ private:
+  class Forward;
+  struct Arrival {
+    RequestId id{};
+    std::vector<TextJob> jobs;
+    RequestHooks hooks;
+    std::optional<Clock::time_point> deadline;
+  };
+  // What other threads want of the engine's.
+  struct Mail {
+    std::vector<Arrival> arrivals;
+    std::vector<RequestId> cancelled;
+    bool ends_all = false;
+    bool quits = false;
+    [[nodiscard]] bool empty() const {
+      return arrivals.empty() && cancelled.empty() && !ends_all && !quits;
+    }
+  };
+
+  void run();
+  [[nodiscard]] Mail wait_for_mail();
+  void start(Arrival arrival);
+  // Returns: whether the engine took it.
+  bool start_text(RequestId id, TextJob job);
+  void end(RequestId id, const std::function<void(const RequestHooks&)>& tell);
+  void interrupt(RequestId id, Interruption reason);
+  void end_overdue();
+  void end_everything();
+  void step();
+  void fail(const std::string& what);
+  void note_stopped(RequestId id);
+  void on_texts_end(RequestId id, std::size_t n);
+
+  // The engine's thread only.
+  std::unique_ptr<TextEngine> engine_;
+  const SchedulerOptions options_;
+  Requests requests_;
+  bool has_work_ = false;
+
+  mutable std::mutex mutex_;
+  std::condition_variable has_mail_;
+  std::condition_variable is_idle_;
+  Mail mail_;
+  std::size_t n_texts_ = 0;
+  std::uint64_t last_id_ = 0;
+  bool accepts_ = true;
+  bool has_failed_ = false;
+
+  std::thread thread_;
+};
+
+// Between the engine and a text's sink: sees that on_end() comes exactly once.
+class Scheduler::Impl::Forward final : public TextSink {
+ public:
+  // is_taken: whether the engine has the text; it drops the sink of one that it refuses.
+  Forward(Impl& scheduler, RequestId request, std::unique_ptr<TextSink> sink,
+          std::shared_ptr<const bool> is_taken)
+      : scheduler_(scheduler),
+        request_(request),
+        sink_(std::move(sink)),
+        is_taken_(std::move(is_taken)) {}
+  // The engine dropped it without a word (shut down, broken).
+  ~Forward() override {
+    if (sink_ == nullptr || !*is_taken_) return;
+    const Error error(ErrorCode::evaluation_failed, "the engine gave up the text");
+    on_end(Outcome::cancelled, {}, &error);
+  }
+  Forward(const Forward&) = delete;
+  Forward& operator=(const Forward&) = delete;
+
+  void on_prompt(std::size_t n_done, std::size_t n_total, std::size_t n_reused) override {
+    sink_->on_prompt(n_done, n_total, n_reused);
+  }
+  bool on_round(const BatchRound& round) override { return sink_->on_round(round); }
+  void on_end(Outcome outcome, const Statistics& statistics, const Error* error) override {
+    // Nobody here asked for it: a pass was stopped from outside.
+    if (outcome == Outcome::cancelled && error == nullptr) scheduler_.note_stopped(request_);
+    const std::unique_ptr<TextSink> sink = std::exchange(sink_, nullptr);
+    sink->on_end(outcome, statistics, error);
+    scheduler_.on_texts_end(request_, 1);
+  }
+
+ private:
+  Impl& scheduler_;
+  RequestId request_;
+  std::unique_ptr<TextSink> sink_;
+  std::shared_ptr<const bool> is_taken_;
+};
+
+Scheduler::Impl::~Impl() {
+  {
+    const std::lock_guard lock(mutex_);
+    accepts_ = false;
+    mail_.quits = true;
+  }
+  has_mail_.notify_one();
+  thread_.join();
+}
+
+Scheduler::Added Scheduler::Impl::add(std::vector<TextJob> jobs, RequestHooks hooks,
+                                      std::optional<Clock::time_point> deadline) {
+  Added added;
+  if (jobs.empty()) throw std::logic_error("a request without a text");
+  {
+    const std::lock_guard lock(mutex_);
+    const std::size_t n_places = options_.n_active + options_.n_waiting;
+    if (has_failed_) {
+      added.admission = Admission::failed;
+    } else if (!accepts_) {
+      added.admission = Admission::stopping;
+    } else if (n_texts_ > 0 && n_texts_ + jobs.size() > n_places) {
+      added.admission = Admission::queue_full;
+    }
+    if (added.admission != Admission::accepted) return added;
+    added.id = RequestId{++last_id_};
+    n_texts_ += jobs.size();
+    mail_.arrivals.push_back({added.id, std::move(jobs), std::move(hooks), deadline});
+  }
+  has_mail_.notify_one();
+  return added;
+}
+
+void Scheduler::Impl::cancel(RequestId id) {
+  {
+    const std::lock_guard lock(mutex_);
+    mail_.cancelled.push_back(id);
+  }
+  has_mail_.notify_one();
+}
+
+void Scheduler::Impl::stop_accepting() {
+  const std::lock_guard lock(mutex_);
+  accepts_ = false;
+}
+
+void Scheduler::Impl::end_all() {
+  {
+    const std::lock_guard lock(mutex_);
+    mail_.ends_all = true;
+  }
+  has_mail_.notify_one();
+}
+
+bool Scheduler::Impl::wait_until_idle(Clock::time_point until) {
+  std::unique_lock lock(mutex_);
+  return is_idle_.wait_until(lock, until, [this] { return n_texts_ == 0; });
+}
+
+std::size_t Scheduler::Impl::n_texts() const {
+  const std::lock_guard lock(mutex_);
+  return n_texts_;
+}
+
+bool Scheduler::Impl::has_failed() const {
+  const std::lock_guard lock(mutex_);
+  return has_failed_;
+}
+
+void Scheduler::Impl::run() {
+  for (bool quits = false; !quits;) {
+    Mail mail = wait_for_mail();
+    quits = mail.quits;
+    for (Arrival& arrival : mail.arrivals) start(std::move(arrival));
+    for (const RequestId id : mail.cancelled) interrupt(id, Interruption::cancelled);
+    if (mail.ends_all || quits) end_everything();
+    end_overdue();
+    if (has_work_ && !quits) step();
+  }
+  // Here, because the batch is this thread's; and what it still holds is told its end.
+  engine_.reset();
+}
+
+Scheduler::Impl::Mail Scheduler::Impl::wait_for_mail() {
+  std::unique_lock lock(mutex_);
+  has_mail_.wait(lock, [this] { return has_work_ || !mail_.empty(); });
+  return std::exchange(mail_, {});
+}
+
+void Scheduler::Impl::start(Arrival arrival) {
+  Request& request = requests_[arrival.id];
+  request.hooks = std::move(arrival.hooks);
+  request.deadline = arrival.deadline;
+  request.n_left = arrival.jobs.size();
+  for (std::size_t i = 0; i < arrival.jobs.size(); ++i) {
+    if (start_text(arrival.id, std::move(arrival.jobs[i]))) continue;
+    // Neither this one nor those behind it will end in the engine.
+    on_texts_end(arrival.id, arrival.jobs.size() - i);
+    return;
+  }
+}
+
+bool Scheduler::Impl::start_text(RequestId id, TextJob job) {
+  std::optional<Error> refusal;
+  try {
+    if (engine_ == nullptr) throw Error(ErrorCode::evaluation_failed, "the engine has failed");
+    const auto is_taken = std::make_shared<bool>(false);
+    auto forward = std::make_unique<Forward>(*this, id, std::move(job.sink), is_taken);
+    const TextId text = engine_->add(job.prompt, job.options, std::move(forward));
+    *is_taken = true;
+    has_work_ = true;
+    // Unless it has ended already.
+    const auto found = requests_.find(id);
+    if (found != requests_.end()) found->second.texts.push_back(text);
+    return true;
+  } catch (const Error& error) {
+    refusal = error;
+  } catch (const std::exception& error) {
+    refusal = Error(ErrorCode::evaluation_failed, error.what());
+  }
+  end(id, [&](const RequestHooks& hooks) { hooks.on_refused(*refusal); });
+  return false;
+}
+
+void Scheduler::Impl::end(RequestId id, const std::function<void(const RequestHooks&)>& tell) {
+  const auto found = requests_.find(id);
+  if (found == requests_.end() || std::exchange(found->second.is_ending, true)) return;
+  tell(found->second.hooks);
+  if (engine_ == nullptr) return;
+  // The last text's end takes the request out of the map.
+  const std::vector<TextId> texts = found->second.texts;
+  for (const TextId text : texts) engine_->cancel(text);
+  has_work_ = true;
+}
+
+void Scheduler::Impl::interrupt(RequestId id, Interruption reason) {
+  end(id, [reason](const RequestHooks& hooks) { hooks.on_interrupted(reason); });
+}
+
+void Scheduler::Impl::end_overdue() {
+  std::vector<RequestId> overdue;
+  std::optional<Clock::time_point> now;
+  for (const auto& [id, request] : requests_) {
+    if (!request.deadline) continue;
+    if (!now) now = Clock::now();
+    if (*request.deadline <= *now) overdue.push_back(id);
+  }
+  for (const RequestId id : overdue) interrupt(id, Interruption::timed_out);
+}
+
+void Scheduler::Impl::end_everything() {
+  std::vector<RequestId> ids;
+  for (const auto& [id, request] : requests_) ids.push_back(id);
+  for (const RequestId id : ids) interrupt(id, Interruption::shutting_down);
+}
+
+void Scheduler::Impl::step() {
+  try {
+    has_work_ = engine_->step();
+    if (options_.on_round) options_.on_round(engine_->statistics());
+  } catch (const std::exception& error) {
+    fail(error.what());
+  }
+}
+
+// A broken contract below: the batch cannot be trusted any more. Its texts end with its destructor.
+void Scheduler::Impl::fail(const std::string& what) {
+  {
+    const std::lock_guard lock(mutex_);
+    has_failed_ = true;
+  }
+  if (options_.on_failure) options_.on_failure(what);
+  has_work_ = false;
+  engine_.reset();
+}
+
+void Scheduler::Impl::note_stopped(RequestId id) {
+  Request& request = requests_.at(id);
+  if (std::exchange(request.is_ending, true)) return;
+  request.hooks.on_interrupted(Interruption::shutting_down);
+}
+
+void Scheduler::Impl::on_texts_end(RequestId id, std::size_t n) {
+  const auto found = requests_.find(id);
+  found->second.n_left -= n;
+  if (found->second.n_left == 0) {
+    const RequestHooks hooks = std::move(found->second.hooks);
+    requests_.erase(found);
+    hooks.on_done();
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    n_texts_ -= n;
+    if (n_texts_ > 0) return;
+  }
+  is_idle_.notify_all();
+}
+
+Scheduler::Scheduler(std::unique_ptr<TextEngine> engine, SchedulerOptions options)
+    : impl_(std::make_unique<Impl>(std::move(engine), std::move(options))) {}
+Scheduler::~Scheduler() = default;
+
+Scheduler::Added Scheduler::add(std::vector<TextJob> jobs, RequestHooks hooks,
+                                std::optional<Clock::time_point> deadline) {
+  return impl_->add(std::move(jobs), std::move(hooks), deadline);
+}
+void Scheduler::cancel(RequestId id) { impl_->cancel(id); }
+void Scheduler::stop_accepting() { impl_->stop_accepting(); }
+void Scheduler::end_all() { impl_->end_all(); }
+bool Scheduler::wait_until_idle(Clock::time_point until) { return impl_->wait_until_idle(until); }
+std::size_t Scheduler::n_texts() const { return impl_->n_texts(); }
+bool Scheduler::has_failed() const { return impl_->has_failed(); }
+
+}  // namespace gumbelspec::server

@@ -1,0 +1,98 @@
+// The engine's thread: it alone touches the batch. Requests come in and are cancelled from any
+// thread, between two rounds.
+#ifndef GUMBELSPEC_APPS_SERVER_SERVICE_SCHEDULER_H_
+#define GUMBELSPEC_APPS_SERVER_SERVICE_SCHEDULER_H_
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/server/api/answer.h"
+#include "apps/server/service/text_engine.h"
+
+namespace gumbelspec::server {
+
+using Clock = std::chrono::steady_clock;
+
+// A request: one or several texts that come and go together. Never used twice.
+enum class RequestId : std::uint64_t {};
+
+// Why the server ends a text that could have gone on.
+enum class Interruption {
+  cancelled,      // its reader has gone, or is too slow
+  timed_out,      // the request's deadline
+  shutting_down,  // the drain ended
+};
+
+// What becomes of a request besides its texts. Called from the engine's thread; none may be empty.
+struct RequestHooks {
+  // The server ends it; called before its texts end.
+  std::function<void(Interruption)> on_interrupted;
+  // The engine takes one of its texts for wrong, or failed; called before the others end.
+  std::function<void(const Error&)> on_refused;
+  // The last call, exactly once: all texts have ended.
+  std::function<void()> on_done;
+};
+
+struct SchedulerOptions {
+  std::size_t n_active = 1;   // texts decoded at once
+  std::size_t n_waiting = 1;  // texts that may wait besides; more are refused
+  // Called from the engine's thread after every round. Empty: nobody wants to know.
+  std::function<void(const BatchStatistics&)> on_round = {};
+  // The same, when the engine has broken (an internal error).
+  std::function<void(const std::string& what)> on_failure = {};
+};
+
+enum class Admission {
+  accepted,
+  queue_full,  // come again
+  stopping,    // no request is accepted any more
+  failed,      // the engine is broken (an internal error)
+};
+
+// Threads: any, but for the destructor. Lifetime: sinks and hooks may be called until the
+// destructor returns.
+class Scheduler {
+ public:
+  Scheduler(std::unique_ptr<TextEngine> engine, SchedulerOptions options);
+  // Ends what is still there with Interruption::shutting_down.
+  ~Scheduler();
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+
+  struct Added {
+    Admission admission = Admission::accepted;
+    RequestId id{};
+  };
+  // All texts of a request, or none of them: then no hook is called. A request of more texts than
+  // there are places is taken when nothing else is there.
+  // Requires: at least one job. The deadline ends it with Interruption::timed_out.
+  Added add(std::vector<TextJob> jobs, RequestHooks hooks,
+            std::optional<Clock::time_point> deadline = {});
+
+  // Ends a request's texts before the next round. Unknown and ended ids are ignored.
+  void cancel(RequestId id);
+
+  // From now on nothing is accepted; what is there goes on.
+  void stop_accepting();
+  // Ends everything before the next round, with Interruption::shutting_down.
+  void end_all();
+  // Returns: whether nothing was left before the time had come.
+  [[nodiscard]] bool wait_until_idle(Clock::time_point until);
+
+  [[nodiscard]] std::size_t n_texts() const;  // active and waiting
+  [[nodiscard]] bool has_failed() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace gumbelspec::server
+
+#endif  // GUMBELSPEC_APPS_SERVER_SERVICE_SCHEDULER_H_

@@ -1,0 +1,30 @@
+// What the scheduler needs of a Batch. Tests put other things in its place.
+#ifndef GUMBELSPEC_APPS_SERVER_SERVICE_TEXT_ENGINE_H_
+#define GUMBELSPEC_APPS_SERVER_SERVICE_TEXT_ENGINE_H_
+
+#include <memory>
+#include <span>
+
+#include "gumbelspec/batch.h"
+
+namespace gumbelspec::server {
+
+// The functions mean what Batch's mean.
+class TextEngine {
+ public:
+  virtual ~TextEngine() = default;
+  virtual TextId add(std::span<const TokenId> prompt, const TextOptions& options,
+                     std::unique_ptr<TextSink> sink) = 0;
+  virtual void cancel(TextId id) = 0;
+  virtual bool step() = 0;
+  [[nodiscard]] virtual const BatchStatistics& statistics() const = 0;
+};
+
+// A Batch. Throws: what Batch throws.
+[[nodiscard]] std::unique_ptr<TextEngine> make_batch_engine(LanguageModel& target,
+                                                            LanguageModel* draft,
+                                                            BatchOptions options);
+
+}  // namespace gumbelspec::server
+
+#endif  // GUMBELSPEC_APPS_SERVER_SERVICE_TEXT_ENGINE_H_
