@@ -49,8 +49,8 @@ export async function connect(): Promise<void> {
     serverState.value = 'ready';
   } catch (error) {
     const status = error instanceof RequestError ? error.status : 0;
-    if (status === 401) serverState.value = 'ready'; // it answers; it only wants a key
-    else serverState.value = status === 503 ? 'loading' : 'offline';
-    if (status === 503) setTimeout(() => void connect(), 1000);
+    // A server that wants a key is there.
+    serverState.value = status === 401 ? 'ready' : status === 503 ? 'loading' : 'offline';
+    if (status !== 401) setTimeout(() => void connect(), status === 503 ? 1000 : 5000);
   }
 }
