@@ -19,7 +19,8 @@ constexpr std::array<EndpointDoc, 8> kEndpoints = {{
      "200 when requests are taken; 503 while the models are being loaded, while the server shuts "
      "down, and when its engine has failed."},
     {"GET", "/metrics", true, "Counts and times in Prometheus' text format."},
-    {"GET", "/", false, "Says what this is."},
+    {"GET", "/", false,
+     "The page (docs/web.md) where the client accepts HTML, as browsers do; else this list."},
 }};
 
 }  // namespace

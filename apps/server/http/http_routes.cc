@@ -67,10 +67,34 @@ std::string greeting() {
   return text;
 }
 
-void send_static(const StaticFile& file, httplib::Response& response) {
+void send_static(const StaticFile& file, const httplib::Request& request,
+                 httplib::Response& response) {
   response.set_header("Content-Security-Policy", std::string(kContentSecurityPolicy));
   response.set_header("Referrer-Policy", "no-referrer");
-  response.set_content(file.bytes.data(), file.bytes.size(), std::string(file.content_type));
+  response.set_header("X-Content-Type-Options", "nosniff");
+  // Asked about each time: another program may listen here tomorrow.
+  response.set_header("Cache-Control", "no-cache");
+  response.set_header("ETag", std::string(file.etag));
+  response.set_header("Vary", "Accept, Accept-Encoding");
+  if (request.get_header_value("If-None-Match") == file.etag) {
+    response.status = 304;
+    return;
+  }
+  const bool is_compressed = accepts_gzip(request.get_header_value("Accept-Encoding"));
+  if (is_compressed) response.set_header("Content-Encoding", "gzip");
+  const std::string_view bytes = is_compressed ? file.gzip : file.bytes;
+  response.set_content(bytes.data(), bytes.size(), std::string(file.content_type));
+}
+
+// The page for browsers, a list of what there is for everybody else.
+void send_front(const StaticFile& page, const httplib::Request& request,
+                httplib::Response& response) {
+  if (request.get_header_value("Accept").find("text/html") != std::string::npos) {
+    send_static(page, request, response);
+  } else {
+    response.set_header("Vary", "Accept");
+    response.set_content(greeting(), kPlain);
+  }
 }
 
 // A route that reads a JSON body.
@@ -190,13 +214,9 @@ void add_routes(httplib::Server& server, HttpState& state) {
     response.set_content(state.metrics.text(), "text/plain; version=0.0.4; charset=utf-8");
   });
   for (const StaticFile& file : static_files()) {
+    const auto send = file.path == "/" ? send_front : send_static;
     add_get(server, std::string(file.path).c_str(),
-            [&file](const auto& /*request*/, auto& response) { send_static(file, response); });
-  }
-  if (find_static_file("/") == nullptr) {
-    add_get(server, "/", [](const auto& /*request*/, auto& response) {
-      response.set_content(greeting(), kPlain);
-    });
+            [&file, send](const auto& request, auto& response) { send(file, request, response); });
   }
 }
 
