@@ -21,6 +21,15 @@ const browser = await chromium.launch({
   args: ['--no-sandbox'],
 });
 
+// Something for the meters to show: a few texts, one after the other.
+async function write(client) {
+  for (let i = 0; i < 4; i++) {
+    const body = { prompt: 'The old house', seed: 10 * client + i, max_tokens: 300, method };
+    await (await fetch(`${url}/v1/completions`, { method: 'POST', body: JSON.stringify(body) })).text();
+    await new Promise((resolve) => setTimeout(resolve, 700 * client));
+  }
+}
+
 async function shoot(width, colorScheme) {
   const page = await browser.newPage({
     viewport: { width, height: heights[width] ?? 800 },
@@ -62,10 +71,8 @@ async function shoot(width, colorScheme) {
   await page.locator('.result').waitFor({ timeout: 120_000 });
   await save('race');
 
-  await page.getByRole('radio', { name: 'At the same time' }).check();
-  await page.getByRole('button', { name: 'Start the race' }).click();
   await show(/Meters/);
-  await page.waitForTimeout(8000);
+  await Promise.all([1, 2, 3].map(write));
   await save('meters');
   await page.close();
 }

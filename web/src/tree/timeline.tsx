@@ -15,12 +15,13 @@ interface Props {
 function colours(element: Element) {
   const style = getComputedStyle(element);
   const value = (name: string) => style.getPropertyValue(name).trim();
-  return { accepted: value('--accept'), own: value('--own'), ink: value('--ink') };
+  return { accepted: value('--accept'), own: value('--own') };
 }
 
 export function Timeline({ session, shown, onPick }: Props) {
+  const frame = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
-  const size = useSize(canvas);
+  const size = useSize(frame);
   const n = session.rounds.length;
   useEffect(() => {
     const c = canvas.current!;
@@ -29,7 +30,7 @@ export function Timeline({ session, shown, onPick }: Props) {
     c.height = Math.round(size.height * ratio);
     if (n === 0 || c.width === 0) return;
     const pen = c.getContext('2d')!;
-    const { accepted, own, ink } = colours(c);
+    const { accepted, own } = colours(c);
     const most = session.rounds.reduce((m, r) => Math.max(m, r.tokens.length), 3);
     const step = c.width / n;
     const gap = step > 4 * ratio ? ratio : 0;
@@ -38,31 +39,30 @@ export function Timeline({ session, shown, onPick }: Props) {
       const nAccepted = round.tokens.filter((t) => t.drafted).length;
       const x = i * step;
       const low = c.height - nAccepted * unit;
-      pen.globalAlpha = i === shown ? 1 : 0.6;
       pen.fillStyle = accepted;
       pen.fillRect(x, low, step - gap, nAccepted * unit);
       pen.fillStyle = own;
       pen.fillRect(x, low - (round.tokens.length - nAccepted) * unit, step - gap, unit - gap);
     });
-    pen.globalAlpha = 1;
-    pen.fillStyle = ink;
-    pen.fillRect(shown * step, 0, Math.max(step - gap, 2 * ratio), 2 * ratio);
-  }, [session, n, shown, size.width, size.height, theme.value]);
+  }, [session, n, size.width, size.height, theme.value]);
 
   const pick = (event: PointerEvent) => {
-    const box = canvas.current!.getBoundingClientRect();
+    const box = frame.current!.getBoundingClientRect();
     onPick(Math.floor(((event.clientX - box.left) / box.width) * n));
   };
   return (
-    <canvas
-      ref={canvas}
+    <div
+      ref={frame}
       class="timeline"
       aria-hidden="true"
       onPointerDown={(e) => {
-        canvas.current!.setPointerCapture(e.pointerId);
+        frame.current!.setPointerCapture(e.pointerId);
         pick(e);
       }}
       onPointerMove={(e) => e.buttons === 1 && pick(e)}
-    />
+    >
+      <canvas ref={canvas} />
+      <span class="marker" style={{ left: `${(100 * shown) / n}%`, width: `${100 / n}%` }} />
+    </div>
   );
 }

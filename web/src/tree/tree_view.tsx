@@ -1,7 +1,7 @@
 // A round's tree on the page: fitted, zoomable, and walked with the arrow keys.
 import { select } from 'd3-selection';
 import { zoom, zoomIdentity, type ZoomBehavior, type ZoomTransform } from 'd3-zoom';
-import { useEffect, useId, useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 
 import type { TraceRound } from '../api/trace';
 import { useSize } from '../ui/hooks';
@@ -18,7 +18,9 @@ import {
 const kMinScale = 0.2;
 const kMinFit = 0.55; // smaller is not readable; then a part is shown
 const kMaxFit = 1.6;
-const kNarrow = 480; // CSS pixels
+const kNarrow = 400; // CSS pixels
+
+type ZoomedElement = SVGSVGElement & { __zoom: ZoomTransform };
 
 const kindNames = {
   root: 'root: the last token of the text so far',
@@ -33,9 +35,8 @@ export function describeNode(node: PlacedNode): string {
 }
 
 // The whole tree if it stays readable; else its left edge, around the path.
-function fitted(layout: TreeLayout, width: number, height: number): ZoomTransform {
+function fitted(layout: TreeLayout, width: number, height: number, rem: number): ZoomTransform {
   if (layout.width === 0 || width === 0) return zoomIdentity;
-  const rem = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
   const whole = Math.min(width / layout.width, height / layout.height);
   const scale = Math.min(kMaxFit * rem, Math.max(kMinFit, whole));
   const spareX = width - layout.width * scale;
@@ -101,17 +102,23 @@ function NodeShape({ node, id, isCurrent, hasFigure }: NodeProps) {
   );
 }
 
+// Of the page's type, relative to the usual 16 px. Asking for it makes the browser compute styles, so
+// not for every round.
+function typeSize(): number {
+  return parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
+}
+
 interface Props {
   round: TraceRound;
   isCompact?: boolean;
+  lights?: boolean; // the path lights up; not when rounds follow each other fast
 }
 
-export function TreeView({ round, isCompact = false }: Props) {
+export function TreeView({ round, isCompact = false, lights = false }: Props) {
   const frame = useRef<HTMLDivElement>(null);
   const svg = useRef<SVGSVGElement>(null);
   const behavior = useRef<ZoomBehavior<SVGSVGElement, unknown> | null>(null);
-  const isMoved = useRef(false);
-  const [transform, setTransform] = useState(zoomIdentity);
+  const [moved, setMoved] = useState<ZoomTransform | null>(null); // by the reader
   const [current, setCurrent] = useState<string | null>(null);
   const prefix = useId();
   const size = useSize(frame);
@@ -119,33 +126,28 @@ export function TreeView({ round, isCompact = false }: Props) {
   const layout = useMemo(() => layoutRound(round, isNarrow), [round, isNarrow]);
   const chosen = layout.nodes.find((n) => n.key === current) ?? null;
 
-  const fit = () => {
-    isMoved.current = false;
-    const next = fitted(layout, size.width, size.height);
-    if (behavior.current) select(svg.current!).call(behavior.current.transform, next);
-    else setTransform(next);
-  };
+  const rem = useMemo(typeSize, [size]);
+  const whole = useMemo(() => fitted(layout, size.width, size.height, rem), [layout, size, rem]);
+  const transform = moved ?? whole;
   useEffect(() => {
     if (isCompact) return;
     const z = zoom<SVGSVGElement, unknown>()
       .scaleExtent([kMinScale, 4])
       // The wheel alone scrolls the page; with Ctrl, as pinching a touchpad sends it, it zooms.
       .filter((e: MouseEvent) => (e.type === 'wheel' ? e.ctrlKey || e.metaKey : !e.button))
-      .on('zoom', (e: { transform: ZoomTransform; sourceEvent: Event | null }) => {
-        if (e.sourceEvent) isMoved.current = true;
-        setTransform(e.transform);
-      });
+      .on('zoom', (e: { transform: ZoomTransform }) => setMoved(e.transform));
     behavior.current = z;
     select(svg.current!).call(z).on('dblclick.zoom', null);
     return () => void select(svg.current!).on('.zoom', null);
   }, [isCompact]);
-  useEffect(() => {
-    if (!isMoved.current) fit();
-  }, [layout, size.width, size.height]);
+  // d3 keeps the transform on the element: where the reader starts to zoom from.
+  useLayoutEffect(() => {
+    (svg.current as ZoomedElement).__zoom = transform;
+  }, [transform]);
   useEffect(() => setCurrent(null), [round]);
 
+  const fit = () => setMoved(null);
   const scaleBy = (factor: number) => {
-    isMoved.current = true;
     select(svg.current!).call(behavior.current!.scaleBy, factor);
   };
   const onKeyDown = (event: KeyboardEvent) => {
@@ -193,7 +195,12 @@ export function TreeView({ round, isCompact = false }: Props) {
             onClick: pick,
           })}
     >
-      <g key={round.round} class="scene" role="none" transform={transform.toString()}>
+      <g
+        key={lights ? round.round : 'scene'}
+        class={lights ? 'scene lights' : 'scene'}
+        role="none"
+        transform={transform.toString()}
+      >
         <g class="links" aria-hidden="true">
           {layout.links.map((link) => (
             <path key={link.key} class={link.kind} d={link.d} style={{ '--depth': link.depth }} />

@@ -194,7 +194,7 @@ function Shown({ session: s }: { session: Session }) {
           </h2>
           <Legend hasRejected />
         </div>
-        {round ? <TreeView round={round} /> : <div class="tree-frame" />}
+        {round ? <TreeView round={round} lights={!isLive && !(isPlaying.value && speed.value > 5)} /> : <div class="tree-frame" />}
         <Transport session={s} index={index} />
       </section>
       <aside class="watch-side">
