@@ -169,6 +169,19 @@ function rounded(path: string): string {
   return path.replace(/-?\d+\.\d+/g, (n) => String(Math.round(Number(n) * 10) / 10));
 }
 
+// The node that an arrow key leads to.
+export function neighbour(layout: TreeLayout, from: PlacedNode, key: string): PlacedNode | null {
+  const nodes = layout.nodes;
+  if (key === 'ArrowLeft') return nodes.find((n) => n.key === from.parent) ?? null;
+  if (key === 'ArrowRight') {
+    const children = nodes.filter((n) => n.parent === from.key);
+    return children.find((n) => n.kind !== 'rejected') ?? children[0] ?? null;
+  }
+  const column = nodes.filter((n) => n.depth === from.depth).sort((a, b) => a.y - b.y);
+  const at = column.indexOf(from) + (key === 'ArrowUp' ? -1 : 1);
+  return column[at] ?? null;
+}
+
 export function percent(value: number): string {
   if (value > 0 && value < 0.005) return '<1%';
   return `${Math.round(value * 100)}%`;

@@ -10,6 +10,7 @@ import {
   describeRound,
   kNodeHeight,
   layoutRound,
+  neighbour,
   percent,
   type PlacedNode,
   type TreeLayout,
@@ -49,19 +50,6 @@ function fitted(layout: TreeLayout, width: number, height: number, rem: number):
 
 function clamp(value: number, low: number, high: number): number {
   return Math.min(high, Math.max(low, value));
-}
-
-// The node that an arrow key leads to.
-export function neighbour(layout: TreeLayout, from: PlacedNode, key: string): PlacedNode | null {
-  const nodes = layout.nodes;
-  if (key === 'ArrowLeft') return nodes.find((n) => n.key === from.parent) ?? null;
-  if (key === 'ArrowRight') {
-    const children = nodes.filter((n) => n.parent === from.key);
-    return children.find((n) => n.kind !== 'rejected') ?? children[0] ?? null;
-  }
-  const column = nodes.filter((n) => n.depth === from.depth).sort((a, b) => a.y - b.y);
-  const at = column.indexOf(from) + (key === 'ArrowUp' ? -1 : 1);
-  return column[at] ?? null;
 }
 
 interface NodeProps {

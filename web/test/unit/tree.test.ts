@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import { describeRound, kNodeHeight, layoutRound, percent } from '../../src/tree/layout';
+import { describeRound, kNodeHeight, layoutRound, neighbour, percent } from '../../src/tree/layout';
 import { roundToSvg } from '../../src/tree/export_svg';
 import { makeRound } from '../../mock/text.mjs';
 import { parseRound, type TraceRound } from '../../src/api/trace';
@@ -100,4 +100,16 @@ test('the mock makes rounds that the page accepts, and one text per seed', () =>
   };
   expect(textOf('gumbel-tree')).toBe(textOf('ar'));
   expect(textOf('gumbel-chain:length=2')).toBe(textOf('ar'));
+});
+
+test('arrow keys go along the path, back, and within a column', () => {
+  const layout = layoutRound(sampleRound());
+  const go = (from: string, key: string) =>
+    neighbour(layout, layout.nodes.find((n) => n.key === from)!, key)?.key ?? null;
+  expect(['0', '2', '4'].map((n) => go(n, 'ArrowRight'))).toEqual(['2', '4', 'own']);
+  expect(go('4', 'ArrowLeft')).toBe('2');
+  expect(go('2', 'ArrowDown')).toBe('1');
+  expect(go('1', 'ArrowUp')).toBe('2');
+  expect(go('own', 'ArrowRight')).toBeNull();
+  expect(go('0', 'ArrowLeft')).toBeNull();
 });
