@@ -10,23 +10,38 @@
 
 namespace gumbelspec {
 
-// One sequence of the model, opened by start(). It holds the text from its beginning on, or the
-// first token and then only the end of the text: a draft may miss something, the text does not
-// depend on it.
+// One sequence of the model, opened by start() or lent by attach(). It holds the text from its
+// beginning on, or the first token and then only the end of the text: a draft may miss something,
+// the text does not depend on it.
+//
+// A pass may be shared with other texts: append...() adds the nodes to it, whoever runs it says so
+// with take(). read_root() and evaluate() are the same for a text alone.
 class DraftReader {
  public:
   // Does not allocate for passes over up to n_level nodes, n_nodes of a round in all.
   DraftReader(LanguageModel& model, std::size_t n_nodes, std::size_t n_level);
   ~DraftReader() {
-    if (is_open_) model_.close(seq_);
+    if (is_open_ && !is_lent_) model_.close(seq_);
   }
   DraftReader(const DraftReader&) = delete;
   DraftReader& operator=(const DraftReader&) = delete;
 
   [[nodiscard]] const LanguageModel& model() const { return model_; }
+  [[nodiscard]] LanguageModel& model() { return model_; }
 
   // A new text; reads the prompt but for its last token.
   [[nodiscard]] PassOutcome start(std::span<const TokenId> prompt);
+
+  // A new text in a sequence that stays somebody else's, and holds the beginning of the text.
+  void attach(SeqId seq);
+  // Whether the text can be followed from its beginning on.
+  [[nodiscard]] bool can_read(std::span<const TokenId> prompt) const {
+    return prompt.size() <= model_.limits().n_context && knows(prompt);
+  }
+  // The next tokens of the prompt. Requires: nothing pending.
+  [[nodiscard]] PassOutcome read(std::span<const TokenId> tokens);
+  // Tokens in the sequence; the first of them are those of the text.
+  [[nodiscard]] std::size_t n_committed() const { return model_.n_committed(seq_); }
 
   // Tokens that read_root() would read; text.back() is the root.
   [[nodiscard]] std::size_t n_missing(std::span<const TokenId> text) const;
@@ -42,18 +57,40 @@ class DraftReader {
   // Reads what is missing, in one pass unless it is long; of the last n_rows tokens of that pass
   // the logits are kept. Afterwards the root is pending.
   [[nodiscard]] PassOutcome read_root(std::span<const TokenId> text, std::size_t n_rows = 1);
+  // Appends what read_root() would have in its last pass, at most n_most nodes; where there is
+  // more to read, it does that at once. Requires: n_rows <= n_most; nothing pending.
+  [[nodiscard]] PassOutcome append_root(std::span<const TokenId> text, std::size_t n_rows,
+                                        std::size_t n_most, std::vector<PassNode>& pass);
   // How many tokens the last read_root() evaluated in its last pass.
   [[nodiscard]] std::size_t n_chain() const { return n_chain_; }
   // The logits of the i-th token of the last pass. Shape: [model's n_vocab].
   // Lifetime: until the next pass.
-  [[nodiscard]] std::span<const float> row(std::size_t i) const { return model_.row(i); }
+  [[nodiscard]] std::span<const float> row(std::size_t i) const {
+    return model_.row(first_row_ + i);
+  }
   [[nodiscard]] PendingId root() const { return pending_id(n_chain_ - 1); }
 
   // One pass over nodes below the root. Their parents are root() or ids of earlier nodes.
   // The i-th node then has the id id_of_last(i).
   [[nodiscard]] PassOutcome evaluate(std::span<const TokenId> tokens,
                                      std::span<const PendingId> parents);
+  void append(std::span<const TokenId> tokens, std::span<const PendingId> parents,
+              std::vector<PassNode>& pass);
   [[nodiscard]] PendingId id_of_last(std::size_t i) const { return pending_id(first_ + i); }
+
+  // Branch ends of what is pending and appended.
+  [[nodiscard]] std::size_t n_ends() const { return n_ends_; }
+  // How many of the nodes below these parents, counted from the first, add at most n_ends to it.
+  [[nodiscard]] std::size_t n_fitting(std::span<const PendingId> parents,
+                                      std::size_t n_ends) const;
+
+  // The pass with what was appended last took place; its rows begin with number first_row.
+  void take(std::size_t first_row);
+  // A pass with something of this text took so long, done or not.
+  void count_pass(double seconds) {
+    ++n_passes_;
+    pass_s_ += seconds;
+  }
 
   // Keeps the root and a path below it, if the root was read, and drops the rest.
   void commit(std::span<const PendingId> path);
@@ -68,14 +105,21 @@ class DraftReader {
   [[nodiscard]] bool knows(std::span<const TokenId> tokens) const;
   [[nodiscard]] std::size_t n_read(std::size_t n_text) const;
   PassOutcome run_pass();
+  void end_pending();
 
   LanguageModel& model_;
   SeqId seq_{};
   bool is_open_ = false;
+  bool is_lent_ = false;
   std::size_t n_skipped_ = 0;
   std::size_t n_chain_ = 0;    // pending tokens from the committed text to the root, inclusive
   std::size_t n_pending_ = 0;  // all of them
   std::size_t first_ = 0;      // id of the first node of the last pass
+  std::size_t first_row_ = 0;  // and its row
+  std::size_t n_appended_ = 0;
+  bool appended_root_ = false;
+  std::size_t n_ends_ = 0;
+  std::vector<char> has_child_;  // by pending id, appended ones included
   std::size_t n_passes_ = 0;
   double pass_s_ = 0.0;
   std::vector<PassNode> pass_;

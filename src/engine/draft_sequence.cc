@@ -38,21 +38,54 @@ PassOutcome DraftSequence::evaluate_root(std::span<const TokenId> text) {
   return outcome;
 }
 
-PassOutcome DraftSequence::evaluate(const DraftTree& tree, std::span<const NodeId> nodes) {
+PassOutcome DraftSequence::append_root(std::span<const TokenId> text, std::size_t n_most,
+                                       std::vector<PassNode>& pass) {
+  return reader_.append_root(text, 1, n_most, pass);
+}
+
+void DraftSequence::take_root(std::size_t first_row) {
+  reader_.take(first_row);
+  first_row_ = reader_.n_chain() - 1;
+  pending_.assign(1, reader_.root());
+}
+
+void DraftSequence::set_nodes(const DraftTree& tree, std::span<const NodeId> nodes) {
   tokens_.clear();
   parents_.clear();
   for (const NodeId node : nodes) {
     tokens_.push_back(tree.token(node));
     parents_.push_back(pending_[index(tree.parent(node))]);
   }
-  const PassOutcome outcome = reader_.evaluate(tokens_, parents_);
-  if (outcome != PassOutcome::ok) return outcome;
+}
+
+void DraftSequence::set_pending(const DraftTree& tree, std::span<const NodeId> nodes) {
   first_row_ = 0;
   pending_.resize(tree.size(), kNotEvaluated);
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     pending_[index(nodes[i])] = reader_.id_of_last(i);
   }
+}
+
+PassOutcome DraftSequence::evaluate(const DraftTree& tree, std::span<const NodeId> nodes) {
+  set_nodes(tree, nodes);
+  const PassOutcome outcome = reader_.evaluate(tokens_, parents_);
+  if (outcome == PassOutcome::ok) set_pending(tree, nodes);
   return outcome;
+}
+
+std::size_t DraftSequence::append(const DraftTree& tree, std::span<const NodeId> nodes,
+                                  std::size_t n_most, std::size_t n_ends,
+                                  std::vector<PassNode>& pass) {
+  set_nodes(tree, nodes);
+  const std::size_t n = std::min(reader_.n_fitting(parents_, n_ends), n_most);
+  reader_.append(std::span(tokens_).first(n), std::span(parents_).first(n), pass);
+  return n;
+}
+
+void DraftSequence::take(const DraftTree& tree, std::span<const NodeId> nodes,
+                         std::size_t first_row) {
+  reader_.take(first_row);
+  set_pending(tree, nodes);
 }
 
 void DraftSequence::renumber(std::span<const NodeId> new_ids) {

@@ -35,6 +35,15 @@ class DraftSequence {
   // evaluated. Afterwards row(i) is the i-th node's; the root is number 0.
   [[nodiscard]] PassOutcome evaluate_root(std::span<const TokenId> text);
   [[nodiscard]] PassOutcome evaluate(const DraftTree& tree, std::span<const NodeId> nodes);
+  // The same in a pass that is run elsewhere: append, then take. Of the nodes only the first ones
+  // are appended that fit into n_most nodes and add at most n_ends branch ends.
+  // Returns: how many.
+  [[nodiscard]] PassOutcome append_root(std::span<const TokenId> text, std::size_t n_most,
+                                        std::vector<PassNode>& pass);
+  std::size_t append(const DraftTree& tree, std::span<const NodeId> nodes, std::size_t n_most,
+                     std::size_t n_ends, std::vector<PassNode>& pass);
+  void take_root(std::size_t first_row);
+  void take(const DraftTree& tree, std::span<const NodeId> nodes, std::size_t first_row);
   // Shape: [model.limits().n_vocab]. Lifetime: until the next pass.
   [[nodiscard]] std::span<const float> row(std::size_t i) const {
     return reader_.row(first_row_ + i);
@@ -46,6 +55,8 @@ class DraftSequence {
   // The walk went down this path of the tree; path[0] is the root.
   void accept(std::span<const NodeId> path);
 
+  [[nodiscard]] DraftReader& reader() { return reader_; }
+  [[nodiscard]] const DraftReader& reader() const { return reader_; }
   [[nodiscard]] const ModelLimits& limits() const { return reader_.model().limits(); }
   // Since start(), the prompt's not counted.
   [[nodiscard]] std::size_t n_passes() const { return reader_.n_passes(); }
@@ -55,6 +66,9 @@ class DraftSequence {
   DraftReader reader_;
   std::size_t first_row_ = 0;       // of the last pass's first node that is of the tree
   std::vector<PendingId> pending_;  // by node, where the draft has evaluated it; may be shorter
+  void set_nodes(const DraftTree& tree, std::span<const NodeId> nodes);
+  void set_pending(const DraftTree& tree, std::span<const NodeId> nodes);
+
   std::vector<TokenId> tokens_;
   std::vector<PendingId> parents_;
   std::vector<PendingId> commit_;

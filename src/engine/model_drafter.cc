@@ -1,7 +1,7 @@
 #include <algorithm>
 
-#include "gumbelspec/drafter.h"
 #include "src/engine/draft_sequence.h"
+#include "src/engine/step_drafter.h"
 
 namespace gumbelspec {
 namespace {
@@ -13,10 +13,11 @@ struct Child {
   float log_value = 0.0F;
 };
 
-class ModelDrafter final : public Drafter {
+class ModelDrafter final : public StepDrafter {
  public:
   ModelDrafter(LanguageModel& model, const SamplingOptions& sampling, const Method& method)
-      : method_(method),
+      : StepDrafter(static_cast<std::size_t>(method.width) + 8),
+        method_(method),
         weights_(sampling, model.limits().n_vocab),
         width_(std::min(static_cast<std::size_t>(method.width), model.limits().max_leaves)),
         sequence_(model, n_nodes(), width_),
@@ -29,22 +30,31 @@ class ModelDrafter final : public Drafter {
   }
 
   PassOutcome start(std::span<const TokenId> prompt) override { return sequence_.start(prompt); }
-  PassOutcome draft(const DraftRequest& request, NoiseTable& noise, DraftTree& tree) override;
+  void begin(const DraftRequest& request, NoiseTable& noise, DraftTree& tree) override;
+  PassOutcome append(const Room& room, std::vector<PassNode>& pass) override;
+  void take(std::size_t first_row) override;
+  void finish() override { trim(); }
+  void renumber(std::span<const NodeId> new_ids) override { sequence_.renumber(new_ids); }
   void accept(std::span<const NodeId> path) override { sequence_.accept(path); }
-  [[nodiscard]] std::size_t n_passes() const override { return sequence_.n_passes(); }
-  [[nodiscard]] double pass_s() const override { return sequence_.pass_s(); }
+  [[nodiscard]] DraftReader& reader() override { return sequence_.reader(); }
+  [[nodiscard]] const DraftReader& reader() const override { return sequence_.reader(); }
 
  private:
   [[nodiscard]] std::size_t n_nodes() const {
     return 1 + width_ * static_cast<std::size_t>(method_.length);
   }
-  void add_level(const DraftRequest& request, NoiseTable& noise, DraftTree& tree);
-  void trim(const DraftRequest& request, DraftTree& tree);
+  void add_level();
+  void trim();
 
   Method method_;
   LogWeights weights_;
   std::size_t width_;
   DraftSequence sequence_;
+  DraftRequest request_;
+  NoiseTable* noise_ = nullptr;
+  DraftTree* tree_ = nullptr;
+  int n_levels_ = 0;
+  int depth_ = 0;              // of the level whose children are looked for next
   std::vector<NodeId> level_;  // the nodes whose children are looked for; row i is level_[i]'s
   std::vector<Candidate> candidates_;
   std::vector<Child> pool_;
@@ -53,19 +63,20 @@ class ModelDrafter final : public Drafter {
   std::vector<NodeId> new_ids_;
 };
 
-void ModelDrafter::add_level(const DraftRequest& request, NoiseTable& noise, DraftTree& tree) {
+void ModelDrafter::add_level() {
+  DraftTree& tree = *tree_;
   pool_.clear();
   for (std::size_t i = 0; i < level_.size(); ++i) {
     const NodeId node = level_[i];
     const auto depth = static_cast<std::size_t>(tree.depth(node));
     const std::span<TokenId> path = std::span(path_).first(depth);
     tree.path_tokens(node, path);
-    std::span<const float> log_weights = weights_(sequence_.row(i), TextView{request.text, path});
+    std::span<const float> log_weights = weights_(sequence_.row(i), TextView{request_.text, path});
     // Vocabularies may be padded differently; what the target does not know is not drafted.
-    log_weights = log_weights.first(std::min(log_weights.size(), noise.n_vocab()));
+    log_weights = log_weights.first(std::min(log_weights.size(), noise_->n_vocab()));
     std::span<const float> row;
     if (weights_.uses_noise()) {
-      row = noise.row(static_cast<Position>(request.text.size() + depth));
+      row = noise_->row(static_cast<Position>(request_.text.size() + depth));
     }
     const std::size_t n = best_candidates(log_weights, row, method_.tau, candidates_);
     for (const Candidate& c : std::span(candidates_).first(n)) {
@@ -84,10 +95,11 @@ void ModelDrafter::add_level(const DraftRequest& request, NoiseTable& noise, Dra
   }
 }
 
-void ModelDrafter::trim(const DraftRequest& request, DraftTree& tree) {
+void ModelDrafter::trim() {
+  DraftTree& tree = *tree_;
   const std::size_t max_nodes =
-      std::min(request.max_nodes, static_cast<std::size_t>(method_.node_limit()));
-  const bool is_too_large = tree.n_drafted() > max_nodes || tree.n_leaves() > request.max_leaves;
+      std::min(request_.max_nodes, static_cast<std::size_t>(method_.node_limit()));
+  const bool is_too_large = tree.n_drafted() > max_nodes || tree.n_leaves() > request_.max_leaves;
   if (method_.keep_pruned && !is_too_large) return;
   keep_.assign(tree.size(), method_.keep_pruned ? char{1} : char{0});
   if (!method_.keep_pruned) {
@@ -102,32 +114,51 @@ void ModelDrafter::trim(const DraftRequest& request, DraftTree& tree) {
     sequence_.renumber(new_ids_);
   };
   prune();
-  if (tree.n_drafted() <= max_nodes && tree.n_leaves() <= request.max_leaves) return;
+  if (tree.n_drafted() <= max_nodes && tree.n_leaves() <= request_.max_leaves) return;
   keep_.resize(tree.size());
-  mark_best(tree, max_nodes, request.max_leaves, keep_);
+  mark_best(tree, max_nodes, request_.max_leaves, keep_);
   prune();
 }
 
-PassOutcome ModelDrafter::draft(const DraftRequest& request, NoiseTable& noise, DraftTree& tree) {
+void ModelDrafter::begin(const DraftRequest& request, NoiseTable& noise, DraftTree& tree) {
   sequence_.begin();
-  const int n_levels = sequence_.levels(request, method_.length);
+  request_ = request;
+  noise_ = &noise;
+  tree_ = &tree;
+  n_levels_ = sequence_.levels(request, method_.length);
+  depth_ = 0;
   level_.assign(1, kRoot);
-  for (int depth = 0; depth < n_levels && !level_.empty(); ++depth) {
-    const PassOutcome outcome =
-        depth == 0 ? sequence_.evaluate_root(request.text) : sequence_.evaluate(tree, level_);
-    if (outcome == PassOutcome::cancelled) return outcome;
-    if (outcome == PassOutcome::no_space) break;  // verify what there is
-    add_level(request, noise, tree);
-  }
-  trim(request, tree);
+}
+
+PassOutcome ModelDrafter::append(const Room& room, std::vector<PassNode>& pass) {
+  if (depth_ >= n_levels_ || level_.empty()) return PassOutcome::ok;
+  if (depth_ == 0) return sequence_.append_root(request_.text, room.n_nodes, pass);
+  // The best come first; what does not fit stays without children.
+  level_.resize(sequence_.append(*tree_, level_, room.n_nodes, room.n_ends, pass));
   return PassOutcome::ok;
+}
+
+void ModelDrafter::take(std::size_t first_row) {
+  if (depth_ == 0) {
+    sequence_.take_root(first_row);
+  } else {
+    sequence_.take(*tree_, level_, first_row);
+  }
+  add_level();
+  ++depth_;
 }
 
 }  // namespace
 
+std::unique_ptr<StepDrafter> make_model_step_drafter(LanguageModel& model,
+                                                     const SamplingOptions& sampling,
+                                                     const Method& method) {
+  return std::make_unique<ModelDrafter>(model, sampling, method);
+}
+
 std::unique_ptr<Drafter> make_model_drafter(LanguageModel& model, const SamplingOptions& sampling,
                                             const Method& method) {
-  return std::make_unique<ModelDrafter>(model, sampling, method);
+  return make_model_step_drafter(model, sampling, method);
 }
 
 }  // namespace gumbelspec

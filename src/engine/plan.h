@@ -18,17 +18,39 @@
 
 namespace gumbelspec {
 
-// What the plan weighs against each other, in tokens.
+// The other texts of a round. The defaults are those of a text alone.
+struct Company {
+  std::size_t n_texts = 0;     // in the target's pass
+  std::size_t n_verified = 0;  // their nodes there, roots included
+  std::size_t n_drafting = 0;  // in the draft's pass that is being decided
+  std::size_t n_drafted = 0;   // their tokens there
+  double rate = 0.0;           // tokens per second of all texts together; 0: the planner's own
+  // Texts that gave up drafting are asked again, all in the same round: what does not pay for one
+  // alone may pay for all.
+  bool is_asking = false;
+};
+
+// What the plan weighs against each other, in tokens. With the same rate for all texts of a round,
+// a node costs each of them the same, and the nodes go where they are worth most.
 struct Prices {
   const CostModel* costs = nullptr;
   double rate = 0.0;  // tokens per second
+  Company others = {};
 
   // Of a target pass that verifies n drafted nodes, beyond one that verifies none.
   [[nodiscard]] double verify(std::size_t n) const {
-    return rate * (costs->target.seconds(n + 1) - costs->target.seconds(1));
+    const std::size_t n_before = others.n_verified + 1;
+    return rate * (costs->target.seconds(n_before + n) - costs->target.seconds(n_before));
   }
-  // Of a draft pass over n tokens.
-  [[nodiscard]] double draft(std::size_t n) const { return rate * costs->draft.seconds(n); }
+  // Of a draft pass over n tokens: what a pass with one token for each text takes is shared out
+  // evenly, further tokens are charged with what they add.
+  [[nodiscard]] double draft_s(std::size_t n) const {
+    if (others.n_drafting == 0) return costs->draft.seconds(n);
+    const std::size_t n_texts = others.n_drafting + 1;
+    return costs->draft.seconds(n_texts) / static_cast<double>(n_texts) +
+           costs->draft.seconds(others.n_drafted + n) - costs->draft.seconds(others.n_drafted + 1);
+  }
+  [[nodiscard]] double draft(std::size_t n) const { return rate * draft_s(n); }
 };
 
 struct NodeCount {

@@ -39,11 +39,19 @@ Planner::Planner(const Method& method, std::shared_ptr<CostModel> costs, std::si
 }
 
 double Planner::rate() const {
+  if (others_.rate > 0.0) return others_.rate;
   return std::max(tokens_ / seconds_, 1.0 / std::max(costs_->target.seconds(1) + own_s_, 1e-9));
 }
 
 bool Planner::wants_plain_round() const {
-  return advantage_ < kClearAdvantage && n_since_plain_ >= kPlainEvery;
+  // Rounds of several texts are of many sizes anyway.
+  return others_.n_texts == 0 && advantage_ < kClearAdvantage && n_since_plain_ >= kPlainEvery;
+}
+
+// Whether the answer of the rounds before still holds: no.
+bool Planner::is_silent() const {
+  if (others_.n_texts == 0) return n_silent_ % kAskEvery != 0;
+  return n_silent_ != 0 && n_silent_ != kAskEvery && !others_.is_asking;
 }
 
 void Planner::begin_round(const PlannedRound& round) {
@@ -59,7 +67,7 @@ std::size_t Planner::next_level(std::span<const double> values, std::span<const 
     n_silent_ = kAskEvery - 1;  // for this round only
     return 0;
   }
-  if (n_levels_ == 0 && n_silent_ % kAskEvery != 0) return 0;
+  if (n_levels_ == 0 && is_silent()) return 0;
   const std::size_t n_extra = n_levels_ == 0 ? round_.n_missing - 1 : 0;
   const LevelChoice choice = plan_.choose({.values = values,
                                            .frontier = frontier,
@@ -75,38 +83,42 @@ std::size_t Planner::next_level(std::span<const double> values, std::span<const 
     imagined_gain_ = choice.gain;
   }
   ++n_levels_;
-  draft_s_ += costs_->draft.seconds(choice.width + n_extra);
+  draft_s_ += prices().draft_s(choice.width + n_extra);
   return choice.width;
 }
 
 std::size_t Planner::nodes_to_verify(std::span<const double> values) {
   const std::span<const double> possible = values.first(std::min(values.size(), round_.max_nodes));
-  const NodeCount best = best_node_count(possible, prices());
+  const std::size_t n = best_node_count(possible, prices()).n;
+  verifies(values, n);
+  return n;
+}
+
+void Planner::verifies(std::span<const double> values, std::size_t n) {
   expected_tokens_ = 1.0;
-  for (const double value : possible.first(best.n)) expected_tokens_ += value;
-  expected_s_ = draft_s_ + costs_->target.seconds(best.n + 1);
-  ++report_.rounds_by_nodes[best.n];
+  for (const double value : values.first(n)) expected_tokens_ += value;
+  expected_s_ = draft_s_ + costs_->target.seconds(others_.n_verified + n + 1);
+  ++report_.rounds_by_nodes[n];
   ++report_.rounds_by_levels[static_cast<std::size_t>(n_levels_)];
   if (n_levels_ > 0) {
-    const double gain = best.gain - rate() * draft_s_;
+    const double gain = expected_tokens_ - 1.0 - prices().verify(n) - rate() * draft_s_;
     n_optimism_ = std::min(n_optimism_ + 1.0, kOptimismWindow);
     optimism_ += (imagined_gain_ - gain - optimism_) / n_optimism_;
   }
-  if (best.n == 0) {
+  if (n == 0) {
     n_since_plain_ = 0;
   } else {
     ++n_since_plain_;
     const double plain_s = costs_->target.seconds(1) + own_s_;
     advantage_ = expected_tokens_ * plain_s / (expected_s_ + own_s_);
   }
-  return best.n;
 }
 
 bool Planner::wants_probe() const {
   if (round_.n_missing < kLeastProbe) return false;
   // The first one also finds out whether the draft is as slow as it was measured.
   if (report_.n_probes == 0) return true;
-  const double allowed = kFirstProbes * costs_->target.seconds(1) + kProbeShare * idle_s_;
+  const double allowed = kFirstProbes * share() * costs_->target.seconds(1) + kProbeShare * idle_s_;
   return probe_s_ + costs_->draft.seconds(round_.n_missing) <= allowed;
 }
 
@@ -128,7 +140,7 @@ void Planner::end_round(std::size_t n_tokens, double seconds) {
   tokens_ = tokens_ * fade + static_cast<double>(n_tokens);
   seconds_ = seconds_ * fade + seconds;
   if (n_levels_ == 0) {
-    idle_s_ += seconds;
+    idle_s_ += seconds * share();
     ++n_silent_;
   } else {
     n_silent_ = 0;

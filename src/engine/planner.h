@@ -30,12 +30,16 @@ class Planner {
   [[nodiscard]] CostModel& costs() { return *costs_; }
 
   void begin_round(const PlannedRound& round);
+  // The other texts, as they are now; to be said again when that changes.
+  void set_company(const Company& others) { others_ = others; }
   // Nodes of the frontier to expand next, the best ones; 0: go on to verify.
   // Shape: values of all nodes so far, frontier: of those that can be expanded; both descending.
   [[nodiscard]] std::size_t next_level(std::span<const double> values,
                                        std::span<const double> frontier);
   // How many of the best nodes to verify; ends the plan. Shape: as above.
   [[nodiscard]] std::size_t nodes_to_verify(std::span<const double> values);
+  // The same where somebody else decided how many, at most round.max_nodes.
+  void verifies(std::span<const double> values, std::size_t n);
   // Whether a round that drafts nothing should let the draft read on, to learn what it would have
   // been worth. The answer is yes for a small part of the time only.
   [[nodiscard]] bool wants_probe() const;
@@ -48,13 +52,16 @@ class Planner {
 
   // Levels of this round so far.
   [[nodiscard]] int n_levels() const { return n_levels_; }
-  // Tokens per second of the text; never less than plain decoding would bring, which is always
+  // Tokens per second of all texts; never less than plain decoding would bring, which is always
   // possible: otherwise a draft that loses would make its own losses look cheap.
   [[nodiscard]] double rate() const;
   [[nodiscard]] const PlannerReport& report();
 
  private:
-  [[nodiscard]] Prices prices() const { return {costs_.get(), rate()}; }
+  [[nodiscard]] Prices prices() const { return {costs_.get(), rate(), others_}; }
+  // This text's part of what is allowed to all of them.
+  [[nodiscard]] double share() const { return 1.0 / static_cast<double>(others_.n_texts + 1); }
+  [[nodiscard]] bool is_silent() const;
   [[nodiscard]] bool wants_plain_round() const;
 
   Method method_;
@@ -69,6 +76,7 @@ class Planner {
   double own_s_ = 0.0;  // mean of what a round takes besides its passes
 
   PlannedRound round_;
+  Company others_;
   int n_levels_ = 0;
   double draft_s_ = 0.0;          // expected for this round's draft passes
   double expected_tokens_ = 1.0;  // of this round

@@ -34,7 +34,6 @@ struct Found {
   float value = 1.0F;
   PendingId pending = kCommitted;  // once expanded
   std::size_t expansion = kNone;   // index, once expanded
-  bool has_expanded_child = false;
   NodeId node = kNoNode;  // in the tree, once chosen
 };
 
@@ -52,17 +51,27 @@ std::size_t place_of(TokenId token, std::span<const Candidate> candidates) {
       candidates.begin());
 }
 
-class TreeDrafter final : public Drafter {
+class TreeDrafter final : public StepDrafter {
  public:
   TreeDrafter(LanguageModel& model, const SamplingOptions& sampling, const Method& method,
               std::shared_ptr<CostModel> costs);
 
   PassOutcome start(std::span<const TokenId> prompt) override;
-  PassOutcome draft(const DraftRequest& request, NoiseTable& noise, DraftTree& tree) override;
+  void begin(const DraftRequest& request, NoiseTable& noise, DraftTree& tree) override;
+  PassOutcome append(const Room& room, std::vector<PassNode>& pass) override;
+  void take(std::size_t first_row) override;
+  void observe_pass(std::size_t n_nodes) override;
+  void finish() override;
+  void finish(std::size_t n) override;
+  void renumber(std::span<const NodeId> new_ids) override;
   void accept(std::span<const NodeId> path) override;
   void observe_target_pass(std::size_t n_nodes, double seconds) override;
-  [[nodiscard]] std::size_t n_passes() const override { return reader_.n_passes(); }
-  [[nodiscard]] double pass_s() const override { return reader_.pass_s(); }
+  [[nodiscard]] Planner* planner() override { return planner_ ? &*planner_ : nullptr; }
+  [[nodiscard]] std::span<const double> values() const override { return values_; }
+  [[nodiscard]] std::size_t n_probe() const override { return n_probe_; }
+  [[nodiscard]] bool is_one_pass() const override { return is_one_pass_; }
+  [[nodiscard]] DraftReader& reader() override { return reader_; }
+  [[nodiscard]] const DraftReader& reader() const override { return reader_; }
   [[nodiscard]] const PlannerReport* report() override {
     return planner_ ? &planner_->report() : nullptr;
   }
@@ -70,18 +79,17 @@ class TreeDrafter final : public Drafter {
  private:
   Calibration& calibration() { return planner_ ? planner_->calibration() : fixed_calibration_; }
   void learn(std::span<const TokenId> text);
-  void skip_gap(const DraftRequest& request);
-  PassOutcome grow(const DraftRequest& request, NoiseTable& noise, int n_levels);
-  PassOutcome expand_root(const DraftRequest& request, NoiseTable& noise);
-  PassOutcome expand(std::size_t width, const DraftRequest& request, NoiseTable& noise);
-  void add_children(std::size_t parent, std::span<const float> logits, const DraftRequest& request,
-                    NoiseTable& noise);
-  std::size_t find_children(std::span<const float> logits, const TextView& text, NoiseTable& noise,
+  void skip_gap();
+  PassOutcome append_root(std::size_t n_rows, const Room& room, std::vector<PassNode>& pass);
+  void append_level(std::size_t width, std::vector<PassNode>& pass);
+  void take_level();
+  void take_probe();
+  void add_children(std::size_t parent, std::span<const float> logits);
+  std::size_t find_children(std::span<const float> logits, const TextView& text,
                             std::span<Candidate> out, ScoreMoments& moments);
-  std::size_t next_width(std::size_t n_passes);
-  void sort_found(std::size_t max_nodes, int max_depth);
-  void choose_nodes(std::size_t n, const DraftRequest& request, DraftTree& tree);
-  PassOutcome probe(const DraftRequest& request, NoiseTable& noise);
+  std::size_t next_width(const Room& room);
+  void sort_found();
+  void choose_nodes(std::size_t n);
 
   DraftReader reader_;
   Method method_;
@@ -111,15 +119,26 @@ class TreeDrafter final : public Drafter {
     std::size_t position = 0;
   };
   std::vector<Example> examples_;
-  std::size_t n_ends_ = 1;  // branches of the draft's own pending tree
-  std::size_t n_text_ = 0;  // of the last request
   std::size_t n_drafted_in_row_ = 0;
+
+  // The round.
+  DraftRequest request_;
+  NoiseTable* noise_ = nullptr;
+  DraftTree* tree_ = nullptr;
+  int n_levels_ = 0;  // at most
+  int n_taken_ = 0;   // passes that took place
+  std::size_t width_ = 0;  // nodes of the frontier in the pass that is under way
+  bool is_done_ = false;   // no further pass
+  std::size_t n_probe_ = 0;
+  bool is_one_pass_ = true;
   Stopwatch round_;
+  Stopwatch level_;
 };
 
 TreeDrafter::TreeDrafter(LanguageModel& model, const SamplingOptions& sampling,
                          const Method& method, std::shared_ptr<CostModel> costs)
-    : reader_(model, static_cast<std::size_t>(method.width * method.length) + 1,
+    : StepDrafter(std::max(static_cast<std::size_t>(method.width), kProbeWindow)),
+      reader_(model, static_cast<std::size_t>(method.width * method.length) + 1,
               std::max(static_cast<std::size_t>(method.width), kProbeWindow)),
       method_(method),
       weights_(sampling, model.limits().n_vocab),
@@ -170,27 +189,25 @@ void TreeDrafter::learn(std::span<const TokenId> text) {
 }
 
 std::size_t TreeDrafter::find_children(std::span<const float> logits, const TextView& text,
-                                       NoiseTable& noise, std::span<Candidate> out,
-                                       ScoreMoments& moments) {
+                                       std::span<Candidate> out, ScoreMoments& moments) {
   std::span<const float> log_weights = weights_(logits, text);
   // Vocabularies may be padded differently; what the target does not know is not drafted.
-  log_weights = log_weights.first(std::min(log_weights.size(), noise.n_vocab()));
+  log_weights = log_weights.first(std::min(log_weights.size(), noise_->n_vocab()));
   std::span<const float> row;
-  if (weights_.uses_noise()) row = noise.row(static_cast<Position>(text.size()));
+  if (weights_.uses_noise()) row = noise_->row(static_cast<Position>(text.size()));
   return best_candidates(log_weights, row, calibration().tau(), out, &moments);
 }
 
-void TreeDrafter::add_children(std::size_t parent, std::span<const float> logits,
-                               const DraftRequest& request, NoiseTable& noise) {
+void TreeDrafter::add_children(std::size_t parent, std::span<const float> logits) {
   const auto depth = static_cast<std::size_t>(found_[parent].depth);
   for (std::size_t i = depth, at = parent; i-- > 0; at = found_[at].parent) {
     path_[i] = found_[at].token;
   }
-  const TextView text{request.text, std::span(path_).first(depth)};
+  const TextView text{request_.text, std::span(path_).first(depth)};
   const std::size_t id = expansions_.size();
   const std::span<Candidate> out = std::span(candidates_).subspan(id * n_ranks_, n_ranks_);
   Expansion expansion;
-  expansion.n = find_children(logits, text, noise, out, expansion.moments);
+  expansion.n = find_children(logits, text, out, expansion.moments);
   calibration().values(out.first(expansion.n), child_values_);
   expansions_.push_back(expansion);
   found_[parent].expansion = id;
@@ -206,7 +223,9 @@ void TreeDrafter::add_children(std::size_t parent, std::span<const float> logits
 }
 
 // Sorts what was found, and forgets what cannot be chosen any more.
-void TreeDrafter::sort_found(std::size_t max_nodes, int max_depth) {
+void TreeDrafter::sort_found() {
+  const auto max_nodes =
+      std::min(request_.max_nodes, static_cast<std::size_t>(method_.node_limit()));
   std::sort(order_.begin(), order_.end(), [&](std::size_t a, std::size_t b) {
     if (found_[a].value != found_[b].value) return found_[a].value > found_[b].value;
     return a < b;  // so that parents come before their children
@@ -217,88 +236,122 @@ void TreeDrafter::sort_found(std::size_t max_nodes, int max_depth) {
   frontier_values_.clear();
   for (const std::size_t i : order_) {
     values_.push_back(static_cast<double>(found_[i].value));
-    if (found_[i].expansion != kNone || found_[i].depth >= max_depth) continue;
+    if (found_[i].expansion != kNone || found_[i].depth >= n_levels_) continue;
     frontier_.push_back(i);
     frontier_values_.push_back(values_.back());
   }
 }
 
-void TreeDrafter::skip_gap(const DraftRequest& request) {
-  const std::size_t n_missing = reader_.n_missing(request.text);
+void TreeDrafter::skip_gap() {
+  const std::size_t n_missing = reader_.n_missing(request_.text);
   // It was another method's turn, not that drafting did not pay.
-  if (request.text.size() - n_missing < request.n_foreign) return;
-  if (n_missing > kProbeWindow) reader_.skip_to_last(request.text, kProbeWindow);
+  if (request_.text.size() - n_missing < request_.n_foreign) return;
+  if (n_missing > kProbeWindow) reader_.skip_to_last(request_.text, kProbeWindow);
 }
 
-PassOutcome TreeDrafter::expand_root(const DraftRequest& request, NoiseTable& noise) {
-  const Stopwatch watch;
-  if (planner_) skip_gap(request);
-  const std::size_t n_missing = reader_.n_missing(request.text);
-  const PassOutcome outcome = reader_.read_root(request.text);
-  if (outcome != PassOutcome::ok) return outcome;
-  found_[0].pending = reader_.root();
-  add_children(0, reader_.row(reader_.n_chain() - 1), request, noise);
-  if (planner_ && n_missing == reader_.n_chain()) {
-    planner_->costs().draft.observe(n_missing, watch.seconds());
-  }
+PassOutcome TreeDrafter::append_root(std::size_t n_rows, const Room& room,
+                                     std::vector<PassNode>& pass) {
+  if (planner_) skip_gap();
+  const std::size_t n_missing = reader_.n_missing(request_.text);
+  const std::size_t n_before = pass.size();
+  const PassOutcome outcome = reader_.append_root(request_.text, n_rows, room.n_nodes, pass);
+  is_one_pass_ = pass.size() - n_before == n_missing;
   return outcome;
 }
 
-// Expands the first `width` nodes of the frontier in one pass.
-PassOutcome TreeDrafter::expand(std::size_t width, const DraftRequest& request, NoiseTable& noise) {
-  const Stopwatch watch;
+// The first `width` nodes of the frontier.
+void TreeDrafter::append_level(std::size_t width, std::vector<PassNode>& pass) {
+  width_ = width;
+  is_one_pass_ = true;
   tokens_.clear();
   parents_.clear();
   for (const std::size_t i : std::span(frontier_).first(width)) {
     tokens_.push_back(found_[i].token);
     parents_.push_back(found_[found_[i].parent].pending);
   }
-  const PassOutcome outcome = reader_.evaluate(tokens_, parents_);
-  if (outcome != PassOutcome::ok) return outcome;
-  for (std::size_t i = 0; i < width; ++i) {
-    Found& f = found_[frontier_[i]];
-    f.pending = reader_.id_of_last(i);
-    // The first child takes its parent's place as the end of a branch.
-    if (!std::exchange(found_[f.parent].has_expanded_child, true)) --n_ends_;
-    ++n_ends_;
-    add_children(frontier_[i], reader_.row(i), request, noise);
-  }
-  if (planner_) planner_->costs().draft.observe(width, watch.seconds());
-  return outcome;
+  reader_.append(tokens_, parents_, pass);
 }
 
-std::size_t TreeDrafter::next_width(std::size_t n_passes) {
-  std::size_t most = static_cast<std::size_t>(method_.width);
+std::size_t TreeDrafter::next_width(const Room& room) {
+  std::size_t most = std::min(static_cast<std::size_t>(method_.width), room.n_nodes);
   // Every node may begin a branch of its own.
-  const std::size_t max_leaves = reader_.model().limits().max_leaves;
-  if (max_leaves > 1) most = std::min(most, max_leaves - std::min(n_ends_, max_leaves));
+  if (reader_.model().limits().max_leaves > 1) most = std::min(most, room.n_ends);
+  if (n_taken_ == 0) most = 1;
   if (!planner_) return std::min(most, frontier_.size());
   const Stopwatch watch;
   const std::size_t width = planner_->next_level(values_, frontier_values_);
   planner_->add_plan_time(watch.seconds());
-  return n_passes == 0 ? width : std::min(width, most);
+  return std::min(width, most);
 }
 
-PassOutcome TreeDrafter::grow(const DraftRequest& request, NoiseTable& noise, int n_levels) {
-  const auto max_nodes =
-      std::min(request.max_nodes, static_cast<std::size_t>(method_.node_limit()));
-  frontier_.assign(1, 0);
-  frontier_values_.assign(1, 1.0);
-  values_.clear();
-  for (std::size_t pass = 0; pass < static_cast<std::size_t>(n_levels); ++pass) {
-    const std::size_t width = next_width(pass);
-    if (width == 0) break;
-    const PassOutcome outcome =
-        pass == 0 ? expand_root(request, noise) : expand(width, request, noise);
-    if (outcome == PassOutcome::cancelled) return outcome;
-    if (outcome == PassOutcome::no_space) break;  // verify what there is
-    sort_found(max_nodes, n_levels);
+PassOutcome TreeDrafter::append(const Room& room, std::vector<PassNode>& pass) {
+  n_probe_ = 0;
+  if (is_done_ || n_taken_ >= n_levels_) return PassOutcome::ok;
+  const std::size_t width = next_width(room);
+  level_ = Stopwatch();
+  if (width > 0 && n_taken_ > 0) {
+    append_level(width, pass);
+    return PassOutcome::ok;
   }
-  return PassOutcome::ok;
+  if (width > 0) return append_root(1, room, pass);
+  is_done_ = true;
+  if (n_taken_ > 0 || !planner_ || !planner_->wants_probe()) return PassOutcome::ok;
+  // The draft reads on without drafting, and learns from what the target said there.
+  skip_gap();
+  n_probe_ = reader_.n_missing(request_.text);
+  const std::size_t n_rows = std::min({kProbeRows, n_probe_, room.n_nodes});
+  return append_root(n_rows, room, pass);
+}
+
+void TreeDrafter::take(std::size_t first_row) {
+  reader_.take(first_row);
+  if (n_probe_ > 0) {
+    take_probe();
+    return;
+  }
+  take_level();
+  ++n_taken_;
+  sort_found();
+}
+
+void TreeDrafter::take_level() {
+  if (n_taken_ == 0) {
+    found_[0].pending = reader_.root();
+    add_children(0, reader_.row(reader_.n_chain() - 1));
+    return;
+  }
+  for (std::size_t i = 0; i < width_; ++i) {
+    found_[frontier_[i]].pending = reader_.id_of_last(i);
+    add_children(frontier_[i], reader_.row(i));
+  }
+}
+
+void TreeDrafter::take_probe() {
+  const std::span<const TokenId> text = request_.text;
+  const std::size_t n_rows = std::min(kProbeRows, reader_.n_chain());
+  // The last row is the root's; what follows it is not known yet.
+  const std::size_t first = reader_.n_chain() - n_rows;
+  for (std::size_t i = 0; i + 1 < n_rows; ++i) {
+    const std::size_t n_before = text.size() - n_rows + i + 1;
+    if (n_before < request_.n_foreign) continue;
+    ScoreMoments moments;
+    const std::span<Candidate> out = std::span(candidates_).first(n_ranks_);
+    const std::size_t n = find_children(reader_.row(first + i), TextView{text.first(n_before), {}},
+                                        out, moments);
+    planner_->calibration().learn(out.first(n), moments, place_of(text[n_before], out.first(n)));
+  }
+  reader_.commit({});
+}
+
+void TreeDrafter::observe_pass(std::size_t n_nodes) {
+  if (!planner_) return;
+  if (is_one_pass_) planner_->costs().draft.observe(n_nodes, level_.seconds());
+  if (n_probe_ > 0) planner_->probed(n_probe_, level_.seconds());
 }
 
 // The n best nodes found become the tree.
-void TreeDrafter::choose_nodes(std::size_t n, const DraftRequest& request, DraftTree& tree) {
+void TreeDrafter::choose_nodes(std::size_t n) {
+  DraftTree& tree = *tree_;
   order_.resize(std::min(n, order_.size()));
   std::sort(order_.begin(), order_.end());
   found_[0].node = kRoot;
@@ -308,47 +361,29 @@ void TreeDrafter::choose_nodes(std::size_t n, const DraftRequest& request, Draft
     f.node = tree.add(found_[f.parent].node, f.token, std::log(f.value));
     chosen_.push_back(i);
   }
-  if (tree.n_leaves() <= request.max_leaves) return;
+  if (tree.n_leaves() <= request_.max_leaves) return;
   keep_.resize(tree.size());
   new_ids_.resize(tree.size());
-  mark_best(tree, tree.n_drafted(), request.max_leaves, keep_);
+  mark_best(tree, tree.n_drafted(), request_.max_leaves, keep_);
   tree.prune(keep_, new_ids_);
-  for (std::size_t i = 0; i < new_ids_.size(); ++i) {
-    if (new_ids_[i] != kNoNode) chosen_[index(new_ids_[i])] = chosen_[i];
-  }
-  chosen_.resize(tree.size());
+  renumber(new_ids_);
 }
 
-// The draft reads on without drafting, and learns from what the target said there.
-PassOutcome TreeDrafter::probe(const DraftRequest& request, NoiseTable& noise) {
-  const Stopwatch watch;
-  const std::span<const TokenId> text = request.text;
-  skip_gap(request);
-  const std::size_t n_missing = reader_.n_missing(text);
-  const std::size_t n_rows = std::min(kProbeRows, n_missing);
-  const PassOutcome outcome = reader_.read_root(text, n_rows);
-  if (outcome != PassOutcome::ok) return outcome;
-  // The last row is the root's; what follows it is not known yet.
-  const bool is_one_pass = reader_.n_chain() == n_missing;
-  const std::size_t first = reader_.n_chain() - n_rows;
-  for (std::size_t i = 0; i + 1 < n_rows; ++i) {
-    const std::size_t n_before = text.size() - n_rows + i + 1;
-    if (n_before < request.n_foreign) continue;
-    ScoreMoments moments;
-    const std::span<Candidate> out = std::span(candidates_).first(n_ranks_);
-    const std::size_t n = find_children(reader_.row(first + i), TextView{text.first(n_before), {}},
-                                        noise, out, moments);
-    planner_->calibration().learn(out.first(n), moments, place_of(text[n_before], out.first(n)));
+void TreeDrafter::renumber(std::span<const NodeId> new_ids) {
+  std::size_t n = 0;
+  for (std::size_t i = 0; i < new_ids.size(); ++i) {
+    if (new_ids[i] == kNoNode) continue;
+    chosen_[index(new_ids[i])] = chosen_[i];
+    n = index(new_ids[i]) + 1;
   }
-  reader_.commit({});
-  if (is_one_pass) planner_->costs().draft.observe(n_missing, watch.seconds());
-  planner_->probed(n_missing, watch.seconds());
-  return outcome;
+  chosen_.resize(n);
 }
 
-PassOutcome TreeDrafter::draft(const DraftRequest& request, NoiseTable& noise, DraftTree& tree) {
+void TreeDrafter::begin(const DraftRequest& request, NoiseTable& noise, DraftTree& tree) {
   round_ = Stopwatch();
-  n_text_ = request.text.size();
+  request_ = request;
+  noise_ = &noise;
+  tree_ = &tree;
   if (planner_) {
     learn(request.text);
     // After a pause the draft has read a part of the text only. Where it pays again, it reads all.
@@ -359,31 +394,37 @@ PassOutcome TreeDrafter::draft(const DraftRequest& request, NoiseTable& noise, D
   examples_.clear();
   found_.assign(1, Found{});
   expansions_.clear();
-  n_ends_ = 1;
   order_.clear();
   chosen_.assign(1, 0);
-  const auto n_levels = static_cast<int>(std::min<std::size_t>(
-      {static_cast<std::size_t>(method_.length), static_cast<std::size_t>(request.max_depth),
-       reader_.n_levels(request.text)}));
+  values_.clear();
+  frontier_.assign(1, 0);
+  frontier_values_.assign(1, 1.0);
+  n_taken_ = 0;
+  n_probe_ = 0;
+  n_levels_ = static_cast<int>(std::min<std::size_t>(
+      {static_cast<std::size_t>(method_.length),
+       static_cast<std::size_t>(std::max(request.max_depth, 0)), reader_.n_levels(request.text)}));
+  is_done_ = n_levels_ <= 0;
   if (planner_) {
     // What is far behind is read in a window only.
     planner_->begin_round(
-        {request.max_nodes, n_levels, std::min(reader_.n_missing(request.text), kProbeWindow)});
+        {request.max_nodes, n_levels_, std::min(reader_.n_missing(request.text), kProbeWindow)});
   }
-  if (n_levels <= 0) return PassOutcome::ok;
-  const PassOutcome outcome = grow(request, noise, n_levels);
-  if (outcome != PassOutcome::ok) return outcome;
+}
+
+void TreeDrafter::finish() {
+  if (n_levels_ <= 0) return;
   std::size_t n = static_cast<std::size_t>(method_.node_limit());
-  if (planner_) {
-    n = planner_->nodes_to_verify(values_);
-    if (planner_->n_levels() == 0 && planner_->wants_probe()) {
-      const PassOutcome probed = probe(request, noise);
-      if (probed == PassOutcome::cancelled) return probed;
-    }
-  }
+  if (planner_) n = planner_->nodes_to_verify(values_);
   n_drafted_in_row_ = n == 0 ? 0 : n_drafted_in_row_ + 1;
-  choose_nodes(n, request, tree);
-  return PassOutcome::ok;
+  choose_nodes(n);
+}
+
+void TreeDrafter::finish(std::size_t n) {
+  if (n_levels_ <= 0) return;
+  if (planner_) planner_->verifies(values_, n);
+  n_drafted_in_row_ = n == 0 ? 0 : n_drafted_in_row_ + 1;
+  choose_nodes(n);
 }
 
 void TreeDrafter::observe_target_pass(std::size_t n_nodes, double seconds) {
@@ -398,7 +439,7 @@ void TreeDrafter::accept(std::span<const NodeId> path) {
     is_evaluated = is_evaluated && f.expansion != kNone;
     if (!is_evaluated) break;
     if (i > 0) commit_.push_back(f.pending);
-    if (planner_) examples_.push_back({f.expansion, n_text_ + i});
+    if (planner_) examples_.push_back({f.expansion, request_.text.size() + i});
   }
   reader_.commit(commit_);
   if (planner_) planner_->end_round(path.size(), round_.seconds());
@@ -406,8 +447,10 @@ void TreeDrafter::accept(std::span<const NodeId> path) {
 
 }  // namespace
 
-std::unique_ptr<Drafter> make_tree_drafter(LanguageModel& model, const SamplingOptions& sampling,
-                                           const Method& method, std::shared_ptr<CostModel> costs) {
+std::unique_ptr<StepDrafter> make_tree_drafter(LanguageModel& model,
+                                               const SamplingOptions& sampling,
+                                               const Method& method,
+                                               std::shared_ptr<CostModel> costs) {
   return std::make_unique<TreeDrafter>(model, sampling, method, std::move(costs));
 }
 

@@ -4,8 +4,8 @@
 
 #include <memory>
 
-#include "gumbelspec/drafter.h"
 #include "gumbelspec/planner.h"
+#include "src/engine/step_drafter.h"
 
 namespace gumbelspec {
 
@@ -14,10 +14,10 @@ namespace gumbelspec {
 // then every node among the best is expanded; otherwise the planner decides.
 // Requires: model outlives the drafter; costs is not null if method.is_planned().
 // Throws: Error{invalid_option}.
-[[nodiscard]] std::unique_ptr<Drafter> make_tree_drafter(LanguageModel& model,
-                                                         const SamplingOptions& sampling,
-                                                         const Method& method,
-                                                         std::shared_ptr<CostModel> costs);
+[[nodiscard]] std::unique_ptr<StepDrafter> make_tree_drafter(LanguageModel& model,
+                                                             const SamplingOptions& sampling,
+                                                             const Method& method,
+                                                             std::shared_ptr<CostModel> costs);
 
 }  // namespace gumbelspec
 
