@@ -17,6 +17,12 @@ void register_kernels() {
                                              "'; give auto, avx512, avxvnni, avx2 or off");
 }
 
+std::vector<std::string> order_free_types() {
+  const kernels::Info info = kernels::info();
+  if (info.isa.empty() || !info.attention) return {};
+  return info.types;
+}
+
 std::string kernels_description() {
   const kernels::Info info = kernels::info();
   const auto joined = [](const std::vector<std::string>& parts) {
@@ -37,6 +43,7 @@ std::string kernels_description() {
 namespace gumbelspec::cli {
 
 void register_kernels() {}
+std::vector<std::string> order_free_types() { return {}; }
 std::string kernels_description() { return "not in this build"; }
 
 }  // namespace gumbelspec::cli

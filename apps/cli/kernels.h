@@ -3,12 +3,16 @@
 #define GUMBELSPEC_APPS_CLI_KERNELS_H_
 
 #include <string>
+#include <vector>
 
 namespace gumbelspec::cli {
 
 // Makes models that are loaded from now on use them, where the processor allows it.
 // Throws: Error{invalid_option} if GUMBELSPEC_KERNELS_ISA names no instruction set.
 void register_kernels();
+
+// LlamaModelOptions::order_free_types of what is registered.
+[[nodiscard]] std::vector<std::string> order_free_types();
 
 // What is registered, one line; e.g. "avx512 for F16, Q8_0; attention".
 [[nodiscard]] std::string kernels_description();

@@ -138,6 +138,7 @@ Models load_models(const ModelOptions& options, bool wants_draft, Progress& prog
   if (options.use_kernels) register_kernels();
   Models models;
   LlamaModelOptions load = load_options(options, progress);
+  if (options.use_kernels) load.order_free_types = order_free_types();
   load.path = options.target;
   load.n_gpu_layers = options.n_gpu_layers;
   models.target = load_model(load, progress);

@@ -35,6 +35,11 @@ struct LlamaModelOptions {
   int n_gpu_layers = -1;             // -1: all that llama.cpp can place; without a GPU none
   bool use_mmap = true;
   Attention attention = Attention::exact;
+  // Types of matrices ("Q8_0") that a registered device computes with, together with an attention
+  // that gives the same numbers wherever in the cache a token's cells lie, as this project's CPU
+  // kernels do (kernels::Info). Attention::exact then does not keep the cells of a model in order
+  // that has no other matrices, which saves the rewriting of the cache.
+  std::vector<std::string> order_free_types = {};
   // Called from load with [0, 1]; returning false gives up (Error{invalid_model}).
   std::function<bool(float)> on_progress = {};
   // llama.cpp's own messages, one call per line; empty: they are dropped.

@@ -16,6 +16,9 @@ namespace {
 // Prompts go in chunks of this many tokens: enough for matrix products to be bound by arithmetic.
 constexpr std::size_t kPromptChunk = 512;
 
+// Rounds that reject every node of a full pass, until the cache is rewritten.
+constexpr std::size_t kRoundsBetweenCompactions = 22;
+
 [[noreturn]] void refuse(const llama_model* model, const std::string& what) {
   throw Error(ErrorCode::invalid_model, "the model's architecture, " +
                                             model_metadata(model, "general.architecture") + ", " +
@@ -75,18 +78,24 @@ std::size_t max_cells_for_short_factors(const llama_model* model) {
   return n;
 }
 
-TreeCacheSettings cache_settings(const llama_model* model, const LlamaModelOptions& options) {
+TreeCacheSettings cache_settings(const llama_model* model, const LlamaModelOptions& options,
+                                 bool is_order_free) {
   TreeCacheSettings cache;
   cache.n_sequences = options.n_sequences;
   cache.n_context = context_length(model, options);
   cache.max_pass_nodes = options.max_pass_nodes;
   cache.can_branch =
       !llama_model_is_recurrent(model) && !llama_model_is_hybrid(model) && has_plain_cache(model);
-  cache.keeps_order = cache.can_branch && options.attention == Attention::exact;
+  cache.keeps_order = cache.can_branch && options.attention == Attention::exact && !is_order_free;
   cache.has_window = llama_model_n_swa(model) > 0;
   const std::size_t n_text = cache.n_sequences * cache.n_context;
   std::size_t n_spare = cache.can_branch ? options.max_pass_nodes : 0;
   if (cache.keeps_order) n_spare += std::max<std::size_t>(512, n_text / 8);
+  // With several texts nearly all that is rejected lies before some other text and stays parked.
+  if (cache.keeps_order && cache.n_sequences > 1) {
+    n_spare = std::max(n_spare, kRoundsBetweenCompactions * options.max_pass_nodes);
+  }
+  cache.n_parked = n_spare;
   // llama.cpp rounds up to 256.
   cache.n_cells = (n_text + n_spare + 255) / 256 * 256;
   const std::size_t n_short = max_cells_for_short_factors(model);
@@ -150,7 +159,9 @@ ContextSetup make_context(llama_model* model, const LlamaModelOptions& options,
                                                "physical core");
   }
   ContextSetup setup;
-  setup.cache = cache_settings(model, options);
+  const bool is_order_free =
+      !uses_gpu(options) && has_only_types(options.path, options.order_free_types, log);
+  setup.cache = cache_settings(model, options, is_order_free);
   setup.limits = limits_of(model, setup.cache);
   setup.n_threads = options.n_threads > 0 ? options.n_threads : n_physical_cores();
   llama_context_params params = context_params(setup.cache, options);

@@ -1,6 +1,8 @@
 #include "src/llama/model_file.h"
 
+#include <algorithm>
 #include <array>
+#include <cctype>
 #include <cstdint>
 #include <exception>
 #include <filesystem>
@@ -158,6 +160,25 @@ LlamaModelPtr load_model_file(const ModelFileOptions& options, const LogSink& lo
   }
   if (model == nullptr) fail_to_load(options.path, capture.last_error());
   return model;
+}
+
+bool has_only_types(const std::string& path, const std::vector<std::string>& types,
+                    const LogSink& log) {
+  if (types.empty()) return false;
+  const GgufPtr header = read_header(path, log);
+  if (gguf_find_key(header.get(), "split.count") >= 0) return false;
+  const auto is_same = [](std::string_view a, std::string_view b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
+      return std::tolower(x) == std::tolower(y);
+    });
+  };
+  for (std::int64_t i = 0; i < gguf_get_n_tensors(header.get()); ++i) {
+    const std::string_view type = ggml_type_name(gguf_get_tensor_type(header.get(), i));
+    const bool is_known = std::any_of(types.begin(), types.end(),
+                                      [&](const std::string& t) { return is_same(t, type); });
+    if (!is_known || contains(gguf_get_tensor_name(header.get(), i), "_exps")) return false;
+  }
+  return true;
 }
 
 std::string model_metadata(const llama_model* model, const std::string& key) {

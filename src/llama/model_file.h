@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "llama.h"
 #include "src/llama/log_capture.h"
@@ -28,6 +29,11 @@ struct ModelFileOptions {
 
 // Throws: Error{file_not_found, invalid_model, out_of_memory}.
 LlamaModelPtr load_model_file(const ModelFileOptions& options, const LogSink& log);
+
+// Whether all weights are of these types (ggml's names, in any case), and none belong to a mixture
+// of experts. false for the first part of a split model, which does not tell.
+bool has_only_types(const std::string& path, const std::vector<std::string>& types,
+                    const LogSink& log);
 
 // A metadata value as text; empty if the model has none. "%s" in key stands for the architecture.
 std::string model_metadata(const llama_model* model, const std::string& key);

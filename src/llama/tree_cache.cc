@@ -231,7 +231,8 @@ void TreeCache::truncate(SeqId seq, std::size_t n) {
 bool TreeCache::make_room(std::size_t n) {
   const auto n_free = [this] { return settings_.n_cells - n_used_; };
   const std::size_t n_wanted = std::max(n, settings_.max_pass_nodes);
-  if (n_free() < n_wanted && n_parked_ > 0 && n_pending() == 0) compact();
+  const bool is_scattered = sequences_.size() > 1 && n_parked_ > settings_.n_parked;
+  if ((n_free() < n_wanted || is_scattered) && n_parked_ > 0 && n_pending() == 0) compact();
   return n <= n_free();
 }
 

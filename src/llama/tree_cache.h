@@ -21,6 +21,9 @@ struct TreeCacheSettings {
   std::size_t n_context = 0;  // tokens of one sequence
   std::size_t n_cells = 0;    // of llama.cpp's cache; at least n_sequences * n_context
   std::size_t max_pass_nodes = 0;
+  // Of several texts, cells that may lie parked before the cache is rewritten although it has room:
+  // attention looks at every cell up to the last one in use.
+  std::size_t n_parked = 0;
   bool can_branch = true;   // several children, and evaluated tokens can be dropped
   bool keeps_order = true;  // the cells of a text stay in the order of its positions
   bool has_window = false;  // some layers see a sliding window only

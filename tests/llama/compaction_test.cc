@@ -18,17 +18,18 @@ using internal::TreeCache;
 // A cache with few spare cells, so that it is rewritten often.
 class SmallCache {
  public:
-  SmallCache(const std::string& path, std::size_t n_context, std::size_t n_spare) {
+  SmallCache(const std::string& path, std::size_t n_context, std::size_t n_spare)
+      : SmallCache(path, LlamaModelOptions{.n_context = n_context, .max_pass_nodes = 32}, n_spare) {
+  }
+  // n_spare 0: as the library sizes it.
+  SmallCache(const std::string& path, LlamaModelOptions options, std::size_t n_spare) {
     internal::ModelFileOptions file;
     file.path = path;
     file.use_mmap = false;
     model_ = internal::load_model_file(file, log_);
-    LlamaModelOptions options;
-    options.n_context = n_context;
-    options.max_pass_nodes = 32;
     options.n_threads = 1;
     setup_ = internal::make_context(model_.get(), options, nullptr, nullptr, log_);
-    setup_.cache.n_cells = n_context + n_spare;
+    if (n_spare > 0) setup_.cache.n_cells = options.n_context + n_spare;
     cache_ = std::make_unique<TreeCache>(setup_.context.get(), setup_.cache, log_, nullptr);
   }
   TreeCache& operator*() { return *cache_; }
@@ -111,6 +112,44 @@ TEST(Compaction, ChangesNoBitOfModelsWithSlidingWindows) {
   write_tiny_model(tiny, folder.file("tiny.gguf"));
   SmallCache cache(folder.file("tiny.gguf"), 600, 60);
   check_many_rounds(cache, 600);
+}
+
+// Rounds of sixteen texts that fill the pass and accept one node each.
+TEST(Compaction, IsRareWithSixteenTexts) {
+  constexpr std::size_t kTexts = 16;
+  constexpr std::size_t kPrompt = 20;
+  constexpr std::size_t kRounds = 66;
+  LlamaModelOptions options;
+  options.n_context = 256;
+  options.n_sequences = kTexts;
+  SmallCache cache(std::string(GUMBELSPEC_MODELS_DIR) + "/demo-draft-q8_0.gguf", options, 0);
+  std::mt19937 random(4);
+  const auto text = random_text(random, kPrompt + kRounds, cache.n_vocab());
+  const auto oracle = decode_plainly(*cache, text, kPrompt, cache.n_vocab());
+  std::vector<SeqId> sequences;
+  for (std::size_t i = 0; i < kTexts; ++i) {
+    sequences.push_back(cache->open());
+    ASSERT_EQ(cache->extend(sequences[i], std::span(text).first(kPrompt)), PassOutcome::ok);
+  }
+  const std::size_t n_before = cache->n_compactions();
+  for (std::size_t round = 0; round < kRounds; ++round) {
+    std::vector<PassNode> nodes;
+    for (const SeqId seq : sequences) {
+      for (std::size_t i = 0; i < 15; ++i) {
+        nodes.push_back({seq, i == 0 ? kCommitted : pending_id(i - 1), token_id(5 + i), false});
+      }
+      nodes.push_back({seq, kCommitted, text[kPrompt + round], true});
+    }
+    ASSERT_EQ(cache->evaluate(nodes), PassOutcome::ok);
+    for (std::size_t i = 0; i < kTexts; ++i) {
+      const std::span<const float> row(cache->row(16 * i + 15), cache.n_vocab());
+      ASSERT_TRUE(same_bits(row, oracle[round])) << "text " << i << ", round " << round;
+    }
+    const PendingId accepted = pending_id(15);
+    for (const SeqId seq : sequences) cache->commit(seq, {&accepted, 1});
+  }
+  EXPECT_GT(cache->n_compactions(), n_before);
+  EXPECT_LE(cache->n_compactions() - n_before, kRounds / 20);
 }
 
 }  // namespace
