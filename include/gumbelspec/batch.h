@@ -76,7 +76,8 @@ class TextSink {
                          std::size_t /*n_reused*/) {}
   // Returns: whether to go on; if not, the text ends with Outcome::stop.
   virtual bool on_round(const BatchRound& round) = 0;
-  // The last call. error is not null where a model pass failed or no token was allowed.
+  // The last call. error is not null where a model pass failed or no token was allowed. Times are
+  // those of the rounds that the text took part in, the other texts' part of them included.
   virtual void on_end(Outcome outcome, const Statistics& statistics, const Error* error) = 0;
 };
 
@@ -88,7 +89,9 @@ struct BatchOptions {
   // What passes cost. Null: measured when the batch is made, if there is a draft.
   std::shared_ptr<CostModel> costs = {};
   // Keeps the evaluated texts of the past, and uses them for prompts that begin alike; the least
-  // recently used ones make room for new texts.
+  // recently used ones make room for new texts. Prompts are otherwise read in pieces, and what is
+  // kept was read in others, or a token at a time: that is exact where a token's logits do not
+  // depend on its pass, as the rest of a batch is.
   bool reuses_prefixes = true;
 };
 
@@ -114,7 +117,9 @@ struct BatchStatistics {
 // is in the batch, as long as the target's logits of a token do not depend on what else is in a
 // pass (docs/exactness.md).
 //
-// Threads: one at a time. Lifetime: the models outlive the batch.
+// Texts that are left when the batch ends are dropped without a call of their sinks.
+// Threads: one at a time; a sink may call add() and cancel(), a text cancelled so ends with the
+// step. Lifetime: the models outlive the batch, which has their sequences for itself.
 class Batch {
  public:
   // draft may be null: then every text is decoded plainly.

@@ -49,6 +49,14 @@ struct DraftRequest {
   // Tokens at the beginning of the text that may not be choices under the shared noise: there is
   // nothing to learn from them.
   std::size_t n_foreign = 0;
+  // Which tokens may follow the root, a bit each (as LogWeights takes it); empty: all.
+  std::span<const std::uint32_t> allowed = {};
+
+  // The same for a draft of so many tokens; empty where it has more than the target.
+  [[nodiscard]] std::span<const std::uint32_t> allowed_of(std::size_t n_vocab) const {
+    if (allowed.size() * 32 < n_vocab) return {};
+    return allowed;
+  }
 };
 
 // Whatever a drafter does, the text is the target's; it decides only how fast.

@@ -81,8 +81,7 @@ class DraftReader {
   // Branch ends of what is pending and appended.
   [[nodiscard]] std::size_t n_ends() const { return n_ends_; }
   // How many of the nodes below these parents, counted from the first, add at most n_ends to it.
-  [[nodiscard]] std::size_t n_fitting(std::span<const PendingId> parents,
-                                      std::size_t n_ends) const;
+  [[nodiscard]] std::size_t n_fitting(std::span<const PendingId> parents, std::size_t n_ends) const;
 
   // The pass with what was appended last took place; its rows begin with number first_row.
   void take(std::size_t first_row);

@@ -71,7 +71,10 @@ void ModelDrafter::add_level() {
     const auto depth = static_cast<std::size_t>(tree.depth(node));
     const std::span<TokenId> path = std::span(path_).first(depth);
     tree.path_tokens(node, path);
-    std::span<const float> log_weights = weights_(sequence_.row(i), TextView{request_.text, path});
+    const std::span<const float> logits = sequence_.row(i);
+    std::span<const std::uint32_t> allowed;
+    if (depth == 0) allowed = request_.allowed_of(logits.size());
+    std::span<const float> log_weights = weights_(logits, TextView{request_.text, path}, allowed);
     // Vocabularies may be padded differently; what the target does not know is not drafted.
     log_weights = log_weights.first(std::min(log_weights.size(), noise_->n_vocab()));
     std::span<const float> row;

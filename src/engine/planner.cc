@@ -20,8 +20,8 @@ constexpr std::size_t kPlainEvery = 64;
 // A round that drafts has to promise so many tokens more than one that does not: estimates are a
 // little too good where they decide, since they were chosen for being good.
 constexpr double kLeastGain = 0.04;
-// Rounds over which what a first level was imagined to bring is compared with what it then promised;
-// and what the beginning counts for.
+// Rounds over which what a first level was imagined to bring is compared with what it then
+// promised; and what the beginning counts for.
 constexpr double kOptimismWindow = 16.0;
 constexpr double kPriorOptimism = 3.0;
 // Without news the answer stays what it was, so it is not asked for every time.

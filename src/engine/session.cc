@@ -8,6 +8,7 @@
 #include "gumbelspec/error.h"
 #include "src/engine/method_parts.h"
 #include "src/engine/stopwatch.h"
+#include "src/engine/text_checks.h"
 
 namespace gumbelspec {
 namespace {
@@ -36,15 +37,6 @@ class WalkVerifier final : public Verifier {
 
   std::vector<TokenId> path_;
 };
-
-void require_tokens_known(std::span<const TokenId> prompt, std::size_t n_vocab) {
-  for (const TokenId token : prompt) {
-    if (static_cast<std::int32_t>(token) >= 0 && index(token) < n_vocab) continue;
-    throw Error(ErrorCode::invalid_prompt,
-                "the prompt has token " + std::to_string(static_cast<std::int32_t>(token)) +
-                    ", but the vocabulary ends at " + std::to_string(n_vocab - 1));
-  }
-}
 
 }  // namespace
 
@@ -125,12 +117,7 @@ Session::Impl::Impl(LanguageModel& target, LanguageModel* draft, SessionOptions 
       weights_(options.sampling, target.limits().n_vocab),
       // The walk goes one position further than the tree.
       noise_(target.limits().n_vocab, static_cast<std::size_t>(options.method.length) + 2) {
-  for (const LogitBias& b : options.sampling.logit_bias) {
-    if (index(b.token) < target.limits().n_vocab) continue;
-    throw Error(ErrorCode::invalid_option, "logit-bias token is " + std::to_string(index(b.token)) +
-                                               ", but the vocabulary ends at " +
-                                               std::to_string(target.limits().n_vocab - 1));
-  }
+  check_logit_bias(options.sampling, target.limits().n_vocab);
   const Method& method = options.method;
   if (method.drafts() && !parts_.drafter) {
     if (draft == nullptr) {
@@ -167,17 +154,7 @@ Outcome Session::Impl::outcome_at(std::size_t room) const {
 
 Outcome Session::Impl::start(std::span<const TokenId> prompt, NoiseKey key) {
   const std::size_t context = target_.limits().n_context;
-  if (prompt.empty()) {
-    throw Error(ErrorCode::invalid_prompt,
-                "the prompt is empty, but must have at least 1 token; give some text");
-  }
-  require_tokens_known(prompt, target_.limits().n_vocab);
-  if (prompt.size() >= context) {
-    throw Error(ErrorCode::prompt_too_long,
-                "the prompt has " + std::to_string(prompt.size()) + " tokens, but the context of " +
-                    std::to_string(context) + " has room for " + std::to_string(context - 1) +
-                    "; shorten it or enlarge the context (-c)");
-  }
+  check_prompt(prompt, target_.limits());
   const Stopwatch watch;
   key_ = key;
   noise_.restart(key, *parts_.noise);

@@ -34,7 +34,7 @@ struct Found {
   float value = 1.0F;
   PendingId pending = kCommitted;  // once expanded
   std::size_t expansion = kNone;   // index, once expanded
-  NodeId node = kNoNode;  // in the tree, once chosen
+  NodeId node = kNoNode;           // in the tree, once chosen
 };
 
 // The children of a node that the draft evaluated, as they were found.
@@ -86,7 +86,8 @@ class TreeDrafter final : public StepDrafter {
   void take_probe();
   void add_children(std::size_t parent, std::span<const float> logits);
   std::size_t find_children(std::span<const float> logits, const TextView& text,
-                            std::span<Candidate> out, ScoreMoments& moments);
+                            std::span<const std::uint32_t> allowed, std::span<Candidate> out,
+                            ScoreMoments& moments);
   std::size_t next_width(const Room& room);
   void sort_found();
   void choose_nodes(std::size_t n);
@@ -125,8 +126,8 @@ class TreeDrafter final : public StepDrafter {
   DraftRequest request_;
   NoiseTable* noise_ = nullptr;
   DraftTree* tree_ = nullptr;
-  int n_levels_ = 0;  // at most
-  int n_taken_ = 0;   // passes that took place
+  int n_levels_ = 0;       // at most
+  int n_taken_ = 0;        // passes that took place
   std::size_t width_ = 0;  // nodes of the frontier in the pass that is under way
   bool is_done_ = false;   // no further pass
   std::size_t n_probe_ = 0;
@@ -189,8 +190,9 @@ void TreeDrafter::learn(std::span<const TokenId> text) {
 }
 
 std::size_t TreeDrafter::find_children(std::span<const float> logits, const TextView& text,
+                                       std::span<const std::uint32_t> allowed,
                                        std::span<Candidate> out, ScoreMoments& moments) {
-  std::span<const float> log_weights = weights_(logits, text);
+  std::span<const float> log_weights = weights_(logits, text, allowed);
   // Vocabularies may be padded differently; what the target does not know is not drafted.
   log_weights = log_weights.first(std::min(log_weights.size(), noise_->n_vocab()));
   std::span<const float> row;
@@ -206,8 +208,10 @@ void TreeDrafter::add_children(std::size_t parent, std::span<const float> logits
   const TextView text{request_.text, std::span(path_).first(depth)};
   const std::size_t id = expansions_.size();
   const std::span<Candidate> out = std::span(candidates_).subspan(id * n_ranks_, n_ranks_);
+  constexpr std::span<const std::uint32_t> none;
   Expansion expansion;
-  expansion.n = find_children(logits, text, out, expansion.moments);
+  expansion.n = find_children(logits, text, parent == 0 ? request_.allowed_of(logits.size()) : none,
+                              out, expansion.moments);
   calibration().values(out.first(expansion.n), child_values_);
   expansions_.push_back(expansion);
   found_[parent].expansion = id;
@@ -336,8 +340,8 @@ void TreeDrafter::take_probe() {
     if (n_before < request_.n_foreign) continue;
     ScoreMoments moments;
     const std::span<Candidate> out = std::span(candidates_).first(n_ranks_);
-    const std::size_t n = find_children(reader_.row(first + i), TextView{text.first(n_before), {}},
-                                        out, moments);
+    const std::size_t n =
+        find_children(reader_.row(first + i), TextView{text.first(n_before), {}}, {}, out, moments);
     planner_->calibration().learn(out.first(n), moments, place_of(text[n_before], out.first(n)));
   }
   reader_.commit({});

@@ -1,0 +1,299 @@
+#include "gumbelspec/batch.h"
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "src/engine/batch_impl.h"
+#include "src/engine/stopwatch.h"
+#include "src/engine/text_checks.h"
+
+namespace gumbelspec {
+namespace {
+
+// Of the pieces of prompts that are read, every so many goes to the text that came first; the
+// others to the one that is done soonest.
+constexpr std::size_t kOldestEvery = 4;
+
+// Kinds of sampling of which the calibration is kept.
+constexpr std::size_t kMostLearnt = 8;
+
+bool is_alike(const SamplingOptions& a, const SamplingOptions& b) {
+  return a.temperature == b.temperature && a.top_k == b.top_k && a.top_p == b.top_p &&
+         a.min_p == b.min_p;
+}
+
+std::shared_ptr<CostModel> costs_of(LanguageModel& target, LanguageModel* draft,
+                                    std::shared_ptr<CostModel> given) {
+  if (given) return given;
+  if (draft == nullptr) return std::make_shared<CostModel>();
+  return std::make_shared<CostModel>(measure_costs(target, *draft, {}));
+}
+
+}  // namespace
+
+Batch::Impl::Impl(LanguageModel& target, LanguageModel* draft, BatchOptions options)
+    : target_(target),
+      draft_(draft),
+      options_([&] {
+        options.costs = costs_of(target, draft, std::move(options.costs));
+        return std::move(options);
+      }()),
+      max_active_(std::min({target.limits().n_sequences, target.limits().max_pass_nodes,
+                            std::max<std::size_t>(target.limits().max_leaves, 1)})),
+      slots_(target, draft,
+             draft == nullptr ? target.limits().n_sequences
+                              : std::min(target.limits().n_sequences, draft->limits().n_sequences)),
+      rate_(*options_.costs) {
+  if (options_.prompt_tokens_per_round == 0) {
+    throw Error(ErrorCode::invalid_option,
+                "the prompt tokens per round are 0, but must be at least 1; 256 is usual");
+  }
+  max_active_ = std::min(max_active_, slots_.size());
+  if (draft != nullptr) {
+    max_active_ =
+        std::min({max_active_, draft->limits().max_pass_nodes,
+                  draft->limits().can_branch ? draft->limits().max_leaves : slots_.size()});
+    drafting_.emplace(*draft, target.limits(), *options_.costs, [this] { return slots_.evict(); });
+  }
+  if (options_.max_active > 0) max_active_ = std::min(max_active_, options_.max_active);
+  pass_.reserve(target.limits().max_pass_nodes);
+}
+
+TextOptions Batch::Impl::checked(std::span<const TokenId> prompt,
+                                 const TextOptions& options) const {
+  check_prompt(prompt, target_.limits());
+  validate(options.sampling);
+  check_logit_bias(options.sampling, target_.limits().n_vocab);
+  if (options.n_logprobs < -1) {
+    throw Error(ErrorCode::invalid_option, "n_logprobs is " + std::to_string(options.n_logprobs) +
+                                               ", but must be -1 (none) or more");
+  }
+  if (!options.method.keeps_seed()) {
+    throw Error(ErrorCode::invalid_option,
+                "method " + to_string(options.method) +
+                    " does not give the text of the seed, which texts of a batch are promised; "
+                    "use gumbel-tree");
+  }
+  TextOptions result = options;
+  if (draft_ == nullptr) {
+    result.method = {.kind = MethodKind::ar};
+  } else {
+    result.method = possible_method(options.method, target_.limits(), draft_->limits()).method;
+  }
+  return result;
+}
+
+TextId Batch::Impl::add(std::span<const TokenId> prompt, const TextOptions& options,
+                        std::unique_ptr<TextSink> sink) {
+  if (!sink) throw std::logic_error("Batch::add: no sink");
+  const TextOptions possible = checked(prompt, options);
+  const TextId id{next_id_++};
+  waiting_.push_back(std::make_unique<BatchText>(id, prompt, possible, std::move(sink)));
+  return id;
+}
+
+void Batch::Impl::cancel(TextId id) {
+  const auto has_id = [&](const TextPtr& text) { return text->id() == id; };
+  const auto active = std::find_if(active_.begin(), active_.end(), has_id);
+  if (active != active_.end()) {
+    (*active)->is_cancelled = true;
+    // From within a sink: the round may still hold on to the text.
+    if (!is_in_step_) end_marked();
+    return;
+  }
+  const auto waiting = std::find_if(waiting_.begin(), waiting_.end(), has_id);
+  if (waiting == waiting_.end()) return;
+  TextPtr text = std::move(*waiting);
+  waiting_.erase(waiting);
+  text->sink().on_end(Outcome::cancelled, text->statistics(), nullptr);
+}
+
+void Batch::Impl::admit() {
+  while (!waiting_.empty() && active_.size() < max_active_) {
+    const std::size_t slot = slots_.take(waiting_.front()->prompt(), options_.reuses_prefixes);
+    if (slot == BatchSlots::kNone) return;
+    TextPtr text = std::move(waiting_.front());
+    waiting_.pop_front();
+    text->join(slot, slots_, target_.limits(), draft_, options_.costs);
+    statistics_.n_prompt_reused += text->n_reused;
+    teach(*text);
+    tell_prompt(*text);
+    active_.push_back(std::move(text));
+  }
+}
+
+// The last token is evaluated with the first round.
+void Batch::Impl::tell_prompt(BatchText& text) {
+  const std::size_t n_done = text.n_read + (text.is_reading() ? 0 : 1);
+  text.sink().on_prompt(n_done, text.prompt().size(), text.n_reused);
+}
+
+BatchText* Batch::Impl::next_reader() {
+  BatchText* best = nullptr;
+  const bool takes_oldest = n_pieces_ % kOldestEvery == kOldestEvery - 1;
+  for (const TextPtr& text : active_) {
+    if (!text->is_reading() || text->is_cancelled || text->outcome != Outcome::running) continue;
+    if (best == nullptr) best = text.get();
+    if (takes_oldest) break;
+    if (text->n_to_read() < best->n_to_read()) best = text.get();
+  }
+  return best;
+}
+
+// Pieces end at multiples of their size, so that they do not depend on what else there is to read.
+std::size_t Batch::Impl::next_piece(const BatchText& text) const {
+  const std::size_t size = options_.prompt_tokens_per_round;
+  if (text.n_to_read() > 0) return std::min(text.n_to_read(), size - text.n_read % size);
+  return std::min(text.n_draft_to_read(), size - text.n_draft_read % size);
+}
+
+void Batch::Impl::read_prompts() {
+  for (std::size_t n_left = options_.prompt_tokens_per_round;;) {
+    BatchText* text = next_reader();
+    if (text == nullptr) break;
+    const std::size_t n = next_piece(*text);
+    if (n > n_left) break;
+    n_left -= n;
+    ++n_pieces_;
+    const Stopwatch watch;
+    read_piece(*text);
+    text->statistics().prompt_s += watch.seconds();
+    statistics_.prompt_s += watch.seconds();
+    tell_prompt(*text);
+  }
+  for (const TextPtr& text : active_) {
+    if (text->outcome == Outcome::running && !text->is_reading()) {
+      text->outcome = text->outcome_at(text->room());
+    }
+  }
+  end_marked();
+}
+
+void Batch::Impl::read_piece(BatchText& text) {
+  try {
+    PassOutcome outcome = PassOutcome::ok;
+    if (text.n_to_read() > 0) outcome = read_target(text);
+    if (outcome == PassOutcome::ok && text.n_draft_to_read() > 0) outcome = read_draft(text);
+    if (outcome == PassOutcome::cancelled) text.outcome = Outcome::cancelled;
+    if (outcome == PassOutcome::no_space) text.outcome = Outcome::context_full;
+  } catch (const Error& error) {
+    text.error = error;
+    text.outcome = Outcome::cancelled;
+  }
+}
+
+PassOutcome Batch::Impl::read_target(BatchText& text) {
+  const auto piece = text.prompt().subspan(text.n_read, next_piece(text));
+  BatchSlot& slot = slots_[text.slot()];
+  PassOutcome outcome = target_.extend(slot.target, piece);
+  while (outcome == PassOutcome::no_space && slots_.evict()) {
+    outcome = target_.extend(slot.target, piece);
+  }
+  if (outcome != PassOutcome::ok) return outcome;
+  slot.tokens.insert(slot.tokens.end(), piece.begin(), piece.end());
+  text.n_read += piece.size();
+  statistics_.n_prompt += piece.size();
+  return outcome;
+}
+
+// The draft follows the target, or catches up with it where it had less in its cache.
+PassOutcome Batch::Impl::read_draft(BatchText& text) {
+  const std::size_t size = options_.prompt_tokens_per_round;
+  const std::size_t n = std::min(text.n_read - std::min(text.n_read, text.n_draft_read), size);
+  const auto piece = text.prompt().subspan(text.n_draft_read, n);
+  DraftReader& reader = text.drafter()->reader();
+  PassOutcome outcome = reader.read(piece);
+  while (outcome == PassOutcome::no_space && slots_.evict()) outcome = reader.read(piece);
+  if (outcome == PassOutcome::cancelled) return outcome;
+  if (outcome == PassOutcome::no_space) {
+    text.drop_drafter();
+  } else {
+    text.n_draft_read += n;
+  }
+  return PassOutcome::ok;
+}
+
+bool Batch::Impl::step() {
+  is_in_step_ = true;
+  admit();
+  read_prompts();
+  run_round();
+  is_in_step_ = false;
+  end_marked();
+  return !active_.empty() || !waiting_.empty();
+}
+
+void Batch::Impl::end_marked() {
+  for (std::size_t i = 0; i < active_.size();) {
+    BatchText& text = *active_[i];
+    if (text.is_cancelled && text.outcome == Outcome::running) text.outcome = Outcome::cancelled;
+    if (text.outcome == Outcome::running) {
+      ++i;
+      continue;
+    }
+    TextPtr ended = std::move(active_[i]);
+    active_.erase(active_.begin() + static_cast<std::ptrdiff_t>(i));
+    end(std::move(ended));
+  }
+}
+
+void Batch::Impl::end(TextPtr text) {
+  BatchSlot& slot = slots_[text->slot()];
+  if (text->error || !options_.reuses_prefixes) slots_.clear(text->slot());
+  std::size_t n_draft = slot.n_draft;
+  if (text->drafter() != nullptr && slot.is_open) {
+    const DraftReader& reader = text->drafter()->reader();
+    // After a gap only the first token is where it was.
+    n_draft = std::min<std::size_t>(reader.n_committed(), reader.n_skipped() > 0 ? 1 : SIZE_MAX);
+  }
+  learn_from(*text);
+  slots_.release(text->slot(), n_draft);
+  text->sink().on_end(text->outcome, text->statistics(), text->error ? &*text->error : nullptr);
+}
+
+void Batch::Impl::teach(BatchText& text) const {
+  Planner* planner = text.drafter() == nullptr ? nullptr : text.drafter()->planner();
+  if (planner == nullptr) return;
+  for (const Learnt& learnt : learnt_) {
+    if (is_alike(learnt.sampling, text.options().sampling) &&
+        learnt.tau == text.options().method.tau) {
+      planner->calibration() = learnt.calibration;
+    }
+  }
+}
+
+void Batch::Impl::learn_from(const BatchText& text) {
+  Planner* planner = text.drafter() == nullptr ? nullptr : text.drafter()->planner();
+  if (planner == nullptr) return;
+  const SamplingOptions& sampling = text.options().sampling;
+  const float tau = text.options().method.tau;
+  std::erase_if(learnt_, [&](const Learnt& learnt) {
+    return is_alike(learnt.sampling, sampling) && learnt.tau == tau;
+  });
+  if (learnt_.size() == kMostLearnt) learnt_.erase(learnt_.begin());
+  learnt_.push_back({sampling, tau, planner->calibration()});
+}
+
+const BatchStatistics& Batch::Impl::statistics() {
+  statistics_.n_active = active_.size();
+  statistics_.n_waiting = waiting_.size();
+  statistics_.n_cached_tokens = slots_.n_tokens();
+  statistics_.n_cache_tokens = slots_.size() * target_.limits().n_context;
+  return statistics_;
+}
+
+Batch::Batch(LanguageModel& target, LanguageModel* draft, BatchOptions options)
+    : impl_(std::make_unique<Impl>(target, draft, std::move(options))) {}
+Batch::~Batch() = default;
+
+TextId Batch::add(std::span<const TokenId> prompt, const TextOptions& options,
+                  std::unique_ptr<TextSink> sink) {
+  return impl_->add(prompt, options, std::move(sink));
+}
+void Batch::cancel(TextId id) { impl_->cancel(id); }
+bool Batch::step() { return impl_->step(); }
+const BatchStatistics& Batch::statistics() const { return impl_->statistics(); }
+
+}  // namespace gumbelspec

@@ -1,0 +1,259 @@
+#include "src/engine/batch_drafting.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "src/engine/stopwatch.h"
+
+namespace gumbelspec {
+namespace {
+
+// Rounds of one text that count for the rate, about; of many texts fewer say as much.
+constexpr double kRateWindow = 60.0;
+constexpr double kLeastWindow = 8.0;
+constexpr double kPriorRounds = 4.0;
+// Texts that gave up drafting are asked again every so many rounds.
+constexpr std::size_t kAskEvery = 8;
+// Nodes of less value are never worth verifying.
+constexpr double kLeastValue = 0.002;
+
+}  // namespace
+
+double BatchRate::plain_s(std::size_t n) const { return std::max(costs_.target.seconds(n), 1e-9); }
+
+void BatchRate::begin_round(std::size_t n_texts) {
+  if (n_texts == n_texts_ || n_texts == 0) return;
+  if (n_texts_ == 0) {
+    tokens_ = kPriorRounds * static_cast<double>(n_texts);
+    seconds_ = kPriorRounds * plain_s(n_texts);
+  } else {
+    tokens_ *= static_cast<double>(n_texts) / static_cast<double>(n_texts_);
+    seconds_ *= plain_s(n_texts) / plain_s(n_texts_);
+  }
+  n_texts_ = n_texts;
+}
+
+double BatchRate::rate() const {
+  if (seconds_ <= 0.0) return 0.0;
+  return std::max(tokens_ / seconds_, static_cast<double>(n_texts_) / (plain_s(n_texts_) + own_s_));
+}
+
+void BatchRate::end_round(std::size_t n_tokens, double seconds, double pass_s) {
+  const auto n = static_cast<double>(std::max<std::size_t>(n_texts_, 1));
+  const double fade = 1.0 - 1.0 / std::max(kRateWindow / n, kLeastWindow);
+  tokens_ = tokens_ * fade + static_cast<double>(n_tokens);
+  seconds_ = seconds_ * fade + seconds;
+  own_s_ += (std::max(seconds - pass_s, 0.0) - own_s_) * (1.0 - fade);
+}
+
+BatchDrafting::BatchDrafting(LanguageModel& draft, const ModelLimits& target, CostModel& costs,
+                             std::function<bool()> make_room)
+    : draft_(draft), target_(target), costs_(costs), make_room_(std::move(make_room)) {
+  pass_.reserve(draft.limits().max_pass_nodes);
+}
+
+// What text i meets in the draft's pass of this level: those before it have been asked, of those
+// behind it the last round is what is known.
+void BatchDrafting::set_company(Texts texts, std::size_t i, std::size_t level, double rate) {
+  Planner* planner = texts[i]->drafter()->planner();
+  if (planner == nullptr) return;
+  Company others;
+  others.rate = rate;
+  others.n_texts = texts.size() - 1;
+  others.is_asking = n_rounds_ % kAskEvery == 0;
+  for (std::size_t j = 0; j < texts.size(); ++j) {
+    if (j == i) continue;
+    const BatchText& text = *texts[j];
+    others.n_verified += text.n_last;
+    std::size_t n = 0;
+    if (j < i) {
+      n = text.n_nodes;
+    } else if (text.is_drafting) {
+      n = level < text.by_level.size() ? text.by_level[level] : 0;
+      if (level == 0 && others.is_asking) n = std::max<std::size_t>(n, 1);
+    }
+    others.n_drafted += n;
+    if (n > 0) ++others.n_drafting;
+  }
+  planner->set_company(others);
+}
+
+PassOutcome BatchDrafting::append_level(Texts texts, std::size_t level, double rate) {
+  pass_.clear();
+  const ModelLimits& limits = draft_.limits();
+  std::size_t n_ends = 0;
+  std::size_t n_behind = 0;  // texts that may still want a place
+  for (const BatchText* text : texts) {
+    if (text->has_drafted) n_ends += text->drafter()->reader().n_ends();
+    if (text->is_drafting) ++n_behind;
+  }
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    BatchText& text = *texts[i];
+    text.n_nodes = 0;
+    if (!text.is_drafting) continue;
+    --n_behind;
+    set_company(texts, i, level, rate);
+    text.first_node = pass_.size();
+    const std::size_t n_before = text.drafter()->reader().n_ends();
+    const PassOutcome outcome =
+        text.drafter()->append({limits.max_pass_nodes - pass_.size() - n_behind,
+                                limits.max_leaves - std::min(limits.max_leaves, n_ends)},
+                               pass_);
+    if (outcome == PassOutcome::cancelled) return outcome;
+    n_ends += text.drafter()->reader().n_ends() - n_before;
+    text.n_nodes = pass_.size() - text.first_node;
+    // A draft without room drafts nothing further in this round.
+    if (text.n_nodes == 0 || outcome == PassOutcome::no_space) text.is_drafting = false;
+    if (level >= text.by_level.size()) continue;
+    text.by_level[level] = text.drafter()->n_probe() > 0 ? 0 : text.n_nodes;
+    if (text.n_nodes == 0) {
+      std::fill(text.by_level.begin() + static_cast<std::ptrdiff_t>(level), text.by_level.end(), 0);
+    }
+  }
+  return PassOutcome::ok;
+}
+
+PassOutcome BatchDrafting::run_pass(Texts texts) {
+  const Stopwatch watch;
+  PassOutcome outcome = draft_.evaluate(pass_);
+  while (outcome == PassOutcome::no_space && make_room_()) outcome = draft_.evaluate(pass_);
+  const double seconds = watch.seconds();
+  pass_s_ += seconds;
+  counted_s_ += costs_.draft.seconds(pass_.size());
+  for (BatchText* text : texts) {
+    if (text->n_nodes > 0) text->drafter()->reader().count_pass(seconds);
+  }
+  if (outcome == PassOutcome::ok) take_level(texts, seconds);
+  return outcome;
+}
+
+void BatchDrafting::take_level(Texts texts, double pass_s) {
+  const Stopwatch watch;
+  bool is_one_pass = true;
+  for (BatchText* text : texts) {
+    if (text->n_nodes == 0) continue;
+    text->drafter()->take(text->first_node);
+    is_one_pass = is_one_pass && text->drafter()->is_one_pass();
+  }
+  // As a session counts it: what is done with the rows belongs to the price of a level.
+  const double seconds = pass_s + watch.seconds();
+  if (is_one_pass) costs_.draft.observe(pass_.size(), seconds);
+  for (BatchText* text : texts) {
+    if (text->n_nodes == 0 || text->drafter()->n_probe() == 0) continue;
+    const double share = static_cast<double>(text->n_nodes) / static_cast<double>(pass_.size());
+    text->drafter()->planner()->probed(text->drafter()->n_probe(), seconds * share);
+  }
+}
+
+PassOutcome BatchDrafting::draft(Texts texts, double rate) {
+  pass_s_ = counted_s_ = 0.0;
+  ++n_rounds_;
+  for (std::size_t level = 0;; ++level) {
+    PassOutcome outcome = append_level(texts, level, rate);
+    if (outcome == PassOutcome::ok && pass_.empty()) break;
+    if (outcome == PassOutcome::ok) outcome = run_pass(texts);
+    if (outcome == PassOutcome::cancelled) return outcome;
+    if (outcome == PassOutcome::no_space) break;  // verify what there is
+  }
+  finish(texts, rate);
+  return PassOutcome::ok;
+}
+
+void BatchDrafting::finish(Texts texts, double rate) {
+  std::size_t n_planned = 0;
+  for (BatchText* text : texts) {
+    if (!text->has_drafted) continue;
+    if (text->drafter()->planner() != nullptr) {
+      ++n_planned;
+    } else {
+      text->drafter()->finish();
+    }
+  }
+  if (n_planned == 0) return;
+  if (texts.size() == 1) {
+    texts[0]->drafter()->finish();
+  } else {
+    choose_by_value(texts, rate);
+  }
+}
+
+// The best nodes of all planned trees, as many as pay. The same as one plan over one large tree.
+void BatchDrafting::choose_by_value(Texts texts, double rate) {
+  values_.clear();
+  std::size_t n_fixed = 0;
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    n_fixed += texts[i]->tree.size();
+    if (!texts[i]->has_drafted || texts[i]->drafter()->planner() == nullptr) continue;
+    const auto values = texts[i]->drafter()->values();
+    const auto most = static_cast<std::size_t>(texts[i]->options().method.node_limit());
+    for (const double value : values.first(std::min(values.size(), most))) {
+      if (value < kLeastValue) break;
+      values_.push_back({value, i});
+    }
+  }
+  std::sort(values_.begin(), values_.end(), [](const Value& a, const Value& b) {
+    return a.value != b.value ? a.value > b.value : a.text < b.text;
+  });
+  const std::size_t n_free = target_.max_pass_nodes - std::min(n_fixed, target_.max_pass_nodes);
+  if (values_.size() > n_free) values_.resize(n_free);
+  sorted_.clear();
+  for (const Value& v : values_) sorted_.push_back(v.value);
+  const Prices prices{&costs_, rate, {.n_verified = n_fixed - 1}};
+  const std::size_t n = best_node_count(sorted_, prices).n;
+  n_chosen_.assign(texts.size(), 0);
+  for (const Value& v : std::span(values_).first(n)) ++n_chosen_[v.text];
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    if (!texts[i]->has_drafted) continue;
+    Planner* planner = texts[i]->drafter()->planner();
+    if (planner == nullptr) continue;
+    planner->set_company(
+        {.n_texts = texts.size() - 1, .n_verified = n_fixed + n - n_chosen_[i] - 1, .rate = rate});
+    texts[i]->drafter()->finish(n_chosen_[i]);
+  }
+}
+
+void BatchTrim::operator()(BatchDrafting::Texts texts, std::size_t max_nodes,
+                           std::size_t max_leaves) {
+  std::size_t n_nodes = 0;
+  std::size_t n_leaves = 0;
+  for (const BatchText* text : texts) {
+    n_nodes += text->tree.size();
+    n_leaves += std::max<std::size_t>(text->tree.n_leaves(), 1);
+  }
+  if (n_nodes <= max_nodes && n_leaves <= max_leaves) return;
+  nodes_.clear();
+  keep_.resize(std::max(keep_.size(), texts.size()));
+  for (std::size_t t = 0; t < texts.size(); ++t) {
+    const DraftTree& tree = texts[t]->tree;
+    keep_[t].assign(tree.size(), 0);
+    keep_[t][index(kRoot)] = 1;
+    for (std::size_t i = 1; i < tree.size(); ++i) {
+      nodes_.push_back({tree.log_value(node_id(i)), t, node_id(i)});
+    }
+  }
+  // No node is worth more than its parent, which has the smaller id.
+  std::sort(nodes_.begin(), nodes_.end(), [](const Node& a, const Node& b) {
+    if (a.log_value != b.log_value) return a.log_value > b.log_value;
+    return a.text != b.text ? a.text < b.text : a.node < b.node;
+  });
+  // 2: kept, and has a kept child.
+  n_nodes = n_leaves = texts.size();
+  for (const Node& node : nodes_) {
+    if (n_nodes == max_nodes) break;
+    char& parent = keep_[node.text][index(texts[node.text]->tree.parent(node.node))];
+    if (parent == 0 || (parent == 2 && n_leaves == max_leaves)) continue;
+    if (parent == 2) ++n_leaves;
+    parent = 2;
+    keep_[node.text][index(node.node)] = 1;
+    ++n_nodes;
+  }
+  for (std::size_t t = 0; t < texts.size(); ++t) {
+    DraftTree& tree = texts[t]->tree;
+    if (tree.n_drafted() == 0) continue;
+    new_ids_.resize(tree.size());
+    tree.prune(keep_[t], new_ids_);
+    if (texts[t]->has_drafted) texts[t]->drafter()->renumber(new_ids_);
+  }
+}
+
+}  // namespace gumbelspec

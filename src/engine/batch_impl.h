@@ -1,0 +1,98 @@
+// The parts of a Batch; batch.cc has the texts' coming and going, batch_round.cc the rounds.
+#ifndef GUMBELSPEC_ENGINE_BATCH_IMPL_H_
+#define GUMBELSPEC_ENGINE_BATCH_IMPL_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "gumbelspec/batch.h"
+#include "src/engine/batch_drafting.h"
+#include "src/engine/batch_slots.h"
+#include "src/engine/batch_text.h"
+
+namespace gumbelspec {
+
+class Batch::Impl {
+ public:
+  Impl(LanguageModel& target, LanguageModel* draft, BatchOptions options);
+
+  TextId add(std::span<const TokenId> prompt, const TextOptions& options,
+             std::unique_ptr<TextSink> sink);
+  void cancel(TextId id);
+  bool step();
+  [[nodiscard]] const BatchStatistics& statistics();
+
+ private:
+  using TextPtr = std::unique_ptr<BatchText>;
+
+  [[nodiscard]] TextOptions checked(std::span<const TokenId> prompt,
+                                    const TextOptions& options) const;
+  void admit();
+  // Prompts.
+  void read_prompts();
+  [[nodiscard]] BatchText* next_reader();
+  [[nodiscard]] std::size_t next_piece(const BatchText& text) const;
+  void read_piece(BatchText& text);
+  [[nodiscard]] PassOutcome read_target(BatchText& text);
+  [[nodiscard]] PassOutcome read_draft(BatchText& text);
+  static void tell_prompt(BatchText& text);
+  // The round; batch_round.cc.
+  void run_round();
+  void begin_texts();
+  [[nodiscard]] bool draft_trees();
+  [[nodiscard]] bool verify_trees();
+  [[nodiscard]] PassOutcome evaluate_trees();
+  void commit_trees();
+  void tell(double seconds);
+  [[nodiscard]] double counted_s() const;
+  void count(const BatchText& text);
+  // Ends.
+  void fail_round(const Error& error);
+  void stop_round(Outcome outcome);
+  void end_marked();
+  void end(TextPtr text);
+  // What a text's planner learnt about the draft is where the next one begins.
+  void teach(BatchText& text) const;
+  void learn_from(const BatchText& text);
+
+  LanguageModel& target_;
+  LanguageModel* draft_;
+  BatchOptions options_;
+  std::size_t max_active_;
+  BatchSlots slots_;
+  BatchRate rate_;
+  std::optional<BatchDrafting> drafting_;
+  BatchTrim trim_;
+  BatchStatistics statistics_;
+
+  // By sampling; the values mean something else at another temperature.
+  struct Learnt {
+    SamplingOptions sampling;
+    float tau = 0.0F;
+    Calibration calibration;
+  };
+  std::vector<Learnt> learnt_;  // the latest last
+
+  std::uint64_t next_id_ = 1;
+  std::deque<TextPtr> waiting_;
+  std::vector<TextPtr> active_;  // in the order of their coming
+  bool is_in_step_ = false;
+  std::size_t n_pieces_ = 0;
+
+  // The round.
+  std::vector<BatchText*> texts_;
+  std::vector<PassNode> pass_;
+  std::vector<std::size_t> first_rows_;  // by text
+  std::vector<PendingId> commit_;
+  double target_s_ = 0.0;
+  double draft_s_ = 0.0;
+};
+
+}  // namespace gumbelspec
+
+#endif  // GUMBELSPEC_ENGINE_BATCH_IMPL_H_

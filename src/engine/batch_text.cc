@@ -1,0 +1,180 @@
+#include "src/engine/batch_text.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "src/engine/tree_drafter.h"
+
+namespace gumbelspec {
+namespace {
+
+// The method's drafter where it has one.
+std::unique_ptr<StepDrafter> make_drafter(LanguageModel& draft, const TextOptions& options,
+                                          const std::shared_ptr<CostModel>& costs) {
+  switch (options.method.kind) {
+    case MethodKind::gumbel_tree:
+      return make_tree_drafter(draft, options.sampling, options.method, costs);
+    case MethodKind::gumbel_chain:
+    case MethodKind::gumbel_beam:
+      return make_model_step_drafter(draft, options.sampling, options.method);
+    case MethodKind::greedy_chain: {
+      SamplingOptions greedy = options.sampling;
+      greedy.temperature = 0.0F;
+      return make_model_step_drafter(draft, greedy, options.method);
+    }
+    default:
+      return nullptr;
+  }
+}
+
+}  // namespace
+
+BatchText::BatchText(TextId id, std::span<const TokenId> prompt, const TextOptions& options,
+                     std::unique_ptr<TextSink> sink)
+    : id_(id),
+      options_(options),
+      sink_(std::move(sink)),
+      text_(prompt.begin(), prompt.end()),
+      n_prompt_(prompt.size()) {
+  statistics_.n_prompt = prompt.size();
+}
+
+void BatchText::join(std::size_t slot, BatchSlots& slots, const ModelLimits& target,
+                     LanguageModel* draft, const std::shared_ptr<CostModel>& costs) {
+  slot_ = slot;
+  BatchSlot& own = slots[slot];
+  n_context_ = target.n_context;
+  n_reused = n_read = own.tokens.size();
+  weights_.emplace(options_.sampling, target.n_vocab);
+  if (draft != nullptr) drafter_ = make_drafter(*draft, options_, costs);
+  if (drafter_) {
+    drafter_->reader().attach(own.draft);
+    n_draft_read = own.n_draft;
+    // What it cannot read it cannot follow either.
+    if (!drafter_->reader().can_read(prompt())) drafter_.reset();
+  }
+  const auto length = static_cast<std::size_t>(drafter_ ? options_.method.length : 0);
+  // The walk goes one position further than the tree.
+  if (own.n_noise_rows < length + 2) {
+    own.noise = std::make_unique<NoiseTable>(target.n_vocab, length + 2);
+    own.n_noise_rows = length + 2;
+  }
+  noise_ = own.noise.get();
+  noise_->restart({options_.seed, options_.stream}, source_);
+  statistics_.by_depth.resize(length);
+  by_level.assign(length, 0);
+  if (length > 0) by_level[0] = 1;
+}
+
+std::size_t BatchText::room() const {
+  return std::min(options_.max_tokens - n_generated(), n_context_ - text_.size());
+}
+
+Outcome BatchText::outcome_at(std::size_t room) const {
+  if (room > 0) return Outcome::running;
+  return n_generated() == options_.max_tokens ? Outcome::length : Outcome::context_full;
+}
+
+void BatchText::begin_round(std::size_t max_nodes, std::size_t max_leaves) {
+  drop_tree();
+  tokens_.clear();
+  logprobs_.clear();
+  top_logprobs_.clear();
+  allowed_.clear();
+  if (options_.constraint) {
+    const auto allowed = options_.constraint->allowed(std::span(text_).subspan(n_prompt_), {});
+    allowed_.assign(allowed.begin(), allowed.end());
+  }
+  // A node at the depth of the room would be followed by a token that is not wanted any more.
+  has_drafted = is_drafting = drafter_ != nullptr && room() >= 2;
+  if (!has_drafted) return;
+  const std::size_t max_depth = std::min(room() - 1, std::size_t{1} << 16U);
+  DraftRequest request{text_, static_cast<int>(max_depth), max_nodes, max_leaves};
+  request.allowed = allowed_;
+  drafter_->begin(request, *noise_, tree);
+}
+
+Choice BatchText::choose_at(const LanguageModel& target, std::size_t first_row, NodeId node) {
+  const auto depth = static_cast<std::size_t>(tree.depth(node));
+  path_.resize(depth);
+  tree.path_tokens(node, path_);
+  std::span<const std::uint32_t> allowed = allowed_;
+  if (options_.constraint && depth > 0) {
+    allowed = options_.constraint->allowed(std::span(text_).subspan(n_prompt_), path_);
+  }
+  const std::span<const float> logits = target.row(first_row + index(node));
+  const std::span<const float> log_weights = (*weights_)(logits, TextView{text_, path_}, allowed);
+  const Choice choice =
+      weights_->uses_noise()
+          ? choose(log_weights, noise_->row(static_cast<Position>(text_.size() + depth)))
+          : choose(log_weights, {});
+  if (options_.n_logprobs >= 0) add_logprobs(logits, choice.token);
+  return choice;
+}
+
+void BatchText::walk_tree(const LanguageModel& target, std::size_t first_row) {
+  gumbelspec::walk(
+      tree, [&](NodeId node) { return choose_at(target, first_row, node); }, walk);
+}
+
+// The model's own, so before anything of the sampling.
+void BatchText::add_logprobs(std::span<const float> logits, TokenId token) {
+  const float most = *std::max_element(logits.begin(), logits.end());
+  double sum = 0.0;
+  for (const float logit : logits) sum += std::exp(static_cast<double>(logit - most));
+  const auto log_sum = static_cast<float>(std::log(sum));
+  const auto logprob = [&](TokenId t) { return logits[index(t)] - most - log_sum; };
+  logprobs_.push_back({token, logprob(token)});
+  const std::size_t n = std::min(static_cast<std::size_t>(options_.n_logprobs), logits.size());
+  best_.clear();
+  for (std::size_t i = 0; n > 0 && i < logits.size(); ++i) {
+    if (best_.size() == n && !(logits[i] > best_.back().logprob)) continue;
+    if (best_.size() == n) best_.pop_back();
+    const auto place = std::find_if(best_.begin(), best_.end(),
+                                    [&](const TokenLogprob& b) { return logits[i] > b.logprob; });
+    best_.insert(place, {token_id(i), logits[i]});
+  }
+  for (const TokenLogprob& b : best_) top_logprobs_.push_back({b.token, logprob(b.token)});
+}
+
+void BatchText::count_depths() {
+  std::size_t depth = 0;
+  for (std::size_t i = 1; i < tree.size(); ++i) {
+    depth = std::max(depth, static_cast<std::size_t>(tree.depth(node_id(i))));
+  }
+  std::vector<DepthCount>& counts = statistics_.by_depth;
+  for (std::size_t d = 0; d < std::min(depth, counts.size()); ++d) {
+    ++counts[d].n_drafted;
+    if (d < walk.n_accepted()) ++counts[d].n_accepted;
+  }
+}
+
+Outcome BatchText::emit(const LanguageModel& target) {
+  if (has_drafted) drafter_->accept(walk.path);
+  ++statistics_.n_target_passes;
+  statistics_.n_drafted += tree.n_drafted();
+  count_depths();
+  n_last = tree.size();
+  const auto round = static_cast<std::uint32_t>(statistics_.n_rounds++);
+  const std::size_t room = this->room();
+  bool is_end = false;
+  for (std::size_t i = 0; i < walk.choices.size() && i < room; ++i) {
+    const Choice& choice = walk.choices[i];
+    is_end = !options_.ignores_end && target.is_end(choice.token);
+    if (is_end) break;
+    const bool was_drafted = i < walk.n_accepted();
+    tokens_.push_back(
+        {choice.token, choice.runner_up, choice.margin, static_cast<int>(i), round, was_drafted});
+    text_.push_back(choice.token);
+    if (was_drafted) ++statistics_.n_accepted;
+  }
+  statistics_.n_generated += tokens_.size();
+  if (options_.n_logprobs >= 0) {
+    logprobs_.resize(tokens_.size());
+    top_logprobs_.resize(tokens_.size() * (top_logprobs_.size() / walk.choices.size()));
+  }
+  return is_end ? Outcome::eos : outcome_at(this->room());
+}
+
+}  // namespace gumbelspec

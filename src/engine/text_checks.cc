@@ -1,0 +1,38 @@
+#include "src/engine/text_checks.h"
+
+#include <string>
+
+#include "gumbelspec/error.h"
+
+namespace gumbelspec {
+
+void check_prompt(std::span<const TokenId> prompt, const ModelLimits& target) {
+  if (prompt.empty()) {
+    throw Error(ErrorCode::invalid_prompt,
+                "the prompt is empty, but must have at least 1 token; give some text");
+  }
+  for (const TokenId token : prompt) {
+    if (static_cast<std::int32_t>(token) >= 0 && index(token) < target.n_vocab) continue;
+    throw Error(ErrorCode::invalid_prompt,
+                "the prompt has token " + std::to_string(static_cast<std::int32_t>(token)) +
+                    ", but the vocabulary ends at " + std::to_string(target.n_vocab - 1));
+  }
+  const std::size_t context = target.n_context;
+  if (prompt.size() >= context) {
+    throw Error(ErrorCode::prompt_too_long,
+                "the prompt has " + std::to_string(prompt.size()) + " tokens, but the context of " +
+                    std::to_string(context) + " has room for " + std::to_string(context - 1) +
+                    "; shorten it or enlarge the context (-c)");
+  }
+}
+
+void check_logit_bias(const SamplingOptions& sampling, std::size_t n_vocab) {
+  for (const LogitBias& b : sampling.logit_bias) {
+    if (index(b.token) < n_vocab) continue;
+    throw Error(ErrorCode::invalid_option, "logit-bias token is " + std::to_string(index(b.token)) +
+                                               ", but the vocabulary ends at " +
+                                               std::to_string(n_vocab - 1));
+  }
+}
+
+}  // namespace gumbelspec
