@@ -250,6 +250,7 @@ void TreeDrafter::skip_gap() {
   const std::size_t n_missing = reader_.n_missing(request_.text);
   // It was another method's turn, not that drafting did not pay.
   if (request_.text.size() - n_missing < request_.n_foreign) return;
+  if (n_drafted_in_row_ >= kReadAllAfter) return;  // it pays again, see begin()
   if (n_missing > kProbeWindow) reader_.skip_to_last(request_.text, kProbeWindow);
 }
 

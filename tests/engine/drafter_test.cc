@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "gumbelspec/session.h"
 #include "testing/table_model.h"
 
 namespace gumbelspec {
@@ -240,6 +241,25 @@ TEST(ModelDrafter, ProposesNothingWhenTheCacheIsFullAndPassesACancelOn) {
   model.set_full(false);
   model.set_cancelled(true);
   EXPECT_EQ(drafter->draft(request_of(kText), noise, tree), PassOutcome::cancelled);
+}
+
+TEST(TreeDrafter, ReadsTheWholeTextAgainWhereDraftingPaysAgain) {
+  TableModel target({.n_vocab = 64, .n_context = 900});
+  TableModel draft = TableModel::draft_of(target, 0.95F, 3);
+  // Nodes that cost as much as a pass, until they cost nothing.
+  const PassCost draft_cost({{1, 0.3}, {64, 0.4}}, false);
+  const auto costs =
+      std::make_shared<CostModel>(CostModel{PassCost({{1, 1.0}, {64, 64.0}}, false), draft_cost});
+  Session session(target, &draft,
+                  {.method = parse_method("gumbel-tree"), .max_tokens = 800, .costs = costs});
+  const std::vector<TokenId> prompt(10, TokenId{1});
+  ASSERT_EQ(session.start(prompt), Outcome::running);
+  while (session.text().size() < 300) ASSERT_EQ(session.step(), Outcome::running);
+  ASSERT_LT(draft.committed(SeqId{0}).size(), 60U);
+  costs->target = PassCost({{1, 1.0}, {64, 1.0}}, false);
+  while (session.text().size() < 500) ASSERT_EQ(session.step(), Outcome::running);
+  EXPECT_GT(session.statistics().n_accepted, 50U);
+  EXPECT_GT(draft.committed(SeqId{0}).size(), 450U);
 }
 
 TEST(NoiseTable, DrawsEveryPositionOnce) {
