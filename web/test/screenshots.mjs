@@ -47,8 +47,7 @@ async function shoot(width, colorScheme) {
   await page.getByLabel('Tokens', { exact: true }).first().fill('160');
   await page.locator('.prompt-card select').selectOption(method);
   await page.getByRole('button', { name: 'Continue the text' }).click();
-  await page.locator('.primary.stop').waitFor();
-  await page.locator('.primary.stop').waitFor({ state: 'detached', timeout: 120_000 });
+  await page.locator('.ending', { hasText: 'Seed' }).waitFor({ timeout: 120_000 });
   await page.locator('.output-card .t.accepted').nth(3).hover();
   await save('write');
 
