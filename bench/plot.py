@@ -67,6 +67,8 @@ def subtitle(results):
         text += ", draft " + model_name(models["draft"])
     if models["is_scaled_pair"]:
         text += "; SCALED PAIR: small models' functions at the cost of larger ones"
+    if settings.get("replay"):
+        text += "; REPLAY of a trace: times are MODELLED by " + settings["replay"]["cost"]
     if not results["complete"]:
         text += "; stopped before the end"
     return text

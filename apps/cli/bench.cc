@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "apps/cli/bench_machine.h"
+#include "apps/cli/bench_live.h"
 #include "apps/cli/bench_measure.h"
 #include "apps/cli/bench_methods.h"
 #include "apps/cli/bench_options.h"
@@ -13,6 +13,8 @@
 #include "apps/cli/bench_peer_runs.h"
 #include "apps/cli/bench_progress.h"
 #include "apps/cli/bench_prompts.h"
+#include "apps/cli/bench_recording.h"
+#include "apps/cli/bench_replay.h"
 #include "apps/cli/bench_report.h"
 #include "apps/cli/bench_settings.h"
 #include "apps/cli/bench_summary.h"
@@ -26,6 +28,9 @@ namespace gumbelspec::cli {
 namespace {
 
 constexpr std::size_t kWarmUpTokens = 16;
+constexpr const char* kReplayNote =
+    "Replayed: every method follows the recorded texts, rejection methods by drawing which "
+    "candidates they had, given the text (docs/bench.md); own ms is not modelled.";
 
 // What is measured at one temperature.
 struct Task {
@@ -41,7 +46,8 @@ class BenchRun {
 
  private:
   void choose_methods();
-  void measure_costs_once();
+  void check_live_options();
+  void load();
   void probe_methods();
   void keep_possible(std::vector<Method>& methods) const;
   void measure();
@@ -50,65 +56,80 @@ class BenchRun {
   void start_peers();
   void choose_peers(BenchProgress& progress);
   [[nodiscard]] std::size_t n_texts() const;
+  // Texts of a replay are cheap, and more of them choose better.
+  [[nodiscard]] std::size_t n_first_texts() const {
+    return source_->has_clock() ? 1 : sweep_prompts_.size();
+  }
   [[nodiscard]] std::span<const std::size_t> peer_prompts() const;
   [[nodiscard]] std::vector<Method> candidates(const Method& method) const;
   [[nodiscard]] bool is_swept(const Method& method) const {
     return options_.sweeps && method.drafts() && is_default_shape(method);
   }
-  BenchText generate(const TextRequest& request);
   [[nodiscard]] BenchSettings settings() const;
   [[nodiscard]] std::size_t place_of(float temperature) const;
   [[nodiscard]] BenchReport report() const;
 
-  const BenchOptions& options_;
-  ModelOptions model_options_;
-  std::vector<std::string> prompt_texts_;
-  std::vector<std::vector<TokenId>> prompts_;
+  BenchOptions options_;
+  ModelOptions model_options_;               // without a replay
+  std::vector<std::string> prompt_texts_;    // without a replay
   std::vector<std::size_t> sweep_prompts_;   // indices
   std::vector<std::size_t> report_prompts_;  // indices
   Progress line_;
-  Models models_;
+  std::unique_ptr<BenchSource> source_;
+  LiveSource* live_ = nullptr;  // the source, unless it is a replay
   std::vector<Method> methods_;
-  std::shared_ptr<CostModel> costs_;  // null: nothing is planned
   std::vector<Task> tasks_;
   std::string peer_folder_;  // empty: no peers
   std::unique_ptr<PeerRuns> peers_;
   std::function<void()> on_text_;
-  Json machine_;
   Json sweep_json_;
   std::vector<std::string> notes_;
   bool is_complete_ = false;
 };
 
 // Everything that can be wrong without the models is found before they are loaded.
-BenchRun::BenchRun(const BenchOptions& options)
-    : options_(options), model_options_(with_demo_pair(options.models)) {
+BenchRun::BenchRun(const BenchOptions& options) : options_(options) {
+  if (!options_.replay_file.empty()) {
+    source_ = make_replay_source(options_);
+  } else {
+    check_live_options();
+  }
   const std::vector<float> temperatures =
-      options.temperatures.value_or(std::vector<float>{0.0F, 0.6F, 1.0F});
+      options_.temperatures.value_or(std::vector<float>{0.0F, 0.6F, 1.0F});
   for (const float temperature : temperatures) {
-    SamplingOptions sampling = options.sampling;
+    SamplingOptions sampling = options_.sampling;
     sampling.temperature = temperature;
     validate(sampling);
     tasks_.push_back({temperature, {}, {}});
   }
-  for (const Method& method : options.methods) (void)method_for(method, model_options_);
-  prompt_texts_ = read_prompts(options.prompts_file);
-  if (prompt_texts_.size() > options.n_prompts) prompt_texts_.resize(options.n_prompts);
-  if (options.sweeps && prompt_texts_.size() < 2) {
+  if (options_.sweeps && options_.n_prompts < 2) {
     throw bad_option(
         "--sweep with 1 prompt; give at least 2, one to find shapes and one to report");
   }
-  for (std::size_t i = 0; i < prompt_texts_.size(); ++i) {
-    (options.sweeps && i % 2 == 0 ? sweep_prompts_ : report_prompts_).push_back(i);
+  for (std::size_t i = 0; i < options_.n_prompts; ++i) {
+    (options_.sweeps && i % 2 == 0 ? sweep_prompts_ : report_prompts_).push_back(i);
   }
-  if (options.peers) peer_folder_ = peer_folder(*options.peers);
-  if (!options.out_folder.empty()) prepare_folder(options.out_folder);
+  if (!options_.out_folder.empty()) prepare_folder(options_.out_folder);
+}
+
+void BenchRun::check_live_options() {
+  model_options_ = with_demo_pair(options_.models);
+  for (const Method& method : options_.methods) (void)method_for(method, model_options_);
+  prompt_texts_ = read_prompts(options_.prompts_file);
+  options_.n_prompts = std::min(options_.n_prompts, prompt_texts_.size());
+  prompt_texts_.resize(options_.n_prompts);
+  if (options_.peers) peer_folder_ = peer_folder(*options_.peers);
+}
+
+void BenchRun::load() {
+  if (source_ != nullptr) return;
+  auto live = std::make_unique<LiveSource>(options_, model_options_, prompt_texts_, line_);
+  live_ = live.get();
+  source_ = std::move(live);
 }
 
 int BenchRun::run() {
-  models_ = load_models(model_options_, /*wants_draft=*/true, line_);
-  machine_ = machine_json(model_options_.use_kernels);
-  for (const std::string& text : prompt_texts_) prompts_.push_back(models_.target->tokenize(text));
+  load();
   choose_methods();
   try {
     measure();
@@ -131,9 +152,10 @@ void BenchRun::keep_possible(std::vector<Method>& methods) const {
   std::vector<std::string> names;
   for (const Method& wanted : methods) {
     const Method method =
-        models_.draft == nullptr
+        source_->draft() == nullptr
             ? wanted
-            : possible_method(wanted, models_.target->limits(), models_.draft->limits()).method;
+            : possible_method(wanted, source_->target().limits(), source_->draft()->limits())
+                  .method;
     const std::string name = to_string(method);
     if (std::find(names.begin(), names.end(), name) != names.end()) continue;
     names.push_back(name);
@@ -146,33 +168,19 @@ void BenchRun::choose_methods() {
   methods_ = options_.methods;
   if (methods_.empty()) {
     for (const std::string_view name : method_names()) {
-      if (models_.draft != nullptr || name == "ar") methods_.push_back(parse_method(name));
+      if (source_->draft() != nullptr || name == "ar") methods_.push_back(parse_method(name));
     }
   }
-  for (const Method& method : methods_) (void)possible_method_told(method, models_);
+  if (live_ != nullptr) {
+    for (const Method& method : methods_) (void)possible_method_told(method, live_->loaded());
+  }
   if (std::none_of(methods_.begin(), methods_.end(), [](const Method& m) { return !m.drafts(); })) {
     methods_.insert(methods_.begin(), parse_method("ar"));
   }
   keep_possible(methods_);
-  measure_costs_once();
+  source_->know_costs(methods_);
   probe_methods();
   for (Task& task : tasks_) task.methods = methods_;
-}
-
-// What passes cost is the same for all planned trees; a session alone would measure it again.
-void BenchRun::measure_costs_once() {
-  CostMeasurement measurement;
-  measurement.most_nodes = 0;
-  for (const Method& method : methods_) {
-    if (!method.is_planned()) continue;
-    measurement.most_nodes =
-        std::max(measurement.most_nodes, static_cast<std::size_t>(method.node_limit()));
-  }
-  if (measurement.most_nodes == 0 || models_.draft == nullptr) return;
-  line_.show("bench: measuring passes");
-  measurement.is_cancelled = stop_requested;
-  costs_ = std::make_shared<CostModel>(measure_costs(*models_.target, *models_.draft, measurement));
-  if (stop_requested()) throw Stopped();
 }
 
 // A method that was not asked for by name, and that this build lacks, is left out.
@@ -182,8 +190,8 @@ void BenchRun::probe_methods() {
     try {
       SessionOptions options;
       options.method = method;
-      options.costs = costs_;
-      const Session session(*models_.target, models_.draft.get(), options);
+      options.costs = source_->costs();
+      const Session session(source_->target(), source_->draft(), options);
       usable.push_back(method);
     } catch (const Error& error) {
       if (!options_.methods.empty()) throw;
@@ -193,29 +201,8 @@ void BenchRun::probe_methods() {
   methods_ = std::move(usable);
 }
 
-BenchText BenchRun::generate(const TextRequest& request) {
-  if (stop_requested()) throw Stopped();
-  SessionOptions options;
-  options.sampling = options_.sampling;
-  options.sampling.temperature = request.temperature;
-  options.method = request.method;
-  options.costs = costs_;
-  options.seed = request.seed;
-  options.max_tokens = request.n_tokens;
-  options.is_cancelled = stop_requested;
-  Session session(*models_.target, models_.draft.get(), options);
-  Outcome outcome = session.start(prompts_[request.prompt]);
-  while (outcome == Outcome::running) outcome = session.step();
-  if (outcome == Outcome::cancelled) throw Stopped();
-  BenchText text;
-  text.statistics = session.statistics();
-  if (const PlannerReport* report = session.planner_report()) text.planner = *report;
-  for (const GeneratedToken& token : session.generated()) text.tokens.push_back(token.token);
-  return text;
-}
-
 std::vector<Method> BenchRun::candidates(const Method& method) const {
-  std::vector<Method> shapes = sweep_shapes(method.kind);
+  std::vector<Method> shapes = sweep_shapes(method.kind, !source_->has_clock());
   keep_possible(shapes);
   return shapes;
 }
@@ -223,7 +210,7 @@ std::vector<Method> BenchRun::candidates(const Method& method) const {
 std::size_t BenchRun::n_texts() const {
   std::size_t n_swept = 0;
   for (const Method& method : methods_) {
-    if (is_swept(method)) n_swept += n_sweep_texts(candidates(method).size());
+    if (is_swept(method)) n_swept += n_sweep_texts(candidates(method).size(), n_first_texts());
   }
   std::size_t n_reported = methods_.size() * report_prompts_.size() * options_.n_runs;
   if (peers_ != nullptr) {
@@ -244,9 +231,9 @@ void BenchRun::start_peers() {
   PeerOptions peer;
   peer.folder = peer_folder_;
   peer.target = model_options_.target;
-  peer.draft = models_.draft == nullptr ? std::string() : model_options_.draft;
-  peer.n_context = models_.target->limits().n_context;
-  peer.n_threads = models_.target->n_threads();
+  peer.draft = source_->draft() == nullptr ? std::string() : model_options_.draft;
+  peer.n_context = source_->target().limits().n_context;
+  peer.n_threads = source_->n_threads();
   peers_ =
       std::make_unique<PeerRuns>(peer, options_.sampling, prompt_texts_, [this] { on_text_(); });
 }
@@ -260,24 +247,31 @@ void BenchRun::choose_peers(BenchProgress& progress) {
 }
 
 void BenchRun::warm_up() {
+  if (!source_->has_clock()) return;
   line_.show("bench: warming up");
   for (const Method& method : methods_) {
-    (void)generate({method, tasks_.front().temperature, 0, options_.seed,
-                    std::min(options_.n_tokens, kWarmUpTokens)});
+    (void)source_->generate({method, tasks_.front().temperature, 0, options_.seed,
+                             std::min(options_.n_tokens, kWarmUpTokens)});
   }
 }
 
 void BenchRun::sweep(BenchProgress& progress) {
   sweep_json_ = Json::array();
-  const GenerateText text = [this](const TextRequest& request) { return generate(request); };
+  const GenerateText text = [this](const TextRequest& request) {
+    return source_->generate(request);
+  };
   for (Task& task : tasks_) {
     for (Method& method : task.methods) {
       if (!is_swept(method)) continue;
       const std::string at = formatted("%g", static_cast<double>(task.temperature));
       progress.begin("bench: shapes of " + method_name(method) + " at temperature " + at);
       const std::vector<Method> shapes = candidates(method);
-      const SweepRequest request{shapes, sweep_prompts_, task.temperature, options_.seed,
-                                 std::min(options_.n_sweep_tokens, options_.n_tokens)};
+      const SweepRequest request{shapes,
+                                 sweep_prompts_,
+                                 task.temperature,
+                                 options_.seed,
+                                 std::min(options_.n_sweep_tokens, options_.n_tokens),
+                                 n_first_texts()};
       method = shapes[best_shape(request, text, on_text_)];
       sweep_json_.push_back({{"method", method_name(method)},
                              {"temperature", std::stod(at)},
@@ -294,7 +288,9 @@ void BenchRun::measure() {
   on_text_ = [&progress] { progress.count(); };
   if (options_.sweeps) sweep(progress);
   if (peers_ != nullptr) choose_peers(progress);
-  const GenerateText text = [this](const TextRequest& request) { return generate(request); };
+  const GenerateText text = [this](const TextRequest& request) {
+    return source_->generate(request);
+  };
   for (std::size_t run = 0; run < options_.n_runs; ++run) {
     for (Task& task : tasks_) {
       progress.begin("bench: run " + std::to_string(run + 1) + " of " +
@@ -314,9 +310,10 @@ BenchSettings BenchRun::settings() const {
   for (const Task& task : tasks_) settings.temperatures.push_back(task.temperature);
   settings.n_prompts = report_prompts_.size();
   settings.n_sweep_prompts = sweep_prompts_.size();
-  settings.n_threads = models_.target->n_threads();
-  settings.costs = costs_.get();
+  settings.n_threads = source_->n_threads();
+  settings.costs = source_->costs().get();
   settings.sweep = sweep_json_;
+  settings.replay = source_->replay();
   return settings;
 }
 
@@ -328,9 +325,9 @@ std::size_t BenchRun::place_of(float temperature) const {
 
 BenchReport BenchRun::report() const {
   BenchReport report;
-  report.machine = machine_;
-  report.versions = versions_json();
-  report.models = models_json(model_options_, models_);
+  report.machine = source_->machine();
+  report.versions = source_->versions();
+  report.models = source_->models();
   report.settings = settings_json(options_, settings());
   report.notes = notes_;
   report.is_complete = is_complete_;
@@ -349,6 +346,10 @@ BenchReport BenchRun::report() const {
         "version, at their best draft length of 1, 2 and 4, without our kernels; the same seed "
         "gives other texts there.");
   }
+  if (!source_->has_clock()) {
+    for (BenchRow& row : report.rows) row.is_replayed = true;
+    report.notes.emplace_back(kReplayNote);
+  }
   compare(report.rows);
   return report;
 }
@@ -361,9 +362,8 @@ Command add_bench(CLI::App& program) {
       program.add_subcommand("bench", "Compare all methods on the same models, prompts and seeds");
   add_bench_options(*app, *options);
   return {app, [options, app] {
-            if (!options->temperatures && app->get_option("--temp")->count() > 0) {
-              options->temperatures = std::vector<float>{options->sampling.temperature};
-            }
+            finish_bench_options(*app, *options);
+            if (!options->trace_file.empty()) return record_trace(*options);
             return BenchRun(*options).run();
           }};
 }

@@ -70,7 +70,8 @@ Json row_json(const BenchRow& row) {
   Json json = {{"method", row.method},
                {"shape", row.shape},
                {"temperature", short_number(static_cast<double>(row.temperature))},
-               {"is_peer", row.is_peer}};
+               {"is_peer", row.is_peer},
+               {"is_replayed", row.is_replayed}};
   add_spread(json, "tokens_per_s", row.tokens_per_s);
   add_spread(json, "speedup_vs_ar", row.speedup_vs_ar);
   add_spread(json, "speedup_vs_rejection", row.speedup_vs_rejection);

@@ -30,6 +30,10 @@ std::uint64_t text_seed(std::uint64_t seed, std::size_t run, std::size_t prompt)
   return seed + kSeedsPerRun * run + prompt;
 }
 
+std::size_t text_run(std::uint64_t seed, std::size_t prompt, std::uint64_t of_text) {
+  return static_cast<std::size_t>((of_text - seed - prompt) / kSeedsPerRun);
+}
+
 void measure_batch(const BatchRequest& request, const GenerateText& generate,
                    const std::function<void()>& on_text, Batch& batch) {
   const std::size_t n_methods = request.methods.size();

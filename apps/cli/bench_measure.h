@@ -46,6 +46,8 @@ struct BatchRequest {
 
 // The seed of a text: the same for all methods and temperatures.
 [[nodiscard]] std::uint64_t text_seed(std::uint64_t seed, std::size_t run, std::size_t prompt);
+// And back: the run of a text's seed.
+[[nodiscard]] std::size_t text_run(std::uint64_t seed, std::size_t prompt, std::uint64_t of_text);
 
 // Appends to `batch`. The methods take turns on each prompt, and another one begins each time. On
 // an exception `batch` holds the prompts that all methods have done.

@@ -116,7 +116,7 @@ std::string shape_text(const Method& method) {
   return missing + (missing.empty() || options.empty() ? "" : ",") + options;
 }
 
-std::vector<Method> sweep_shapes(MethodKind kind) {
+std::vector<Method> sweep_shapes(MethodKind kind, bool is_cheap) {
   const std::string name(method_names()[static_cast<std::size_t>(kind)]);
   std::vector<Method> shapes;
   const auto add = [&](const std::string& options) {
@@ -131,6 +131,9 @@ std::vector<Method> sweep_shapes(MethodKind kind) {
     case MethodKind::greedy_chain:
     case MethodKind::gumbel_chain:
       for (int length = 1; length <= 8; ++length) add(":length=" + number(length));
+      if (is_cheap) {
+        for (const int length : {10, 12, 16}) add(":length=" + number(length));
+      }
       break;
     case MethodKind::rejection_tree:
     case MethodKind::gumbel_beam: {

@@ -28,7 +28,8 @@ namespace gumbelspec::cli {
 [[nodiscard]] bool is_default_shape(const Method& method);
 
 // What --sweep tries: chains of 1 to 8, beams and trees from 4 nodes to 64, the planned tree.
-[[nodiscard]] std::vector<Method> sweep_shapes(MethodKind kind);
+// is_cheap: also chains of 10, 12 and 16, for costs at which long drafts may pay.
+[[nodiscard]] std::vector<Method> sweep_shapes(MethodKind kind, bool is_cheap = false);
 
 }  // namespace gumbelspec::cli
 

@@ -25,7 +25,62 @@ void add_count(CLI::App& app, const std::string& names, std::int64_t most, std::
       description + " (default: " + std::to_string(value) + ")");
 }
 
+bool is_given(const CLI::App& app, const std::string& name) {
+  return app.get_option(name)->count() > 0;
+}
+
+void add_trace_options(CLI::App& app, BenchOptions& options) {
+  add_text(app, "--trace", "FILE", options.trace_file,
+           "Record instead of measuring: what target and draft say at each position of the texts "
+           "of plain decoding");
+  add_count(app, "--trace-top", 1'000'000, options.n_trace_top,
+            "Likeliest tokens of a position that a trace keeps");
+  add_text(app, "--replay", "FILE", options.replay_file,
+           "Evaluate the methods on a trace instead of the models, in seconds; times are then "
+           "MODELLED (--cost)");
+  add_text(app, "--cost", "CURVE", options.replay_cost,
+           "What passes of a replay cost: measured (while the trace was recorded), flat, linear, "
+           "a JSON file with curves, or flat:FILE, linear:FILE (default: measured)");
+}
+
+// What a trace has already been given, or does not need.
+void refuse_for_replay(const CLI::App& app) {
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->count() == 0) continue;
+    const std::string name = option->get_name();
+    const bool is_model = option->get_group() == "Models" && name != "--threads";
+    const bool is_sampling = option->get_group() == "Sampling" && name != "--temp";
+    if (is_model || is_sampling || name == "--prompts" || name == "--seed" || name == "--peers") {
+      throw bad_option(displayed_names(*option) +
+                       " with --replay; the trace was recorded with its own, leave it out");
+    }
+  }
+}
+
 }  // namespace
+
+void finish_bench_options(const CLI::App& app, BenchOptions& options) {
+  if (!options.temperatures && is_given(app, "--temp")) {
+    options.temperatures = std::vector<float>{options.sampling.temperature};
+  }
+  if (!options.trace_file.empty()) {
+    for (const char* name : {"--methods", "--sweep", "--peers", "--out", "--format", "--replay"}) {
+      if (!is_given(app, name)) continue;
+      throw bad_option(
+          std::string(name) +
+          " with --trace, which only records; leave it out, and give it with --replay");
+    }
+  }
+  if (options.replay_file.empty()) {
+    if (is_given(app, "--cost")) throw bad_option("--cost without --replay; give a trace, too");
+    return;
+  }
+  refuse_for_replay(app);
+  if (!is_given(app, "--n-prompts")) options.n_prompts = BenchOptions::kAll;
+  if (!is_given(app, "--runs")) options.n_runs = BenchOptions::kAll;
+  if (!is_given(app, "--predict")) options.n_tokens = BenchOptions::kAll;
+  if (!is_given(app, "--sweep-predict")) options.n_sweep_tokens = BenchOptions::kAll;
+}
 
 void add_bench_options(CLI::App& app, BenchOptions& options) {
   add_model_options(app, options.models);
@@ -70,6 +125,7 @@ void add_bench_options(CLI::App& app, BenchOptions& options) {
          "lib/gumbelspec/peers)")
       ->type_name("[DIR]")
       ->expected(0, 1);
+  add_trace_options(app, options);
 }
 
 std::string quoted_command(const std::vector<std::string>& arguments, const std::string& home) {

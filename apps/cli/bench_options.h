@@ -17,6 +17,9 @@
 namespace gumbelspec::cli {
 
 struct BenchOptions {
+  // Of a count, for a replay: as much as the trace has.
+  static constexpr std::size_t kAll = static_cast<std::size_t>(-1);
+
   ModelOptions models;
   SamplingOptions sampling;
   std::vector<Method> methods;                     // empty: all
@@ -32,9 +35,17 @@ struct BenchOptions {
   std::string out_folder;  // empty: none
   // llama.cpp's own programs, too; the folder, empty: lib/gumbelspec/peers.
   std::optional<std::string> peers;
+  std::string trace_file;        // written instead of measuring; empty: none
+  std::size_t n_trace_top = 64;  // tokens of a row
+  std::string replay_file;       // read instead of models; empty: none
+  std::string replay_cost = "measured";
 };
 
 void add_bench_options(CLI::App& app, BenchOptions& options);
+
+// What depends on which options were given: --temp, and what --trace and --replay exclude.
+// Throws: Error{invalid_option}.
+void finish_bench_options(const CLI::App& app, BenchOptions& options);
 
 // The program's command line as it would be typed; the home folder as ~.
 [[nodiscard]] std::string command_line();

@@ -45,6 +45,13 @@ std::vector<std::pair<std::string, std::string>> header(const BenchReport& repor
     lines.emplace_back("NOTE", "scaled pair: the models compute the functions of " + from +
                                    " at the cost of larger ones (gumbelspec-scale)");
   }
+  if (report.settings.contains("replay") && !report.settings["replay"].is_null()) {
+    const Json& replay = report.settings["replay"];
+    lines.emplace_back("REPLAY", "of the trace " + text_or(replay["file"], "?") +
+                                     ", recorded there, without the models; all times and speeds "
+                                     "are MODELLED by " +
+                                     text_or(replay["cost"], "?"));
+  }
   lines.emplace_back("versions", "gumbelspec " + text_or(report.versions["gumbelspec"], "?") +
                                      ", " + text_or(report.versions["llama_cpp"], "?") +
                                      ", noise version " +
@@ -84,6 +91,7 @@ TextTable main_table(const std::vector<const BenchRow*>& rows) {
   TextTable table;
   table.titles = {"method", "tokens/s", "vs ar",     "vs rejection", "tokens/pass", "accepted",
                   "nodes",  "passes",   "target ms", "draft ms",     "own ms"};
+  if (!rows.empty() && rows.front()->is_replayed) table.titles[1] = "tokens/s (modelled)";
   for (const BenchRow* row : rows) {
     table.rows.push_back(
         {full_name(*row), spread_text(row->tokens_per_s, speed_format(row->tokens_per_s.median)),

@@ -56,7 +56,8 @@ Json settings_json(const BenchOptions& options, const BenchSettings& settings) {
           {"min_p", short_number(s.min_p)},
           {"repeat_penalty", short_number(s.repeat_penalty)},
           {"pass_ms", costs},
-          {"sweep", settings.sweep}};
+          {"sweep", settings.sweep},
+          {"replay", settings.replay}};
 }
 
 }  // namespace gumbelspec::cli

@@ -19,6 +19,7 @@ struct BenchSettings {
   int n_threads = 1;
   const CostModel* costs = nullptr;  // null: not measured
   Json sweep;                        // the shapes found; null: none were looked for
+  Json replay;                       // the trace; null: measured
 };
 
 // summary (one line), command, and every value.

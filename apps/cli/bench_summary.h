@@ -28,7 +28,8 @@ struct BenchRow {
   std::string method;
   std::string shape;
   float temperature = 1.0F;
-  bool is_peer = false;  // a foreign program
+  bool is_peer = false;      // a foreign program
+  bool is_replayed = false;  // counts of a trace, times of a model of costs
   std::size_t n_runs = 0;
   std::size_t n_texts = 0;
   std::size_t n_tokens = 0;

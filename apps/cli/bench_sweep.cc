@@ -20,10 +20,10 @@ struct Speed {
 
 }  // namespace
 
-std::size_t n_sweep_texts(std::size_t n_shapes) {
+std::size_t n_sweep_texts(std::size_t n_shapes, std::size_t n_first_texts) {
   std::size_t n = 0;
   for (std::size_t rung = 0; n_shapes > 1; ++rung, n_shapes = (n_shapes + 1) / 2) {
-    n += n_shapes * n_texts_of_rung(rung);
+    n += n_shapes * n_texts_of_rung(rung) * n_first_texts;
   }
   return n;
 }
@@ -37,7 +37,7 @@ std::size_t best_shape(const SweepRequest& request, const GenerateText& generate
   for (std::size_t rung = 0; left.size() > 1; ++rung) {
     std::vector<Method> methods;
     for (const std::size_t i : left) methods.push_back(request.shapes[i]);
-    for (std::size_t t = 0; t < n_texts_of_rung(rung); ++t, ++n_done) {
+    for (std::size_t t = 0; t < n_texts_of_rung(rung) * request.n_first_texts; ++t, ++n_done) {
       const std::size_t prompt = request.prompts[n_done % request.prompts.size()];
       // Each time around, the prompts have new seeds.
       const std::size_t run = n_done / request.prompts.size();

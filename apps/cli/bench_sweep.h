@@ -17,10 +17,12 @@ struct SweepRequest {
   float temperature = 1.0F;
   std::uint64_t seed = 1;
   std::size_t n_tokens = 32;
+  std::size_t n_first_texts = 1;  // of each shape, before the first half goes
 };
 
-// The index of the shape with the most tokens per second. All shapes generate a text, the better
-// half another one, the better half of these two more, then four and so on, until one is left;
+// The index of the shape with the most tokens per second. All shapes generate n_first_texts texts,
+// the better half as many again, the better half of these twice as many, then four times and so on,
+// until one is left;
 // what counts is the speed over all texts so far, on which those that are left are compared with
 // the same prompts and seeds.
 // Requires: at least one shape and one prompt. Throws: what generate throws.
@@ -28,7 +30,7 @@ struct SweepRequest {
                                      const std::function<void()>& on_text);
 
 // Texts that best_shape() generates.
-[[nodiscard]] std::size_t n_sweep_texts(std::size_t n_shapes);
+[[nodiscard]] std::size_t n_sweep_texts(std::size_t n_shapes, std::size_t n_first_texts = 1);
 
 }  // namespace gumbelspec::cli
 

@@ -1,0 +1,47 @@
+// Where a benchmark's texts come from: the models, or a trace of them.
+#ifndef GUMBELSPEC_APPS_CLI_BENCH_SOURCE_H_
+#define GUMBELSPEC_APPS_CLI_BENCH_SOURCE_H_
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "apps/cli/bench_measure.h"
+#include "apps/cli/bench_options.h"
+#include "apps/cli/output.h"
+#include "apps/cli/report.h"
+#include "gumbelspec/language_model.h"
+#include "gumbelspec/planner.h"
+
+namespace gumbelspec::cli {
+
+class BenchSource {
+ public:
+  virtual ~BenchSource() = default;
+
+  [[nodiscard]] virtual LanguageModel& target() = 0;
+  [[nodiscard]] virtual LanguageModel* draft() = 0;  // null: there is none
+
+  // What passes cost, before planned trees are generated; only the first call does anything.
+  // Throws: Error; Stopped.
+  virtual void know_costs(std::span<const Method> methods) = 0;
+  // Null: not known.
+  [[nodiscard]] virtual std::shared_ptr<CostModel> costs() const = 0;
+
+  // Throws: Error; Stopped.
+  [[nodiscard]] virtual BenchText generate(const TextRequest& request) = 0;
+  // Whether passes take real time, so that there is something to warm up.
+  [[nodiscard]] virtual bool has_clock() const = 0;
+
+  [[nodiscard]] virtual int n_threads() const = 0;
+  [[nodiscard]] virtual Json machine() const = 0;
+  [[nodiscard]] virtual Json versions() const = 0;
+  [[nodiscard]] virtual Json models() const = 0;
+  // Which trace, and by which curves the time is modelled; null: measured.
+  [[nodiscard]] virtual Json replay() const { return {}; }
+};
+
+}  // namespace gumbelspec::cli
+
+#endif  // GUMBELSPEC_APPS_CLI_BENCH_SOURCE_H_
