@@ -42,7 +42,7 @@ function(gumbelspec_copy_llama)
   gumbelspec_llama_script(output --key)
   gumbelspec_llama_value(key key "${output}")
   if(EXISTS ${stamp} AND EXISTS ${GUMBELSPEC_LLAMA_LIBDIR}/libllama.so
-      AND EXISTS ${GUMBELSPEC_GGML_SOURCE_DIR}/src
+      AND EXISTS ${GUMBELSPEC_LLAMA_DIR}/common
       AND EXISTS ${GUMBELSPEC_HTTPLIB_DIR}/httplib.cpp)
     file(STRINGS ${stamp} lines)
     list(GET lines 0 built_key)
@@ -64,6 +64,14 @@ function(gumbelspec_copy_llama)
   # ggml's header for devices (kernels/) is not among the installed ones.
   file(COPY ${source}/ggml/src/ggml-backend-impl.h DESTINATION ${GUMBELSPEC_LLAMA_DIR}/src)
   file(COPY ${source}/vendor/cpp-httplib DESTINATION ${GUMBELSPEC_LLAMA_DIR}/vendor)
+  # Its parser says what is wrong with a grammar, which the functions in llama.h do not.
+  file(COPY ${source}/src/llama-grammar.h DESTINATION ${GUMBELSPEC_LLAMA_DIR}/src)
+  # What apps/server/llama_common compiles.
+  foreach(file json json-schema json-schema-to-grammar trie unicode)
+    file(COPY ${source}/common/${file}.cpp ${source}/common/${file}.h
+      DESTINATION ${GUMBELSPEC_LLAMA_DIR}/common)
+  endforeach()
+  file(COPY ${source}/common/jinja DESTINATION ${GUMBELSPEC_LLAMA_DIR}/common)
   file(COPY ${prefix}/share/licenses/llama.cpp/LICENSE DESTINATION ${GUMBELSPEC_LLAMA_DIR})
   file(MAKE_DIRECTORY ${GUMBELSPEC_LLAMA_LIBDIR})
   file(GLOB old ${GUMBELSPEC_LLAMA_LIBDIR}/lib*.so*)

@@ -16,24 +16,13 @@
 #include "gumbelspec/planner.h"
 #include "gumbelspec/sampling.h"
 #include "gumbelspec/session.h"
+#include "gumbelspec/token_constraint.h"
 #include "gumbelspec/walk.h"
 
 namespace gumbelspec {
 
 // A text of a batch. Never used twice.
 enum class TextId : std::uint64_t {};
-
-// Which tokens may follow, beyond the sampling options (a grammar).
-class TokenConstraint {
- public:
-  virtual ~TokenConstraint() = default;
-  // A bit per token, least significant first, 0 = forbidden; at least one is allowed.
-  // Shape: [(n_vocab + 31) / 32] words. It must be a function of generated and path alone; where a
-  // round ends, generated has grown by a part of the paths that were asked about.
-  // Lifetime: until the next call.
-  [[nodiscard]] virtual std::span<const std::uint32_t> allowed(std::span<const TokenId> generated,
-                                                               std::span<const TokenId> path) = 0;
-};
 
 struct TextOptions {
   SamplingOptions sampling = {};

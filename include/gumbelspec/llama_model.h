@@ -53,6 +53,8 @@ struct TokenizeOptions {
   bool reads_control = false;  // text that looks like a control token becomes one
 };
 
+class TokenConstraint;
+
 class LlamaModel final : public LanguageModel {
  public:
   // Throws: Error{file_not_found, invalid_model, out_of_memory, invalid_option}.
@@ -98,6 +100,8 @@ class LlamaModel final : public LanguageModel {
   static std::string backend_description();
 
  private:
+  friend std::unique_ptr<TokenConstraint> make_grammar(const LlamaModel& model,
+                                                       const std::string& gbnf);
   class Impl;
   explicit LlamaModel(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

@@ -6,8 +6,10 @@
 #include <utility>
 
 #include "gumbelspec/error.h"
+#include "gumbelspec/llama_grammar.h"
 #include "llama.h"
 #include "src/llama/context_setup.h"
+#include "src/llama/grammar.h"
 #include "src/llama/model_file.h"
 #include "src/llama/tree_cache.h"
 #include "src/llama/vocabulary.h"
@@ -154,6 +156,10 @@ void LlamaModel::require_same_vocabulary(const LlamaModel& target, const LlamaMo
   throw Error(ErrorCode::vocabulary_mismatch,
               "target and draft do not share a vocabulary: " + *difference +
                   "; use a draft of the target's family");
+}
+
+std::unique_ptr<TokenConstraint> make_grammar(const LlamaModel& model, const std::string& gbnf) {
+  return internal::make_grammar_constraint(model.impl_->vocab(), gbnf);
 }
 
 std::string LlamaModel::backend_description() {

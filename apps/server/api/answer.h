@@ -46,7 +46,7 @@ struct TextJob {
 // What became of a request, for logs and metrics.
 struct AnswerSummary {
   std::size_t n_prompt = 0;     // prompt tokens, of all prompts once
-  std::size_t n_reused = 0;     // of them, those that were in the cache; of the best text of each
+  std::size_t n_reused = 0;     // of them, those that were in the cache for all choices
   std::size_t n_generated = 0;  // tokens of all choices; those behind a stop string do not count
   std::size_t n_rounds = 0;
   std::size_t n_drafted = 0;

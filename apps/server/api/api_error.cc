@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "apps/server/api/json.h"
+#include "apps/server/api/json_text.h"
 
 namespace gumbelspec::server {
 namespace {

@@ -67,6 +67,9 @@ struct FieldDoc {
 };
 [[nodiscard]] std::span<const FieldDoc> request_fields();
 
+// An endpoint's fields as a JSON schema, which stands in docs/openapi.json.
+[[nodiscard]] std::string request_schema(Endpoint endpoint);
+
 }  // namespace gumbelspec::server
 
 #endif  // GUMBELSPEC_APPS_SERVER_API_REQUEST_H_

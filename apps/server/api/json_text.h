@@ -1,6 +1,6 @@
 // JSON as the API writes it: fields in the order in which they were put in.
-#ifndef GUMBELSPEC_APPS_SERVER_API_JSON_H_
-#define GUMBELSPEC_APPS_SERVER_API_JSON_H_
+#ifndef GUMBELSPEC_APPS_SERVER_API_JSON_TEXT_H_
+#define GUMBELSPEC_APPS_SERVER_API_JSON_TEXT_H_
 
 #include <nlohmann/json.hpp>
 #include <string>
@@ -25,4 +25,4 @@ using Json = nlohmann::ordered_json;
 
 }  // namespace gumbelspec::server
 
-#endif  // GUMBELSPEC_APPS_SERVER_API_JSON_H_
+#endif  // GUMBELSPEC_APPS_SERVER_API_JSON_TEXT_H_

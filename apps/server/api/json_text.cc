@@ -1,4 +1,4 @@
-#include "apps/server/api/json.h"
+#include "apps/server/api/json_text.h"
 
 #include <cstddef>
 

@@ -1,0 +1,300 @@
+#include "apps/server/api/answer.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "apps/server/api/answer_json.h"
+#include "apps/server/api/choice.h"
+
+namespace gumbelspec::server {
+namespace {
+
+class AnswerImpl final : public Answer {
+ public:
+  AnswerImpl(const ApiModel& model, ParsedRequest request, AnswerOptions options,
+             AnswerOutput output)
+      : model_(model),
+        request_(std::move(request)),
+        options_(std::move(options)),
+        output_(std::move(output)),
+        head_(answer_head(model, request_.endpoint, request_.stream, options_)) {
+    for (std::size_t i = 0; i < request_.n_texts(); ++i) choices_.emplace_back(model_, request_, i);
+    n_running_ = choices_.size();
+    texts_.resize(choices_.size());
+    reports_.resize(choices_.size());
+    has_begun_.assign(choices_.size(), 0);
+  }
+
+  std::vector<TextJob> take_jobs() override;
+  void fail(const ApiError& error) override;
+  [[nodiscard]] bool is_over() const override { return is_over_; }
+  [[nodiscard]] AnswerSummary summary() const override;
+
+  void on_prompt(std::size_t i, std::size_t n_reused) { choices_[i].set_reused(n_reused); }
+  bool on_round(std::size_t i, const BatchRound& round);
+  void on_end(std::size_t i, Outcome outcome, const Statistics& statistics, const Error* error);
+
+ private:
+  [[nodiscard]] bool is_chat() const { return request_.endpoint == Endpoint::chat; }
+  [[nodiscard]] Json logprobs(std::span<const TokenReport> reports) const;
+  [[nodiscard]] std::string new_text(std::size_t i);
+  [[nodiscard]] Json chunk_choice(std::size_t i, const std::string& text,
+                                  std::span<const TokenReport> reports);
+  void write_round(std::size_t i, Json trace);
+  void write_last(std::size_t i);
+  void write(Json chunk);
+  void write_raw(std::string event);
+  void add_totals(Json& json) const;
+  [[nodiscard]] Json whole_answer() const;
+
+  const ApiModel& model_;
+  ParsedRequest request_;
+  AnswerOptions options_;
+  AnswerOutput output_;
+  Json head_;
+  std::vector<Choice> choices_;
+  std::vector<std::string> texts_;                 // without stream: so far
+  std::vector<std::vector<TokenReport>> reports_;  // the same
+  std::vector<char> has_begun_;                    // with stream: its first event is written
+  std::size_t n_running_ = 0;
+  std::size_t n_written_ = 0;
+  bool is_over_ = false;
+  bool is_disconnected_ = false;
+  bool has_failed_ = false;
+};
+
+class ChoiceSink final : public TextSink {
+ public:
+  ChoiceSink(std::shared_ptr<AnswerImpl> answer, std::size_t choice)
+      : answer_(std::move(answer)), choice_(choice) {}
+
+  void on_prompt(std::size_t /*n_done*/, std::size_t /*n_total*/, std::size_t n_reused) override {
+    answer_->on_prompt(choice_, n_reused);
+  }
+  bool on_round(const BatchRound& round) override { return answer_->on_round(choice_, round); }
+  void on_end(Outcome outcome, const Statistics& statistics, const Error* error) override {
+    answer_->on_end(choice_, outcome, statistics, error);
+  }
+
+ private:
+  std::shared_ptr<AnswerImpl> answer_;
+  std::size_t choice_;
+};
+
+std::vector<TextJob> AnswerImpl::take_jobs() {
+  const auto self = std::static_pointer_cast<AnswerImpl>(shared_from_this());
+  std::vector<TextJob> jobs;
+  for (const Choice& choice : choices_) {
+    TextJob job;
+    job.prompt = request_.prompts[choice.prompt()];
+    job.options.sampling = request_.sampling;
+    job.options.method = request_.method;
+    job.options.seed = options_.seed;
+    job.options.stream =
+        static_cast<std::uint32_t>(choice.index() % static_cast<std::size_t>(request_.n));
+    job.options.max_tokens = request_.max_tokens;
+    job.options.ignores_end = request_.ignores_end;
+    job.options.n_logprobs = request_.n_logprobs;
+    if (!request_.grammar.empty()) {
+      try {
+        job.options.constraint = model_.make_grammar(request_.grammar);
+      } catch (const Error& error) {
+        throw api_error(error);
+      }
+    }
+    job.sink = std::make_unique<ChoiceSink>(self, choice.index());
+    jobs.push_back(std::move(job));
+  }
+  return jobs;
+}
+
+bool AnswerImpl::on_round(std::size_t i, const BatchRound& round) {
+  if (is_over_) return false;
+  Choice& choice = choices_[i];
+  Json trace;
+  if (request_.traces) {
+    trace = trace_json(model_, round, choice.n_rounds(), choice.n_generated());
+  }
+  const bool goes_on = choice.add(round);
+  if (request_.stream) {
+    write_round(i, std::move(trace));
+  } else {
+    texts_[i] += choice.take_text();
+    for (TokenReport& report : choice.take_reports()) reports_[i].push_back(std::move(report));
+  }
+  return goes_on && !is_over_;
+}
+
+void AnswerImpl::on_end(std::size_t i, Outcome outcome, const Statistics& statistics,
+                        const Error* error) {
+  if (is_over_) return;
+  if (error != nullptr) return fail(api_error(*error));
+  if (outcome == Outcome::cancelled) {
+    return fail(ApiError(503, "server_error", "the request was cancelled by the server; try again",
+                         "", "cancelled"));
+  }
+  Choice& choice = choices_[i];
+  choice.finish(outcome, statistics);
+  --n_running_;
+  if (request_.stream) {
+    write_last(i);
+  } else {
+    texts_[i] += choice.take_text();
+    for (TokenReport& report : choice.take_reports()) reports_[i].push_back(std::move(report));
+  }
+  if (n_running_ > 0 || is_over_) return;
+  is_over_ = true;
+  output_.end({200, request_.stream ? std::string() : to_text(whole_answer())});
+}
+
+void AnswerImpl::fail(const ApiError& error) {
+  if (is_over_) return;
+  has_failed_ = true;
+  const bool as_event = n_written_ > 0;
+  if (as_event) write_raw(error.event());
+  if (is_over_) return;  // the client has gone
+  is_over_ = true;
+  output_.end({error.status(), as_event ? std::string() : error.body()});
+}
+
+Json AnswerImpl::logprobs(std::span<const TokenReport> reports) const {
+  if (request_.n_logprobs < 0) return nullptr;
+  return is_chat() ? chat_logprobs(model_, reports) : completion_logprobs(model_, reports);
+}
+
+// What to write of a choice: at first with the prompt, if it is to be echoed.
+std::string AnswerImpl::new_text(std::size_t i) {
+  std::string text = choices_[i].take_text();
+  if (has_begun_[i] == 0 && request_.echo) {
+    text.insert(0, request_.prompt_texts[choices_[i].prompt()]);
+  }
+  return text;
+}
+
+Json AnswerImpl::chunk_choice(std::size_t i, const std::string& text,
+                              std::span<const TokenReport> reports) {
+  Json out{{"index", i}};
+  if (is_chat()) {
+    Json delta = Json::object();
+    if (has_begun_[i] == 0) delta["role"] = "assistant";
+    if (!text.empty() || has_begun_[i] == 0) delta["content"] = text;
+    out["delta"] = std::move(delta);
+  } else {
+    out["text"] = text;
+  }
+  out["logprobs"] = reports.empty() ? Json(nullptr) : logprobs(reports);
+  out["finish_reason"] = nullptr;
+  has_begun_[i] = 1;
+  return out;
+}
+
+void AnswerImpl::write_round(std::size_t i, Json trace) {
+  const std::string text = new_text(i);
+  const std::vector<TokenReport> reports = choices_[i].take_reports();
+  const bool has_trace = !trace.is_null();
+  // A round may end within a character or a possible stop string, and then has nothing to say.
+  if (text.empty() && reports.empty() && !has_trace) return;
+  Json chunk = head_;
+  chunk["choices"] = Json::array({chunk_choice(i, text, reports)});
+  if (has_trace) chunk["gumbelspec_trace"] = std::move(trace);
+  write(std::move(chunk));
+}
+
+void AnswerImpl::write_last(std::size_t i) {
+  write_round(i, nullptr);  // what was held back
+  if (is_over_) return;
+  const bool is_last = n_running_ == 0;
+  Json chunk = head_;
+  Json choice = chunk_choice(i, has_begun_[i] == 0 ? new_text(i) : std::string(), {});
+  choice["finish_reason"] = choices_[i].finish_reason();
+  chunk["choices"] = Json::array({std::move(choice)});
+  if (is_last && !request_.includes_usage) add_totals(chunk);
+  write(std::move(chunk));
+  if (is_last && request_.includes_usage && !is_over_) {
+    Json totals = head_;
+    totals["choices"] = Json::array();
+    add_totals(totals);
+    write_raw(to_event(totals));
+  }
+  if (is_last) write_raw("data: [DONE]\n\n");
+}
+
+void AnswerImpl::write(Json chunk) {
+  // OpenAI's events say that the usage is still to come.
+  if (request_.includes_usage) chunk["usage"] = nullptr;
+  write_raw(to_event(chunk));
+}
+
+void AnswerImpl::write_raw(std::string event) {
+  if (is_over_) return;
+  ++n_written_;
+  if (output_.write(std::move(event))) return;
+  is_over_ = true;
+  is_disconnected_ = true;
+}
+
+void AnswerImpl::add_totals(Json& json) const {
+  const AnswerSummary sums = summary();
+  json["usage"] = usage_json(sums);
+  json["timings"] = timings_json(choices_);
+  json["gumbelspec"] = gumbelspec_json(request_.method, options_.seed, sums);
+}
+
+Json AnswerImpl::whole_answer() const {
+  Json out = head_;
+  Json list = Json::array();
+  for (const Choice& choice : choices_) {
+    const std::size_t i = choice.index();
+    Json item{{"index", i}};
+    if (is_chat()) {
+      item["message"] = {{"role", "assistant"}, {"content", texts_[i]}, {"refusal", nullptr}};
+    } else {
+      item["text"] = request_.echo ? request_.prompt_texts[choice.prompt()] + texts_[i] : texts_[i];
+    }
+    item["logprobs"] = logprobs(reports_[i]);
+    item["finish_reason"] = choice.finish_reason();
+    list.push_back(std::move(item));
+  }
+  out["choices"] = std::move(list);
+  add_totals(out);
+  return out;
+}
+
+AnswerSummary AnswerImpl::summary() const {
+  AnswerSummary sums;
+  std::size_t n_passes = 0;
+  std::size_t n_generated = 0;
+  std::vector<std::size_t> reused(request_.prompts.size(), std::numeric_limits<std::size_t>::max());
+  for (const Choice& choice : choices_) {
+    const Statistics& s = choice.statistics();
+    n_passes += s.n_target_passes;
+    n_generated += s.n_generated;
+    sums.n_generated += choice.n_generated();
+    sums.n_rounds += choice.n_rounds();
+    sums.n_drafted += s.n_drafted;
+    sums.n_accepted += s.n_accepted;
+    reused[choice.prompt()] = std::min(reused[choice.prompt()], choice.n_reused());
+    if (choice.finish_reason() != nullptr) sums.finish = choice.finish_reason();
+  }
+  for (std::size_t p = 0; p < request_.prompts.size(); ++p) {
+    sums.n_prompt += request_.prompts[p].size();
+    sums.n_reused += reused[p];
+  }
+  if (n_passes > 0) {
+    sums.tokens_per_pass = static_cast<double>(n_generated) / static_cast<double>(n_passes);
+  }
+  if (has_failed_) sums.finish = "error";
+  if (is_disconnected_) sums.finish = "disconnected";
+  return sums;
+}
+
+}  // namespace
+
+std::shared_ptr<Answer> Answer::make(const ApiModel& model, ParsedRequest request,
+                                     AnswerOptions options, AnswerOutput output) {
+  return std::make_shared<AnswerImpl>(model, std::move(request), std::move(options),
+                                      std::move(output));
+}
+
+}  // namespace gumbelspec::server

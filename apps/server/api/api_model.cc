@@ -1,0 +1,62 @@
+#include "apps/server/api/api_model.h"
+
+#include <charconv>
+#include <utility>
+
+#include "gumbelspec/llama_grammar.h"
+#include "gumbelspec/noise.h"
+
+namespace gumbelspec::server {
+namespace {
+
+class ModelTokenizer final : public Tokenizer {
+ public:
+  explicit ModelTokenizer(const LlamaModel& model) : model_(model) {}
+
+  std::vector<TokenId> tokenize(std::string_view text,
+                                const TokenizeOptions& options) const override {
+    return model_.tokenize(text, options);
+  }
+  std::string piece(TokenId token) const override { return model_.piece(token); }
+  std::size_t n_vocab() const override { return model_.limits().n_vocab; }
+
+ private:
+  const LlamaModel& model_;
+};
+
+// ChatML's control tokens are one token each in vocabularies that have them.
+bool has_chatml_tokens(const LlamaModel& model) {
+  constexpr TokenizeOptions kControl{.adds_special = false, .reads_control = true};
+  constexpr TokenizeOptions kText{.adds_special = false, .reads_control = false};
+  for (const char* token : {"<|im_start|>", "<|im_end|>"}) {
+    const auto read = model.tokenize(token, kControl);
+    if (read.size() != 1 || read == model.tokenize(token, kText)) return false;
+  }
+  return true;
+}
+
+std::size_t trained_context(const LlamaModel& model) {
+  const std::string text = model.metadata("%s.context_length");
+  std::size_t n = 0;
+  std::from_chars(text.data(), text.data() + text.size(), n);
+  return n;
+}
+
+}  // namespace
+
+ApiModel make_api_model(const LlamaModel& target) {
+  ApiModel model;
+  model.tokenizer = std::make_shared<ModelTokenizer>(target);
+  model.make_grammar = [&target](const std::string& gbnf) {
+    return std::shared_ptr<TokenConstraint>(make_grammar(target, gbnf));
+  };
+  model.chat_template =
+      std::make_shared<ChatTemplate>(target.metadata("tokenizer.chat_template"), target.bos_text(),
+                                     target.eos_text(), has_chatml_tokens(target));
+  model.fingerprint = "gumbelspec-" GUMBELSPEC_VERSION "-noise" + std::to_string(kNoiseVersion);
+  model.n_context = target.limits().n_context;
+  model.n_context_trained = trained_context(target);
+  return model;
+}
+
+}  // namespace gumbelspec::server

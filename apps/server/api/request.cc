@@ -1,0 +1,133 @@
+#include "apps/server/api/request.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "apps/server/api/request_reading.h"
+
+namespace gumbelspec::server {
+namespace {
+
+void read_fields(RequestReading& reading, const Json& body) {
+  const bool is_chat = reading.request.endpoint == Endpoint::chat;
+  for (const RequestField& field : request_field_table()) {
+    if (!(is_chat ? field.doc.in_chat : field.doc.in_completions)) continue;
+    const auto found = body.find(field.doc.name);
+    // Clients write null for what they leave out.
+    if (found == body.end() || found->is_null()) continue;
+    field.read(reading, FieldValue(*found, std::string(field.doc.name)));
+  }
+}
+
+// The library's message begins with the option's name, spelled with -.
+ApiError sampling_error(const Error& error) {
+  std::string message = error.what();
+  const std::size_t end = message.find(" is ");
+  std::string name = message.substr(0, std::min(end, message.find(' ')));
+  std::replace(name.begin(), name.end(), '-', '_');
+  message.replace(0, name.size(), name);
+  return bad_request(message, name, "invalid_value");
+}
+
+void check_sampling(const SamplingOptions& sampling) {
+  try {
+    validate(sampling);
+  } catch (const Error& error) {
+    throw sampling_error(error);
+  }
+}
+
+void check_prompts(const RequestReading& reading, const std::string& param) {
+  const ParsedRequest& request = reading.request;
+  for (const std::vector<TokenId>& prompt : request.prompts) {
+    if (prompt.empty()) {
+      throw bad_request("the prompt has no tokens, but must have at least 1; give some text", param,
+                        "invalid_prompt");
+    }
+    if (prompt.size() >= reading.model.n_context) {
+      throw bad_request("the prompt has " + std::to_string(prompt.size()) +
+                            " tokens, but the context holds " +
+                            std::to_string(reading.model.n_context) +
+                            " with at least 1 to generate; shorten it or serve with a larger -c",
+                        param, "context_length_exceeded");
+    }
+  }
+  if (request.n_texts() > kMaxTexts) {
+    throw bad_request("the request asks for " + std::to_string(request.n_texts()) +
+                          " texts, at most " + std::to_string(kMaxTexts) +
+                          " are allowed; send several requests",
+                      "n", "invalid_value");
+  }
+}
+
+void settle_logprobs(RequestReading& reading) {
+  ParsedRequest& request = reading.request;
+  if (reading.wants_logprobs) request.n_logprobs = reading.n_top_logprobs.value_or(0);
+  if (reading.n_top_logprobs && !reading.wants_logprobs) {
+    throw bad_request("top_logprobs is given without logprobs; set logprobs to true",
+                      "top_logprobs", "invalid_value");
+  }
+  if (request.echo && request.n_logprobs >= 0) {
+    throw bad_request(
+        "echo and logprobs are both given, but prompts have no logprobs here; leave "
+        "one out",
+        "logprobs", "unsupported");
+  }
+}
+
+void settle_grammar(RequestReading& reading) {
+  const ParsedRequest& request = reading.request;
+  if (request.grammar.empty()) return;
+  if (request.ignores_end) {
+    throw bad_request(
+        "ignore_eos is given with a grammar, whose end is the end of the text; leave "
+        "it out",
+        "ignore_eos", "invalid_value");
+  }
+  try {
+    (void)reading.model.make_grammar(request.grammar);
+  } catch (const Error& error) {
+    throw bad_request(error.what(), reading.grammar_name, "invalid_value");
+  }
+}
+
+ParsedRequest parse(std::string_view text, const ApiModel& model, Endpoint endpoint) {
+  const Json body = parse_body(text);
+  RequestReading reading{model};
+  ParsedRequest& request = reading.request;
+  request.endpoint = endpoint;
+  request.sampling = model.sampling;
+  request.method = model.method;
+  request.max_tokens = model.n_context;
+  read_fields(reading, body);
+  check_sampling(request.sampling);
+  settle_logprobs(reading);
+  if (request.traces && !request.stream) {
+    throw bad_request("gumbelspec_trace is given without stream; set stream to true",
+                      "gumbelspec_trace", "invalid_value");
+  }
+  if (!model.has_draft) request.method = Method{.kind = MethodKind::ar, .width = 1};
+  const bool is_chat = endpoint == Endpoint::chat;
+  if (is_chat && !reading.messages.empty()) render_messages(reading);
+  const std::string param = is_chat ? "messages" : "prompt";
+  if (request.prompts.empty()) {
+    throw bad_request("there is no " + param + "; give one", param, "missing_field");
+  }
+  check_prompts(reading, param);
+  settle_grammar(reading);
+  if (!request.echo) request.prompt_texts.clear();
+  return std::move(request);
+}
+
+}  // namespace
+
+ParsedRequest parse_completion(std::string_view body, const ApiModel& model) {
+  return parse(body, model, Endpoint::completions);
+}
+
+ParsedRequest parse_chat(std::string_view body, const ApiModel& model) {
+  return parse(body, model, Endpoint::chat);
+}
+
+}  // namespace gumbelspec::server

@@ -1,0 +1,315 @@
+// The one source of what a request may say: the parser, docs/server.md and docs/openapi.json come
+// from this table.
+#include <array>
+#include <limits>
+#include <vector>
+
+#include "apps/server/api/json_grammar.h"
+#include "apps/server/api/request_reading.h"
+#include "gumbelspec/error.h"
+
+namespace gumbelspec::server {
+namespace {
+
+using Reading = RequestReading;
+using Value = FieldValue;
+
+constexpr std::int64_t kMaxInt = std::numeric_limits<std::int32_t>::max();
+
+void read_model(Reading& /*reading*/, const Value& value) { (void)value.text(); }
+
+void read_n(Reading& reading, const Value& value) {
+  reading.request.n = static_cast<int>(value.integer(1, kMaxChoices));
+}
+
+void set_max_tokens(Reading& reading, const Value& value, std::int64_t n) {
+  const auto wanted = static_cast<std::size_t>(n);
+  if (!reading.max_tokens_name.empty() && reading.request.max_tokens != wanted) {
+    throw bad_request(value.name() + " is " + std::to_string(n) + ", but " +
+                          reading.max_tokens_name + " is " +
+                          std::to_string(reading.request.max_tokens) + "; give one of them",
+                      value.name(), "invalid_value");
+  }
+  reading.request.max_tokens = wanted;
+  reading.max_tokens_name = value.name();
+}
+
+void read_max_tokens(Reading& reading, const Value& value) {
+  set_max_tokens(reading, value, value.integer(1, kMaxInt));
+}
+
+void read_n_predict(Reading& reading, const Value& value) {
+  const std::int64_t n = value.integer(-1, kMaxInt);
+  if (n == 0) value.refuse("at least 1, or -1 for as many as the context holds");
+  if (n > 0) set_max_tokens(reading, value, n);
+}
+
+void read_seed(Reading& reading, const Value& value) {
+  if (value.json().is_number_unsigned()) {
+    reading.request.seed = value.json().get<std::uint64_t>();
+  } else if (!value.json().is_number_integer() || value.json().get<std::int64_t>() != -1) {
+    value.refuse("a whole number from 0 to 18446744073709551615, or -1 for a random one");
+  }
+}
+
+void read_stop(Reading& reading, const Value& value) {
+  const auto add = [&](const Value& stop) {
+    const std::string& text = stop.text();
+    if (text.empty() || text.size() > kMaxStopBytes) {
+      stop.refuse("a string of 1 to " + std::to_string(kMaxStopBytes) + " bytes");
+    }
+    reading.request.stop.push_back(text);
+  };
+  if (value.json().is_string()) return add(value);
+  if (!value.json().is_array()) value.refuse("a string or an array of strings");
+  for (std::size_t i = 0; i < value.array(0, kMaxStops).size(); ++i) add(value.element(i));
+}
+
+void read_stream(Reading& reading, const Value& value) { reading.request.stream = value.boolean(); }
+
+void read_stream_options(Reading& reading, const Value& value) {
+  if (!value.has("include_usage")) return;
+  reading.request.includes_usage = value.member("include_usage").boolean();
+}
+
+void read_temperature(Reading& reading, const Value& value) {
+  reading.request.sampling.temperature = value.number();
+}
+
+void read_top_p(Reading& reading, const Value& value) {
+  reading.request.sampling.top_p = value.number();
+}
+
+void read_top_k(Reading& reading, const Value& value) {
+  // -1 is how others say "all".
+  const std::int64_t k = value.integer(-1, kMaxInt);
+  reading.request.sampling.top_k = k < 0 ? 0 : static_cast<int>(k);
+}
+
+void read_min_p(Reading& reading, const Value& value) {
+  reading.request.sampling.min_p = value.number();
+}
+
+void read_repeat_penalty(Reading& reading, const Value& value) {
+  reading.request.sampling.repeat_penalty = value.number();
+}
+
+void read_presence_penalty(Reading& reading, const Value& value) {
+  reading.request.sampling.presence_penalty = value.number();
+}
+
+void read_frequency_penalty(Reading& reading, const Value& value) {
+  reading.request.sampling.frequency_penalty = value.number();
+}
+
+void read_repeat_last_n(Reading& reading, const Value& value) {
+  reading.request.sampling.penalty_last_n = static_cast<int>(value.integer(-1, kMaxInt));
+}
+
+void read_logprobs(Reading& reading, const Value& value) {
+  if (reading.request.endpoint == Endpoint::chat) {
+    reading.wants_logprobs = value.boolean();
+  } else {
+    reading.request.n_logprobs = static_cast<int>(value.integer(0, kMaxLogprobs));
+  }
+}
+
+void read_top_logprobs(Reading& reading, const Value& value) {
+  reading.n_top_logprobs = static_cast<int>(value.integer(0, kMaxLogprobs));
+}
+
+void read_grammar(Reading& reading, const Value& value) {
+  if (value.text().empty()) return;
+  check_grammar(value.text(), value.name());
+  reading.request.grammar = value.text();
+  reading.grammar_name = value.name();
+}
+
+void read_echo(Reading& reading, const Value& value) { reading.request.echo = value.boolean(); }
+
+void read_ignore_eos(Reading& reading, const Value& value) {
+  reading.request.ignores_end = value.boolean();
+}
+
+void read_method(Reading& reading, const Value& value) {
+  try {
+    reading.request.method = parse_method(value.text());
+  } catch (const Error& error) {
+    throw bad_request(error.what(), value.name(), "invalid_value");
+  }
+  if (!reading.request.method.keeps_seed()) {
+    value.refuse(
+        "a method that keeps the text of a seed: ar, gumbel-tree, gumbel-beam, "
+        "gumbel-chain or greedy-chain");
+  }
+}
+
+void read_trace(Reading& reading, const Value& value) { reading.request.traces = value.boolean(); }
+
+void read_generation_prompt(Reading& reading, const Value& value) {
+  reading.chat.adds_generation_prompt = value.boolean();
+}
+
+void read_template_variables(Reading& reading, const Value& value) {
+  reading.chat.extra = to_text(value.object());
+}
+
+void refuse_tools(Reading& /*reading*/, const Value& value) {
+  if (value.json().is_structured() && value.json().empty()) return;
+  throw bad_request(value.name() + " is given, but tool calls are not supported; leave it out",
+                    value.name(), "unsupported");
+}
+
+constexpr bool kBoth = true;
+
+// name, type, schema, default, completions, chat, description
+constexpr std::array kTable = {
+    RequestField{
+        {"prompt", "string, array of strings, array of tokens, or array of those",
+         R"({"oneOf": [{"type": "string"}, {"type": "array", "items": {"oneOf": [{"type": "string"}, {"type": "integer"}, {"type": "array", "items": {"type": "integer"}}]}}]})",
+         "", true, false, "The text to go on with; several are answered as choices, n for each."},
+        read_prompt},
+    RequestField{
+        {"messages", "array of messages",
+         R"({"type": "array", "minItems": 1, "maxItems": 1024, "items": {"$ref": "#/components/schemas/Message"}})",
+         "", false, true,
+         "The conversation; roles: system, developer, user, assistant. Content: a string, "
+         "or parts of type text."},
+        read_messages},
+    RequestField{{"model", "string", R"({"type": "string"})", "", kBoth, kBoth,
+                  "Not looked at: there is one model, and the answer names it."},
+                 read_model},
+    RequestField{{"max_tokens", "integer", R"({"type": "integer", "minimum": 1})", "", kBoth, kBoth,
+                  "Tokens to generate at most; without it, as many as the context holds."},
+                 read_max_tokens},
+    RequestField{{"max_completion_tokens", "integer", R"({"type": "integer", "minimum": 1})", "",
+                  false, true, "OpenAI's newer name of max_tokens."},
+                 read_max_tokens},
+    RequestField{{"n_predict", "integer", R"({"type": "integer", "minimum": -1})", "", kBoth, kBoth,
+                  "llama.cpp's name of max_tokens; -1: as many as the context holds."},
+                 read_n_predict},
+    RequestField{
+        {"n", "integer", R"({"type": "integer", "minimum": 1, "maximum": 16})", "1", kBoth, kBoth,
+         "Choices for each prompt: independent texts of the seed, choice i from noise "
+         "stream i."},
+        read_n},
+    RequestField{
+        {"seed", "integer",
+         R"({"type": "integer", "minimum": -1, "maximum": 18446744073709551615})", "", kBoth, kBoth,
+         "The same seed gives the same text, with every method and whatever else the "
+         "server does; without it, or with -1, a random one, which the answer tells."},
+        read_seed},
+    RequestField{
+        {"stop", "string or array of up to 16 strings",
+         R"({"oneOf": [{"type": "string"}, {"type": "array", "maxItems": 16, "items": {"type": "string"}}]})",
+         "", kBoth, kBoth,
+         "The text ends before the first of these, each 1 to 1024 bytes; they are not "
+         "part of it."},
+        read_stop},
+    RequestField{{"stream", "boolean", R"({"type": "boolean"})", "false", kBoth, kBoth,
+                  "Server-sent events, as the text comes (docs/server-stream.md)."},
+                 read_stream},
+    RequestField{
+        {"stream_options", "object",
+         R"({"type": "object", "properties": {"include_usage": {"type": "boolean"}}})", "", kBoth,
+         kBoth, "include_usage: an event of its own at the end, without choices, has the usage."},
+        read_stream_options},
+    RequestField{{"temperature", "number", R"({"type": "number", "minimum": 0})", "1", kBoth, kBoth,
+                  "0: always the likeliest token; otherwise at least 0.0001."},
+                 read_temperature},
+    RequestField{
+        {"top_p", "number", R"({"type": "number", "exclusiveMinimum": 0, "maximum": 1})", "1",
+         kBoth, kBoth, "Keep the likeliest tokens that together have this probability; 1: all."},
+        read_top_p},
+    RequestField{{"top_k", "integer", R"({"type": "integer", "minimum": -1})", "0", kBoth, kBoth,
+                  "Keep the k likeliest tokens; 0 or -1: all."},
+                 read_top_k},
+    RequestField{
+        {"min_p", "number", R"({"type": "number", "minimum": 0, "maximum": 1})", "0", kBoth, kBoth,
+         "Keep tokens with at least this share of the likeliest one's probability; 0: "
+         "all."},
+        read_min_p},
+    RequestField{{"repeat_penalty", "number", R"({"type": "number", "exclusiveMinimum": 0})", "1",
+                  kBoth, kBoth,
+                  "Positive logits of tokens that occur are divided by it, negative ones "
+                  "multiplied; 1: off."},
+                 read_repeat_penalty},
+    RequestField{{"presence_penalty", "number", R"({"type": "number"})", "0", kBoth, kBoth,
+                  "Subtracted from the logit of each token that occurs."},
+                 read_presence_penalty},
+    RequestField{{"frequency_penalty", "number", R"({"type": "number"})", "0", kBoth, kBoth,
+                  "Subtracted from a token's logit for each time it occurs."},
+                 read_frequency_penalty},
+    RequestField{
+        {"repeat_last_n", "integer", R"({"type": "integer", "minimum": -1})", "64", kBoth, kBoth,
+         "Tokens, prompt included, that the penalties look at; -1: all, 0: penalties "
+         "off."},
+        read_repeat_last_n},
+    RequestField{
+        {"logit_bias", "object or array of pairs",
+         R"({"oneOf": [{"type": "object", "additionalProperties": {"type": "number"}}, {"type": "array", "maxItems": 4096, "items": {"type": "array", "minItems": 2, "maxItems": 2}}]})",
+         "", kBoth, kBoth,
+         "Added to the logits of tokens: {\"15043\": 1.5}, or llama.cpp's [[15043, 1.5], "
+         "[\" word\", -1], [2, false]], where false forbids; at most 4096."},
+        read_logit_bias},
+    RequestField{
+        {"logprobs", "integer (completions) or boolean (chat)",
+         R"({"oneOf": [{"type": "integer", "minimum": 0, "maximum": 20}, {"type": "boolean"}]})",
+         "", kBoth, kBoth,
+         "Log-probabilities of the tokens, before temperature, penalties and truncation; "
+         "completions: with those of so many likeliest ones, 0 to 20."},
+        read_logprobs},
+    RequestField{{"top_logprobs", "integer", R"({"type": "integer", "minimum": 0, "maximum": 20})",
+                  "", false, true, "With logprobs: those of so many likeliest tokens, too."},
+                 read_top_logprobs},
+    RequestField{{"grammar", "string", R"({"type": "string", "maxLength": 65536})", "", kBoth,
+                  kBoth, "GBNF, with a rule root, that the text follows; at most 64 KiB."},
+                 read_grammar},
+    RequestField{
+        {"response_format", "object",
+         R"({"type": "object", "required": ["type"], "properties": {"type": {"type": "string", "enum": ["text", "json_object", "json_schema"]}, "schema": {"type": "object"}, "json_schema": {"type": "object"}}})",
+         "", kBoth, kBoth,
+         "type text; json_object, also with a schema; or json_schema with "
+         "json_schema.schema. Not together with grammar."},
+        read_response_format},
+    RequestField{{"echo", "boolean", R"({"type": "boolean"})", "false", true, false,
+                  "The text begins with the prompt; not together with logprobs."},
+                 read_echo},
+    RequestField{{"ignore_eos", "boolean", R"({"type": "boolean"})", "false", kBoth, kBoth,
+                  "Go on behind the model's end of text; not together with a grammar."},
+                 read_ignore_eos},
+    RequestField{{"add_generation_prompt", "boolean", R"({"type": "boolean"})", "true", false, true,
+                  "Whether the chat template ends with the beginning of the assistant's answer."},
+                 read_generation_prompt},
+    RequestField{{"chat_template_kwargs", "object", R"({"type": "object"})", "", false, true,
+                  "More variables for the chat template, e.g. {\"enable_thinking\": false}."},
+                 read_template_variables},
+    RequestField{{"tools", "array", R"({"type": "array", "maxItems": 0})", "", false, true,
+                  "Not supported: refused unless empty."},
+                 refuse_tools},
+    RequestField{{"functions", "array", R"({"type": "array", "maxItems": 0})", "", false, true,
+                  "Not supported: refused unless empty."},
+                 refuse_tools},
+    RequestField{{"method", "string", R"({"type": "string"})", "", kBoth, kBoth,
+                  "How tokens are drafted, as --method; it changes the speed, never the text: "
+                  "gumbel-tree, gumbel-beam:width=4,length=5, gumbel-chain, greedy-chain, ar."},
+                 read_method},
+    RequestField{{"gumbelspec_trace", "boolean", R"({"type": "boolean"})", "false", kBoth, kBoth,
+                  "With stream: each round's draft tree and path (docs/server-stream.md)."},
+                 read_trace},
+};
+
+}  // namespace
+
+std::span<const RequestField> request_field_table() { return kTable; }
+
+std::span<const FieldDoc> request_fields() {
+  static const std::vector<FieldDoc> docs = [] {
+    std::vector<FieldDoc> out;
+    for (const RequestField& field : kTable) out.push_back(field.doc);
+    return out;
+  }();
+  return docs;
+}
+
+}  // namespace gumbelspec::server

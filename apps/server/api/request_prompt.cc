@@ -1,0 +1,152 @@
+// Prompts of both endpoints: text, tokens, messages.
+#include <algorithm>
+#include <utility>
+
+#include "apps/server/api/request_reading.h"
+
+namespace gumbelspec::server {
+namespace {
+
+std::vector<TokenId> read_tokens(const RequestReading& reading, const FieldValue& value) {
+  const std::size_t n = value.json().size();
+  // Before a name is made for each of them.
+  if (n >= reading.model.n_context) {
+    throw bad_request(value.name() + " has " + std::to_string(n) +
+                          " tokens, but the context holds " +
+                          std::to_string(reading.model.n_context) + "; shorten it",
+                      "prompt", "context_length_exceeded");
+  }
+  const auto n_vocab = static_cast<std::int64_t>(reading.model.tokenizer->n_vocab());
+  std::vector<TokenId> tokens;
+  tokens.reserve(n);
+  for (std::size_t i = 0; i < n; ++i) {
+    tokens.push_back(static_cast<TokenId>(value.element(i).integer(0, n_vocab - 1)));
+  }
+  return tokens;
+}
+
+std::string text_of(const ApiModel& model, const std::vector<TokenId>& tokens) {
+  std::string text;
+  for (const TokenId token : tokens) text += model.tokenizer->piece(token);
+  return text;
+}
+
+void add_prompt(RequestReading& reading, std::vector<TokenId> tokens, std::string text) {
+  reading.request.prompts.push_back(std::move(tokens));
+  reading.request.prompt_texts.push_back(std::move(text));
+}
+
+void add_text(RequestReading& reading, const std::string& text) {
+  try {
+    add_prompt(reading, reading.model.tokenizer->tokenize(text, {}), text);
+  } catch (const Error& error) {
+    throw bad_request(error.what(), "prompt", "invalid_prompt");
+  }
+}
+
+void add_tokens(RequestReading& reading, const FieldValue& value) {
+  std::vector<TokenId> tokens = read_tokens(reading, value);
+  std::string text = text_of(reading.model, tokens);
+  add_prompt(reading, std::move(tokens), std::move(text));
+}
+
+std::string read_content(const FieldValue& message) {
+  if (!message.has("content")) return {};
+  const FieldValue content = message.member("content");
+  if (content.json().is_string()) return content.text();
+  if (!content.json().is_array()) content.refuse("a string, or an array of parts of type text");
+  std::string text;
+  for (std::size_t i = 0; i < content.array(0, kMaxMessages).size(); ++i) {
+    const FieldValue part = content.element(i);
+    if (!part.has("type") || part.member("type").text() != "text" || !part.has("text")) {
+      throw bad_request(part.name() + " is not of type text; this model reads text only",
+                        part.name(), "invalid_value");
+    }
+    if (i > 0) text += '\n';
+    text += part.member("text").text();
+  }
+  return text;
+}
+
+// The tokens of the parts' text, read as a whole, so that they are those that the model was trained
+// with. Where a user's text holds something that would become a control token, the parts are
+// tokenized one by one, with that text as mere text.
+std::vector<TokenId> tokenize_parts(const Tokenizer& tokenizer,
+                                    const std::vector<PromptPart>& parts) {
+  constexpr TokenizeOptions kWithControl{.adds_special = false, .reads_control = true};
+  constexpr TokenizeOptions kTextOnly{.adds_special = false, .reads_control = false};
+  const bool is_harmless = std::all_of(parts.begin(), parts.end(), [&](const PromptPart& part) {
+    return !part.is_input ||
+           tokenizer.tokenize(part.text, kWithControl) == tokenizer.tokenize(part.text, kTextOnly);
+  });
+  std::vector<TokenId> tokens;
+  if (is_harmless) {
+    std::string text;
+    for (const PromptPart& part : parts) text += part.text;
+    tokens = tokenizer.tokenize(text, kWithControl);
+  } else {
+    for (const PromptPart& part : parts) {
+      const auto more = tokenizer.tokenize(part.text, part.is_input ? kTextOnly : kWithControl);
+      tokens.insert(tokens.end(), more.begin(), more.end());
+    }
+  }
+  // Most templates write the first token themselves, some leave it to the tokenizer.
+  const std::vector<TokenId> special = tokenizer.tokenize("", {.adds_special = true});
+  if (!special.empty() && (tokens.empty() || tokens.front() != special.front())) {
+    tokens.insert(tokens.begin(), special.front());
+  }
+  return tokens;
+}
+
+}  // namespace
+
+void read_prompt(RequestReading& reading, const FieldValue& value) {
+  const Json& json = value.json();
+  if (json.is_string()) {
+    add_text(reading, value.text());
+  } else if (json.is_array() && !json.empty() && json.front().is_number()) {
+    add_tokens(reading, value);
+  } else if (json.is_array() && !json.empty()) {
+    for (std::size_t i = 0; i < value.array(1, kMaxTexts).size(); ++i) {
+      const FieldValue element = value.element(i);
+      if (element.json().is_string()) {
+        add_text(reading, element.text());
+      } else if (element.json().is_array()) {
+        add_tokens(reading, element);
+      } else {
+        element.refuse("a string or an array of tokens");
+      }
+    }
+  } else {
+    value.refuse("a string, an array of strings, an array of tokens, or an array of those");
+  }
+}
+
+void read_messages(RequestReading& reading, const FieldValue& value) {
+  for (std::size_t i = 0; i < value.array(1, kMaxMessages).size(); ++i) {
+    const FieldValue message = value.element(i);
+    if (!message.has("role")) {
+      throw bad_request(message.name() + " has no role; give it system, user or assistant",
+                        message.name() + ".role", "invalid_value");
+    }
+    std::string role = message.member("role").text();
+    if (role == "developer") role = "system";  // OpenAI's newer name; templates know the older one
+    if (role != "system" && role != "user" && role != "assistant") {
+      message.member("role").refuse("system, developer, user or assistant");
+    }
+    reading.messages.push_back({std::move(role), read_content(message)});
+  }
+}
+
+void render_messages(RequestReading& reading) {
+  try {
+    add_prompt(reading,
+               tokenize_parts(*reading.model.tokenizer,
+                              reading.model.chat_template->render(reading.messages, reading.chat)),
+               "");
+  } catch (const Error& error) {
+    throw bad_request(error.what(), "messages", "invalid_prompt");
+  }
+}
+
+}  // namespace gumbelspec::server

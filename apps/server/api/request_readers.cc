@@ -1,0 +1,96 @@
+// The fields with a structure of their own.
+#include <charconv>
+#include <limits>
+
+#include "apps/server/api/json_grammar.h"
+#include "apps/server/api/request_reading.h"
+
+namespace gumbelspec::server {
+namespace {
+
+void add_bias(RequestReading& reading, const FieldValue& token, const FieldValue& bias) {
+  const bool is_forbidden = bias.json().is_boolean() && !bias.boolean();
+  const float value = is_forbidden ? -std::numeric_limits<float>::infinity() : bias.number();
+  if (token.json().is_string()) {
+    try {
+      for (const TokenId id :
+           reading.model.tokenizer->tokenize(token.text(), {.adds_special = false})) {
+        reading.request.sampling.logit_bias.push_back({id, value});
+      }
+    } catch (const Error& error) {
+      throw bad_request(error.what(), token.name(), "invalid_value");
+    }
+    return;
+  }
+  const auto n_vocab = static_cast<std::int64_t>(reading.model.tokenizer->n_vocab());
+  reading.request.sampling.logit_bias.push_back(
+      {static_cast<TokenId>(token.integer(0, n_vocab - 1)), value});
+}
+
+void read_bias_map(RequestReading& reading, const FieldValue& value) {
+  for (const auto& item : value.json().items()) {
+    const std::string& key = item.key();
+    std::int64_t token = -1;
+    const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), token);
+    if (error != std::errc() || end != key.data() + key.size()) {
+      throw bad_request("logit_bias has the key " + shown(Json(key)) +
+                            ", but its keys must be token ids; POST /tokenize gives them",
+                        "logit_bias", "invalid_value");
+    }
+    const Json number(token);
+    add_bias(reading, FieldValue(number, "logit_bias"),
+             FieldValue(item.value(), "logit_bias." + key));
+  }
+}
+
+}  // namespace
+
+void read_logit_bias(RequestReading& reading, const FieldValue& value) {
+  if (!value.json().is_structured() || value.json().size() > kMaxBiases) {
+    value.refuse("an object {\"TOKEN\": BIAS} or an array [[TOKEN, BIAS], ...] of at most " +
+                 std::to_string(kMaxBiases));
+  }
+  if (value.json().is_object()) {
+    read_bias_map(reading, value);
+  } else {
+    for (std::size_t i = 0; i < value.json().size(); ++i) {
+      const FieldValue pair = value.element(i);
+      (void)pair.array(2, 2);
+      add_bias(reading, pair.element(0), pair.element(1));
+    }
+  }
+  if (reading.request.sampling.logit_bias.size() > kMaxBiases) {
+    value.refuse("of at most " + std::to_string(kMaxBiases) + " tokens");
+  }
+}
+
+void read_response_format(RequestReading& reading, const FieldValue& value) {
+  if (!value.has("type")) {
+    throw bad_request("response_format has no type; give it text, json_object or json_schema",
+                      "response_format.type", "invalid_value");
+  }
+  const std::string& type = value.member("type").text();
+  if (type == "text") return;
+  const Json* schema = nullptr;
+  const Json any_object{{"type", "object"}};
+  if (type == "json_object") {
+    // llama.cpp's form has the schema here.
+    schema = value.has("schema") ? &value.member("schema").object() : &any_object;
+  } else if (type == "json_schema") {
+    if (!value.has("json_schema") || !value.member("json_schema").has("schema")) {
+      throw bad_request("response_format has no json_schema.schema; give it one",
+                        "response_format.json_schema", "invalid_value");
+    }
+    schema = &value.member("json_schema").member("schema").object();
+  } else {
+    value.member("type").refuse("text, json_object or json_schema");
+  }
+  if (!reading.request.grammar.empty()) {
+    throw bad_request("response_format and grammar both say what the text is like; give one",
+                      "response_format", "invalid_value");
+  }
+  reading.request.grammar = grammar_of_schema(*schema, "response_format");
+  reading.grammar_name = "response_format";
+}
+
+}  // namespace gumbelspec::server

@@ -1,0 +1,96 @@
+#include "apps/server/api/tokens.h"
+
+#include <utility>
+#include <vector>
+
+#include "apps/cli/utf8_stream.h"
+#include "apps/server/api/field_value.h"
+#include "apps/server/api/json_text.h"
+#include "apps/server/api/request.h"
+
+namespace gumbelspec::server {
+namespace {
+
+constexpr std::size_t kMaxTokens = std::size_t{1} << 20U;
+
+bool flag(const Json& body, const char* name, bool default_value) {
+  const auto found = body.find(name);
+  if (found == body.end() || found->is_null()) return default_value;
+  return FieldValue(*found, name).boolean();
+}
+
+FieldValue required(const Json& body, const char* name) {
+  const auto found = body.find(name);
+  if (found == body.end()) {
+    throw bad_request(std::string("there is no ") + name + "; give it", name, "missing_field");
+  }
+  return {*found, name};
+}
+
+// A piece that is a part of a character has no text; its bytes are told then.
+Json piece_json(const std::string& piece) {
+  if (!cli::first_invalid_utf8(piece)) return piece;
+  Json bytes = Json::array();
+  for (const char byte : piece) bytes.push_back(static_cast<unsigned char>(byte));
+  return bytes;
+}
+
+}  // namespace
+
+std::string answer_tokenize(std::string_view body, const ApiModel& model) {
+  const Json json = parse_body(body);
+  const FieldValue content = required(json, "content");
+  const TokenizeOptions options{.adds_special = flag(json, "add_special", false),
+                                .reads_control = flag(json, "parse_special", true)};
+  const bool with_pieces = flag(json, "with_pieces", false);
+  Json tokens = Json::array();
+  try {
+    for (const TokenId token : model.tokenizer->tokenize(content.text(), options)) {
+      const auto id = static_cast<std::int32_t>(token);
+      if (with_pieces) {
+        tokens.push_back({{"id", id}, {"piece", piece_json(model.tokenizer->piece(token))}});
+      } else {
+        tokens.push_back(id);
+      }
+    }
+  } catch (const Error& error) {
+    throw bad_request(error.what(), "content", "invalid_value");
+  }
+  return to_text({{"tokens", tokens}});
+}
+
+std::string answer_detokenize(std::string_view body, const ApiModel& model) {
+  const Json json = parse_body(body);
+  const FieldValue tokens = required(json, "tokens");
+  const auto n_vocab = static_cast<std::int64_t>(model.tokenizer->n_vocab());
+  std::string bytes;
+  for (std::size_t i = 0; i < tokens.array(0, kMaxTokens).size(); ++i) {
+    bytes +=
+        model.tokenizer->piece(static_cast<TokenId>(tokens.element(i).integer(0, n_vocab - 1)));
+  }
+  return to_text({{"content", bytes}});
+}
+
+std::string answer_models(const ApiModel& model) {
+  const Json meta{{"n_vocab", model.tokenizer->n_vocab()},
+                  {"n_ctx", model.n_context},
+                  {"n_ctx_train", model.n_context_trained},
+                  {"chat_template", model.chat_template->origin()},
+                  {"draft", model.has_draft},
+                  {"method", to_string(model.method)}};
+  const Json entry{{"id", model.id},
+                   {"object", "model"},
+                   {"created", model.created},
+                   {"owned_by", "gumbelspec"},
+                   {"meta", meta}};
+  return to_text({{"object", "list"}, {"data", Json::array({entry})}});
+}
+
+std::string answer_health() { return to_text({{"status", "ok"}}); }
+
+ApiError still_loading() {
+  return ApiError(503, "unavailable_error", "the model is being loaded; try again in a moment", "",
+                  "loading");
+}
+
+}  // namespace gumbelspec::server

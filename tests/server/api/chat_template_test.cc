@@ -1,0 +1,133 @@
+// Messages to prompts, with templates of real models.
+#include "apps/server/api/chat_template.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include "gumbelspec/error.h"
+
+namespace gumbelspec::server::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+const std::vector<ChatMessage> kTalk = {
+    {"system", "Be brief."}, {"user", "Hi"}, {"assistant", "Hello"}, {"user", "Bye"}};
+
+std::string text_of(const ChatTemplate& chat, const std::vector<ChatMessage>& messages,
+                    const ChatOptions& options = {}) {
+  std::string text;
+  for (const PromptPart& part : chat.render(messages, options)) text += part.text;
+  return text;
+}
+
+// Empty where llama.cpp's source is no longer there.
+std::string model_template(const std::string& name) {
+  const std::string source = GUMBELSPEC_LLAMA_SOURCE;
+  std::ifstream file(source + "/models/templates/" + name);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+TEST(ChatTemplate, IsChatMlWhereTheVocabularyHasIt) {
+  const ChatTemplate chat("", "", "", true);
+  EXPECT_STREQ(chat.origin(), "chatml");
+  EXPECT_EQ(text_of(chat, kTalk),
+            "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
+            "<|im_start|>assistant\nHello<|im_end|>\n<|im_start|>user\nBye<|im_end|>\n"
+            "<|im_start|>assistant\n");
+}
+
+TEST(ChatTemplate, IsLinesOfTextWhereThereIsNothingElse) {
+  const ChatTemplate chat("", "", "");
+  EXPECT_STREQ(chat.origin(), "plain");
+  EXPECT_EQ(text_of(chat, kTalk),
+            "System: Be brief.\nUser: Hi\nAssistant: Hello\nUser: Bye\nAssistant:");
+}
+
+TEST(ChatTemplate, CanLeaveTheAnswersBeginningOut) {
+  const ChatTemplate chat("", "", "");
+  EXPECT_EQ(text_of(chat, {{"user", "Hi"}}, {.adds_generation_prompt = false}), "User: Hi\n");
+}
+
+TEST(ChatTemplate, KeepsWhatUsersWroteApart) {
+  const ChatTemplate chat("", "", "", true);
+  const auto parts = chat.render({{"user", "<|im_end|>"}});
+  ASSERT_EQ(parts.size(), 3U);
+  EXPECT_FALSE(parts[0].is_input);
+  EXPECT_TRUE(parts[1].is_input);
+  EXPECT_EQ(parts[1].text, "<|im_end|>");
+  EXPECT_FALSE(parts[2].is_input);
+}
+
+TEST(ChatTemplate, GivesTheTemplateItsVariables) {
+  const ChatTemplate chat("{{ bos_token }}|{{ eos_token }}|{{ mood }}|{{ enable_thinking }}", "<s>",
+                          "</s>");
+  EXPECT_EQ(text_of(chat, {{"user", "x"}}, {.extra = R"({"mood": "good"})"}), "<s>|</s>|good|True");
+  EXPECT_THAT(text_of(chat, {{"user", "x"}}, {.extra = R"({"enable_thinking": false})"}),
+              HasSubstr("|False"));
+}
+
+TEST(ChatTemplate, TellsTheTemplatesOwnComplaint) {
+  const ChatTemplate chat("{{ raise_exception('no users here') }}", "", "");
+  try {
+    (void)chat.render({{"user", "x"}});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::invalid_prompt);
+    EXPECT_THAT(error.what(), HasSubstr("no users here"));
+  }
+}
+
+TEST(ChatTemplate, RefusesWhatIsNoTemplate) {
+  EXPECT_THROW(ChatTemplate("{% for %}", "", ""), Error);
+}
+
+TEST(ChatTemplate, PutsTheSystemMessageBeforeTheUsersWhereATemplateHasNoRoleForIt) {
+  const ChatTemplate chat(
+      "{% for m in messages %}{% if m.role == 'user' %}[{{ m.content }}]{% endif %}{% endfor %}",
+      "", "");
+  EXPECT_EQ(text_of(chat, kTalk), "[Be brief.\nHi][Bye]");
+}
+
+TEST(ChatTemplate, RunsTheTemplateOfQwen) {
+  const std::string source = model_template("Qwen-Qwen2.5-7B-Instruct.jinja");
+  if (source.empty()) GTEST_SKIP() << "llama.cpp's source is not there";
+  const ChatTemplate chat(source, "", "<|im_end|>");
+  EXPECT_EQ(text_of(chat, {{"system", "S"}, {"user", "U"}}),
+            "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n"
+            "<|im_start|>assistant\n");
+}
+
+TEST(ChatTemplate, RunsTheTemplateOfGemma) {
+  const std::string source = model_template("google-gemma-2-2b-it.jinja");
+  if (source.empty()) GTEST_SKIP() << "llama.cpp's source is not there";
+  const ChatTemplate chat(source, "<bos>", "<eos>");
+  EXPECT_EQ(text_of(chat, {{"system", "S"}, {"user", "U"}}),
+            "<bos><start_of_turn>user\nS\nU<end_of_turn>\n<start_of_turn>model\n")
+      << "it has no system role";
+}
+
+TEST(ChatTemplate, RunsAllTemplatesThatLlamaCppHas) {
+  const std::filesystem::path folder =
+      std::filesystem::path(GUMBELSPEC_LLAMA_SOURCE) / "models" / "templates";
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "llama.cpp's source is not there";
+  std::size_t n = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() != ".jinja") continue;
+    const std::string name = entry.path().filename().string();
+    const ChatTemplate chat(model_template(name), "<s>", "</s>");
+    EXPECT_THAT(text_of(chat, {{"user", "MARK"}}), HasSubstr("MARK")) << name;
+    ++n;
+  }
+  EXPECT_GT(n, 20U);
+}
+
+}  // namespace
+}  // namespace gumbelspec::server::testing

@@ -1,0 +1,217 @@
+// What requests are refused with.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "apps/server/api/request.h"
+#include "tests/server/api/fake_model.h"
+
+namespace gumbelspec::server::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+struct Refusal {
+  int status = 0;
+  std::string param;
+  std::string code;
+  std::string message;
+};
+
+Refusal refusal_of(const std::string& body, Endpoint endpoint) {
+  try {
+    (void)(endpoint == Endpoint::chat ? parse_chat(body, fake_model())
+                                      : parse_completion(body, fake_model()));
+    ADD_FAILURE() << "accepted: " << body;
+    return {};
+  } catch (const ApiError& error) {
+    EXPECT_EQ(error.type(), "invalid_request_error");
+    return {error.status(), error.param(), error.code(), error.what()};
+  }
+}
+
+Refusal refusal(const json& fields) {
+  json body = {{"prompt", "Hi"}};
+  body.update(fields);
+  return refusal_of(body.dump(), Endpoint::completions);
+}
+
+Refusal chat_refusal(const json& fields) {
+  json body = {{"messages", {{{"role", "user"}, {"content", "Hi"}}}}};
+  body.update(fields);
+  return refusal_of(body.dump(), Endpoint::chat);
+}
+
+TEST(RequestErrors, NameTheFieldTheValueAndTheLimit) {
+  const Refusal error = refusal({{"n", 17}});
+  EXPECT_EQ(error.status, 400);
+  EXPECT_EQ(error.param, "n");
+  EXPECT_EQ(error.message, "n is 17, but must be a whole number from 1 to 16");
+}
+
+struct Bad {
+  const char* name;
+  json value;
+};
+
+class WrongValue : public ::testing::TestWithParam<Bad> {};
+
+TEST_P(WrongValue, IsRefusedUnderItsName) {
+  const auto& [name, value] = GetParam();
+  const Refusal error = refusal({{name, value}});
+  EXPECT_EQ(error.status, 400);
+  EXPECT_EQ(error.param, name) << error.message;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    RequestErrors, WrongValue,
+    ::testing::Values(
+        Bad{"prompt", 5}, Bad{"prompt", json::array()}, Bad{"prompt", json::object()},
+        Bad{"model", 1}, Bad{"max_tokens", 0}, Bad{"max_tokens", "5"}, Bad{"max_tokens", 1.5},
+        Bad{"n_predict", 0}, Bad{"n_predict", -2}, Bad{"n", 0}, Bad{"n", true}, Bad{"seed", -2},
+        Bad{"seed", 1.5}, Bad{"seed", "1"}, Bad{"stop", 1}, Bad{"stop", ""},
+        Bad{"stop", std::string(1025, 'x')}, Bad{"stop", std::vector<std::string>(17, "x")},
+        Bad{"stream", 1}, Bad{"stream_options", true}, Bad{"temperature", -1},
+        Bad{"temperature", "hot"}, Bad{"temperature", 1e300}, Bad{"temperature", 1e-5},
+        Bad{"top_p", 0}, Bad{"top_p", 1.1}, Bad{"top_k", -2}, Bad{"min_p", -0.1}, Bad{"min_p", 2},
+        Bad{"repeat_penalty", 0}, Bad{"presence_penalty", json::array()},
+        Bad{"frequency_penalty", false}, Bad{"repeat_last_n", -2}, Bad{"logit_bias", 1},
+        Bad{"logit_bias", {{"x", 1}}}, Bad{"logit_bias", {{"261", 1}}},
+        Bad{"logit_bias", {{"-1", 1}}}, Bad{"logprobs", 21}, Bad{"logprobs", true},
+        Bad{"grammar", 1}, Bad{"grammar", "wrong"}, Bad{"grammar", std::string(70000, 'x')},
+        Bad{"grammar", std::string(1001, '(')}, Bad{"grammar", std::string("a\0b", 3)},
+        Bad{"response_format", "json"}, Bad{"echo", "yes"}, Bad{"ignore_eos", 0},
+        Bad{"method", "magic"}, Bad{"method", "rejection"}, Bad{"method", 1},
+        Bad{"gumbelspec_trace", true}));
+
+class WrongChatValue : public ::testing::TestWithParam<Bad> {};
+
+TEST_P(WrongChatValue, IsRefusedUnderItsName) {
+  const auto& [name, value] = GetParam();
+  const Refusal error = chat_refusal({{name, value}});
+  EXPECT_EQ(error.status, 400);
+  EXPECT_EQ(error.param, name) << error.message;
+}
+
+INSTANTIATE_TEST_SUITE_P(RequestErrors, WrongChatValue,
+                         ::testing::Values(Bad{"messages", "Hi"}, Bad{"messages", json::array()},
+                                           Bad{"logprobs", 1}, Bad{"top_logprobs", 2},
+                                           Bad{"top_logprobs", 21}, Bad{"max_completion_tokens", 0},
+                                           Bad{"add_generation_prompt", 1},
+                                           Bad{"chat_template_kwargs", 1},
+                                           Bad{"tools", {{{"type", "function"}}}},
+                                           Bad{"functions", {1}}));
+
+TEST(RequestErrors, SayWhichElementIsWrong) {
+  EXPECT_EQ(refusal({{"prompt", json::array({"a", 1.5})}}).param, "prompt[1]");
+  EXPECT_EQ(refusal({{"prompt", {1, 261}}}).param, "prompt[1]");
+  EXPECT_EQ(refusal({{"stop", json::array({"a", 1})}}).param, "stop[1]");
+  EXPECT_EQ(refusal({{"logit_bias", json::array({json::array({1})})}}).param, "logit_bias[0]");
+  EXPECT_EQ(refusal({{"stream_options", {{"include_usage", 1}}}}).param,
+            "stream_options.include_usage");
+}
+
+TEST(RequestErrors, RefuseMessagesThatAreNot) {
+  const auto of = [](const json& message) {
+    return chat_refusal({{"messages", json::array({message})}}).param;
+  };
+  EXPECT_EQ(of({{"content", "x"}}), "messages[0].role");
+  EXPECT_EQ(of({{"role", "tool"}, {"content", "x"}}), "messages[0].role");
+  EXPECT_EQ(of({{"role", "user"}, {"content", 1}}), "messages[0].content");
+  EXPECT_EQ(of({{"role", "user"}, {"content", json::array({{{"type", "image_url"}}})}}),
+            "messages[0].content[0]");
+  EXPECT_EQ(of(1), "messages[0]");
+}
+
+TEST(RequestErrors, RefuseResponseFormatsThatSayNothing) {
+  const auto of = [](const json& format) { return refusal({{"response_format", format}}).param; };
+  EXPECT_EQ(of(json::object()), "response_format.type");
+  EXPECT_EQ(of({{"type", "xml"}}), "response_format.type");
+  EXPECT_EQ(of({{"type", "json_schema"}}), "response_format.json_schema");
+  EXPECT_EQ(of({{"type", "json_object"}, {"schema", {{"type", "nonsense"}}}}), "response_format");
+}
+
+TEST(RequestErrors, RefuseWhatContradictsItself) {
+  EXPECT_EQ(refusal({{"max_tokens", 5}, {"n_predict", 6}}).param, "n_predict");
+  EXPECT_EQ(refusal({{"echo", true}, {"logprobs", 1}}).param, "logprobs");
+  EXPECT_EQ(refusal({{"grammar", "root ::= \"a\""}, {"ignore_eos", true}}).param, "ignore_eos");
+  EXPECT_EQ(refusal({{"grammar", "root ::= \"a\""}, {"response_format", {{"type", "json_object"}}}})
+                .param,
+            "response_format");
+}
+
+TEST(RequestErrors, RefuseMissingAndEmptyPrompts) {
+  EXPECT_EQ(refusal_of("{}", Endpoint::completions).code, "missing_field");
+  EXPECT_EQ(refusal_of("{}", Endpoint::chat).param, "messages");
+  ApiModel model = fake_model();
+  EXPECT_EQ(refusal({{"prompt", json::array({json::array()})}}).code, "invalid_prompt");
+}
+
+TEST(RequestErrors, RefusePromptsThatDoNotFit) {
+  const Refusal error = refusal({{"prompt", std::string(1000, 'x')}});
+  EXPECT_EQ(error.code, "context_length_exceeded");
+  EXPECT_THAT(error.message, HasSubstr("1001 tokens"));
+  EXPECT_THAT(error.message, HasSubstr("1000"));
+  EXPECT_EQ(refusal({{"prompt", std::vector<int>(1000, 65)}}).code, "context_length_exceeded");
+}
+
+TEST(RequestErrors, RefuseTooManyTexts) {
+  EXPECT_EQ(refusal({{"prompt", std::vector<std::string>(5, "a")}, {"n", 16}}).param, "n");
+}
+
+TEST(RequestErrors, SayWhereJsonIsWrongButNotWhatItSays) {
+  const Refusal error = refusal_of(R"({"prompt": "secret" oops})", Endpoint::completions);
+  EXPECT_EQ(error.code, "invalid_json");
+  EXPECT_THAT(error.message, HasSubstr("byte 2"));
+  EXPECT_THAT(error.message, ::testing::Not(HasSubstr("secret")));
+}
+
+TEST(RequestErrors, RefuseWhatIsNoObject) {
+  for (const char* body :
+       {"", "[]", "1", "null", "\"x\"", "{\"prompt\": \"\xFF\"}", "{\"a\": 1e999}"}) {
+    EXPECT_EQ(refusal_of(body, Endpoint::completions).status, 400) << body;
+  }
+}
+
+TEST(RequestErrors, BoundDepthAndSize) {
+  const std::string deep = std::string(100000, '[') + std::string(100000, ']');
+  EXPECT_EQ(refusal_of("{\"x\": " + deep + "}", Endpoint::completions).code, "json_too_deep");
+  const std::string large = "{\"x\": \"" + std::string(kMaxBodyBytes, 'x') + "\"}";
+  EXPECT_EQ(refusal_of(large, Endpoint::completions).status, 413);
+}
+
+TEST(RequestErrors, BoundPatternsOfSchemas) {
+  const json schema = {{"type", "string"}, {"pattern", std::string(2000, '(')}};
+  const json format = {{"type", "json_schema"},
+                       {"json_schema", {{"schema", {{"properties", {{"a", schema}}}}}}}};
+  EXPECT_THAT(refusal({{"response_format", format}}).message, HasSubstr("pattern"));
+}
+
+TEST(RequestErrors, RefuseSchemasThatCannotBeFollowedInFull) {
+  const json schema = {{"type", "string"}, {"pattern", "not anchored"}};
+  const json format = {{"type", "json_schema"}, {"json_schema", {{"schema", schema}}}};
+  ::testing::internal::CaptureStderr();
+  EXPECT_THAT(refusal({{"response_format", format}}).message, HasSubstr("not anchored"));
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+}
+
+TEST(RequestErrors, AreOpenAisErrorObject) {
+  const json body = json::parse(bad_request("no", "n", "invalid_value").body());
+  EXPECT_EQ(body, (json{{"error",
+                         {{"code", "invalid_value"},
+                          {"message", "no"},
+                          {"type", "invalid_request_error"},
+                          {"param", "n"}}}}));
+  EXPECT_TRUE(json::parse(ApiError(500, "server_error", "x").body())["error"]["param"].is_null());
+}
+
+TEST(RequestErrors, TellTheLibrarysErrorsApart) {
+  EXPECT_EQ(api_error(Error(ErrorCode::prompt_too_long, "x")).code(), "context_length_exceeded");
+  EXPECT_EQ(api_error(Error(ErrorCode::invalid_option, "x")).status(), 400);
+  EXPECT_EQ(api_error(Error(ErrorCode::out_of_memory, "x")).status(), 503);
+  EXPECT_EQ(api_error(Error(ErrorCode::evaluation_failed, "x")).status(), 500);
+}
+
+}  // namespace
+}  // namespace gumbelspec::server::testing
