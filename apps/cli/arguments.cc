@@ -18,10 +18,12 @@ struct Spelling {
   std::string_view long_name;
 };
 
-constexpr std::array<Spelling, 3> kSpellings = {{
+constexpr std::array<Spelling, 5> kSpellings = {{
     {"-md", "--model-draft"},
     {"-ngl", "--gpu-layers"},
     {"-ngld", "--gpu-layers-draft"},
+    {"-np", "--parallel"},
+    {"-to", "--timeout"},
 }};
 
 constexpr std::size_t kColumn = 28;

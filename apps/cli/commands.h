@@ -10,6 +10,7 @@ namespace gumbelspec::cli {
 [[nodiscard]] Command add_bench(CLI::App& program);
 [[nodiscard]] Command add_selftest(CLI::App& program);
 [[nodiscard]] Command add_info(CLI::App& program);
+[[nodiscard]] Command add_serve(CLI::App& program);
 
 }  // namespace gumbelspec::cli
 

@@ -21,10 +21,11 @@ constexpr int kExitBrokenPipe = 141;
 
 constexpr const char* kFooter =
     R"(Text and JSON go to standard output, everything else to standard error. The first SIGINT or
-SIGTERM stops cleanly, a second one at once.
+SIGTERM stops cleanly, a second one at once; a server finishes what is under way first.
 
-Exit codes: 0 done; 1 failed: a self-test did not pass, output could not be written, a model pass
-failed; 2 bad options, files or prompts; 130 stopped by SIGINT; 143 by SIGTERM.)";
+Exit codes: 0 done, also a server that was stopped; 1 failed: a self-test did not pass, output
+could not be written, a model pass failed; 2 bad options, files or prompts; 130 stopped by SIGINT;
+143 by SIGTERM.)";
 
 int exit_code(ErrorCode code) {
   switch (code) {
@@ -57,8 +58,8 @@ int run(const std::vector<std::string>& given) {
                        "Print the version");
   app.require_subcommand(1);
   app.footer(kFooter);
-  const std::vector<Command> commands = {add_generate(app), add_bench(app), add_selftest(app),
-                                         add_info(app)};
+  const std::vector<Command> commands = {add_generate(app), add_serve(app), add_bench(app),
+                                         add_selftest(app), add_info(app)};
   use_help_format(app);
   for (const Command& command : commands) command.app->footer(kFooter);
   // CLI11 would only say that a command is missing.

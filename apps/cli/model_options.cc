@@ -6,7 +6,6 @@
 #include <system_error>
 
 #include "apps/cli/kernels.h"
-#include "apps/cli/stop_signals.h"
 #include "apps/cli/utf8_stream.h"
 
 namespace gumbelspec::cli {
@@ -43,7 +42,7 @@ LlamaModelOptions load_options(const ModelOptions& options, Progress& progress) 
   load.n_threads = options.n_threads;
   load.use_mmap = options.use_mmap;
   load.attention = options.attention;
-  load.is_cancelled = stop_requested;
+  load.is_cancelled = options.is_cancelled;
   if (options.is_verbose) {
     load.on_log = [&progress](std::string_view line) {
       progress.clear();
@@ -141,6 +140,7 @@ Models load_models(const ModelOptions& options, bool wants_draft, Progress& prog
   if (options.use_kernels) load.order_free_types = order_free_types();
   load.path = options.target;
   load.n_gpu_layers = options.n_gpu_layers;
+  load.n_sequences = options.n_sequences;
   models.target = load_model(load, progress);
   if (!wants_draft || options.draft.empty()) return models;
   load.path = options.draft;

@@ -3,11 +3,13 @@
 #define GUMBELSPEC_APPS_CLI_MODEL_OPTIONS_H_
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "apps/cli/arguments.h"
 #include "apps/cli/output.h"
+#include "apps/cli/stop_signals.h"
 #include "gumbelspec/llama_model.h"
 
 namespace gumbelspec::cli {
@@ -20,11 +22,14 @@ struct ModelOptions {
   int n_threads = 0;          // 0: one per physical core
   int n_gpu_layers = -1;      // -1: all
   int n_gpu_layers_draft = -1;
-  std::size_t n_draft_sequences = 1;  // that a session needs
+  std::size_t n_sequences = 1;        // that sessions or a batch need
+  std::size_t n_draft_sequences = 1;  // the same for the draft
   bool use_mmap = true;
   bool use_kernels = true;  // the CPU kernels, where this build and this processor have them
   bool is_verbose = false;  // llama.cpp's messages go to standard error
   Attention attention = Attention::exact;
+  // Asked while a pass runs; true stops it.
+  std::function<bool()> is_cancelled = stop_requested;
 };
 
 void add_model_options(CLI::App& app, ModelOptions& options);

@@ -20,6 +20,26 @@ extern "C" void note_signal(int number) {
   for (const int handled : kSignals) std::signal(handled, SIG_DFL);
 }
 
+sigset_t stop_set() {
+  sigset_t stops;
+  sigemptyset(&stops);
+  for (const int handled : kSignals) sigaddset(&stops, handled);
+  return stops;
+}
+
+// poll() leaves a negative descriptor alone.
+void wait(int descriptor, const timespec* longest) {
+  const sigset_t stops = stop_set();
+  sigset_t before;
+  // Blocked until ppoll waits: a signal between the question and the wait would be slept through.
+  pthread_sigmask(SIG_BLOCK, &stops, &before);
+  if (!stop_requested()) {
+    pollfd input{descriptor, POLLIN, 0};
+    ppoll(&input, 1, longest, &before);
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
 }  // namespace
 
 void install_stop_signals() {
@@ -35,18 +55,21 @@ void install_stop_signals() {
   }
 }
 
-void wait_for_input(int descriptor) {
-  sigset_t stops;
-  sigset_t before;
-  sigemptyset(&stops);
-  for (const int handled : kSignals) sigaddset(&stops, handled);
-  // Blocked until ppoll waits: a signal between the question and the wait would be slept through.
-  pthread_sigmask(SIG_BLOCK, &stops, &before);
-  if (!stop_requested()) {
-    pollfd input{descriptor, POLLIN, 0};
-    ppoll(&input, 1, nullptr, &before);
-  }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+StopSignalsBlocked::StopSignalsBlocked() {
+  const sigset_t stops = stop_set();
+  pthread_sigmask(SIG_BLOCK, &stops, &before_);
+}
+
+StopSignalsBlocked::~StopSignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+void wait_for_input(int descriptor) { wait(descriptor, nullptr); }
+
+bool wait_for_stop(std::chrono::milliseconds longest) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(longest);
+  const std::chrono::nanoseconds rest = longest - seconds;
+  const timespec time{seconds.count(), rest.count()};
+  wait(-1, &time);
+  return stop_requested();
 }
 
 int stop_signal() { return g_signal.load(std::memory_order_relaxed); }

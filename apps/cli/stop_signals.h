@@ -2,6 +2,10 @@
 #ifndef GUMBELSPEC_APPS_CLI_STOP_SIGNALS_H_
 #define GUMBELSPEC_APPS_CLI_STOP_SIGNALS_H_
 
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): sigset_t is POSIX's
+
+#include <chrono>
+
 namespace gumbelspec::cli {
 
 // From now on the first SIGINT or SIGTERM is only noted; a second one kills at once.
@@ -15,6 +19,22 @@ void install_stop_signals();
 // Waits until something can be read from the descriptor, it ends or fails, or a signal to stop has
 // come, also one that came just before.
 void wait_for_input(int descriptor);
+
+// Waits for a signal to stop, but not longer than this. Returns: whether it has come.
+bool wait_for_stop(std::chrono::milliseconds longest);
+
+// While this lives, the thread that made it gets no stop signals, nor do threads that it starts:
+// they go to those that wait for them.
+class StopSignalsBlocked {
+ public:
+  StopSignalsBlocked();
+  ~StopSignalsBlocked();
+  StopSignalsBlocked(const StopSignalsBlocked&) = delete;
+  StopSignalsBlocked& operator=(const StopSignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_;
+};
 
 // Thrown where work was given up because of the signal.
 struct Stopped {};

@@ -72,10 +72,37 @@ TEST(Help, OfSelftestNamesEveryOptionButTheSabotage) {
   EXPECT_THAT(text, Not(HasSubstr("sabotage")));
 }
 
+TEST(Help, OfServeNamesEveryOption) {
+  const std::string text = help("serve");
+  expect_all(text, kModelOptions);
+  expect_all(text, kSamplingOptions);
+  expect_all(text, {"-np, --parallel",
+                    "--queue",
+                    "-b, --batch-size",
+                    "--cache-texts",
+                    "--no-cache-prompt",
+                    "-a, --alias",
+                    "--host",
+                    "--port",
+                    "--api-key",
+                    "--api-key-file",
+                    "--ssl-cert-file",
+                    "--ssl-key-file",
+                    "--cors-origin",
+                    "-to, --timeout",
+                    "--request-timeout",
+                    "--drain-timeout",
+                    "--log-format",
+                    "--method",
+                    "--draft-max",
+                    "--no-cost-cache"});
+  EXPECT_THAT(text, Not(HasSubstr("--print-docs")));
+}
+
 TEST(Help, OfInfoNamesTheModelOptions) { expect_all(help("info"), kModelOptions); }
 
 TEST(Help, LinesFitIntoATerminal) {
-  for (const char* command : {"generate", "bench", "selftest", "info"}) {
+  for (const char* command : {"generate", "serve", "bench", "selftest", "info"}) {
     const std::string text = help(command);
     for (std::size_t begin = 0; begin < text.size();) {
       const std::size_t end = text.find('\n', begin);

@@ -120,6 +120,16 @@ void Process::wait_for_errors(std::size_t n_bytes) {
   }
 }
 
+const std::string& Process::wait_for_errors_with(const std::string& text) {
+  const auto deadline = Clock::now() + kLongestForOutput;
+  while (result_.err.find(text) == std::string::npos) {
+    if (err_ < 0 || Clock::now() > deadline)
+      throw std::runtime_error("no such text: " + result_.err);
+    read_some(1000);
+  }
+  return result_.err;
+}
+
 void Process::send(int signal) const { ::kill(pid_, signal); }
 
 void Process::close_output() { close_end(out_); }

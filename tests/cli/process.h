@@ -36,6 +36,9 @@ class Process {
   // Throws: std::runtime_error after two minutes.
   void wait_for_output(std::size_t n_bytes);
   void wait_for_errors(std::size_t n_bytes);
+  // The same until standard error has a text. Returns: what has come there so far.
+  // Throws: std::runtime_error also if the program ends before.
+  const std::string& wait_for_errors_with(const std::string& text);
 
   void send(int signal) const;
   // The reader goes away, as `head` does.

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "apps/server/api/tokens.h"
+#include "apps/server/http/connection_threads.h"
 #include "apps/server/http/endpoints.h"
 #include "apps/server/http/http_state.h"
 #include "apps/server/http/static_files.h"
@@ -19,31 +20,9 @@
 namespace gumbelspec::server {
 namespace {
 
-constexpr std::size_t kBaseThreads = 8;
 // Connections that wait for a thread; beyond that they are closed.
 constexpr std::size_t kMostWaiting = 1024;
 constexpr std::size_t kRequestsPerConnection = 100000;
-
-// A thread per connection while it lasts, so that slow readers and idle connections are in
-// nobody's way.
-class ConnectionThreads final : public httplib::TaskQueue {
- public:
-  explicit ConnectionThreads(std::size_t most)
-      : pool_(std::min(kBaseThreads, most), most, kMostWaiting) {}
-
-  bool enqueue(std::function<void()> task) override {
-    try {
-      return pool_.enqueue(std::move(task));
-    } catch (const std::system_error&) {
-      // No thread to be had; the task is in the queue, and its turn comes.
-      return true;
-    }
-  }
-  void shutdown() override { pool_.shutdown(); }
-
- private:
-  httplib::ThreadPool pool_;
-};
 
 void check_file(const std::string& path, const char* option) {
   std::error_code failure;
@@ -160,7 +139,9 @@ void HttpServer::Impl::configure() {
   server->set_keep_alive_max_count(kRequestsPerConnection);
   server->set_tcp_nodelay(true);
   server->set_socket_options(set_socket_options);
-  server->new_task_queue = [most = options.max_connections] { return new ConnectionThreads(most); };
+  server->new_task_queue = [most = options.max_connections] {
+    return new ConnectionThreads(most, kMostWaiting);
+  };
   httplib::Headers headers = {{"Server", "gumbelspec"}, {"X-Content-Type-Options", "nosniff"}};
   if (!options.cors_origin.empty()) {
     headers.emplace("Access-Control-Allow-Origin", options.cors_origin);

@@ -23,7 +23,7 @@ struct HttpOptions {
   // For one read of a request, or one write of an answer, to get on.
   std::chrono::seconds io_timeout{60};
   std::chrono::seconds keep_alive{30};  // between two requests of a connection
-  ApiKeys keys;
+  ApiKeys keys = ApiKeys();
   std::string cors_origin = {};  // "*" or an origin; empty: none
   std::string ssl_cert_file = {};
   std::string ssl_key_file = {};

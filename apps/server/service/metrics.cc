@@ -147,8 +147,8 @@ std::span<const MetricDoc> metric_docs() { return kDocs; }
 
 class Metrics::Impl {
  public:
-  explicit Impl(std::size_t n_slots)
-      : n_slots(n_slots),
+  explicit Impl(std::size_t n)
+      : n_slots(n),
         first(histogram(kFirst, kSecondBuckets)),
         gap(histogram(kGap, kSecondBuckets)),
         tokens_per_pass(histogram(kTokensPerPass, kTokenBuckets)),

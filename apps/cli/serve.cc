@@ -1,0 +1,225 @@
+// gumbelspec serve: the models behind an OpenAI-compatible server.
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <ctime>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "apps/cli/commands.h"
+#include "apps/cli/method_option.h"
+#include "apps/cli/prompt.h"
+#include "apps/cli/serve_options.h"
+#include "apps/cli/stop_signals.h"
+#include "apps/cli/utf8_stream.h"
+#include "apps/server/http/http_server.h"
+
+namespace gumbelspec::cli {
+namespace {
+
+using server::Clock;
+using server::HttpServer;
+using server::Metrics;
+using server::Service;
+
+// What is left for the last events to be written, and for connections to be closed.
+constexpr std::chrono::seconds kLastWords{1};
+constexpr std::chrono::milliseconds kLook{500};
+
+std::vector<std::string> keys_of(const ServeOptions& options) {
+  std::vector<std::string> keys;
+  std::string rest = options.api_keys;
+  while (!rest.empty()) {
+    const std::size_t comma = std::min(rest.find(','), rest.size());
+    keys.push_back(rest.substr(0, comma));
+    rest.erase(0, comma + 1);
+  }
+  if (options.api_key_file.empty()) return keys;
+  const auto more = server::keys_of_lines(read_file(options.api_key_file));
+  if (more.empty()) {
+    throw bad_option("--api-key-file " + in_quotes(options.api_key_file) +
+                     " has no key; write one per line");
+  }
+  keys.insert(keys.end(), more.begin(), more.end());
+  return keys;
+}
+
+class ServeRun {
+ public:
+  explicit ServeRun(const ServeOptions& options);
+  int run();
+
+ private:
+  [[nodiscard]] server::HttpOptions http_options();
+  void start_http();
+  void load();
+  void start_service();
+  void wait();
+  void drain();
+
+  const ServeOptions& options_;
+  ModelOptions model_options_;
+  Method method_;
+  std::vector<std::string> keys_;
+  // Passes go on while requests are being finished, whatever signal has come.
+  std::atomic<bool> passes_are_stopped_{false};
+  std::mutex log_mutex_;
+  Progress progress_;
+  Metrics metrics_;
+  Models models_;
+  std::shared_ptr<CostModel> costs_;
+  std::optional<Service> service_;
+  // Last: its threads use the others.
+  std::optional<HttpServer> http_;
+};
+
+// Everything that can be wrong without the models is found before they are loaded.
+ServeRun::ServeRun(const ServeOptions& options)
+    : options_(options),
+      model_options_(with_demo_pair(options.models)),
+      method_(bounded_method(method_for(options.method, model_options_), options.planner)),
+      keys_(keys_of(options)),
+      metrics_(options.n_parallel) {
+  check(options);
+  if (!method_.keeps_seed()) {
+    throw bad_option("--method " + to_string(method_) +
+                     " does not keep the text of a seed, as the server does; use ar, greedy-chain "
+                     "or a gumbel method");
+  }
+  model_options_.n_sequences = options.n_parallel + options.n_cached;
+  model_options_.n_draft_sequences = model_options_.n_sequences;
+  model_options_.is_cancelled = [this] { return passes_are_stopped_.load(); };
+}
+
+int ServeRun::run() {
+  start_http();
+  try {
+    load();
+    start_service();
+    wait();
+  } catch (const Stopped&) {
+    // While the models were being loaded: there is nothing to finish.
+  }
+  drain();
+  say("stopped");
+  return 0;
+}
+
+server::HttpOptions ServeRun::http_options() {
+  server::HttpOptions http;
+  http.host = options_.host;
+  http.port = options_.port;
+  http.io_timeout = options_.io_timeout;
+  http.keys = server::ApiKeys(keys_);
+  http.cors_origin = options_.cors_origin;
+  http.ssl_cert_file = options_.ssl_cert_file;
+  http.ssl_key_file = options_.ssl_key_file;
+  http.log_format = options_.log_format;
+  // Lines of several threads, each whole.
+  http.log = [this](const std::string& line) {
+    const std::lock_guard lock(log_mutex_);
+    std::cerr << line << std::endl;
+  };
+  return http;
+}
+
+void ServeRun::start_http() {
+  const StopSignalsBlocked blocked;
+  http_.emplace(http_options(), metrics_);
+  say("listening on " + http_->url());
+  if (!server::is_loopback(options_.host) && keys_.empty()) {
+    say("warning: anybody who can reach " + options_.host +
+        " can use this server; give it a key with --api-key-file, or listen on 127.0.0.1");
+  }
+}
+
+void ServeRun::load() {
+  models_ = load_models(model_options_, method_.drafts(), progress_);
+  method_ = possible_method_told(method_, models_);
+  costs_ = costs_for(method_, models_, model_options_, options_.planner, progress_);
+}
+
+void ServeRun::start_service() {
+  const std::string file = std::filesystem::path(model_options_.target).stem().string();
+  server::ApiModel model = server::make_api_model(*models_.target);
+  model.id = options_.alias.empty() ? file : options_.alias;
+  model.created = static_cast<std::int64_t>(std::time(nullptr));
+  model.method = method_;
+  model.has_draft = models_.draft != nullptr;
+  model.sampling = options_.sampling;
+  BatchOptions batch;
+  batch.max_active = options_.n_parallel;
+  batch.prompt_tokens_per_round = options_.n_batch;
+  batch.costs = costs_;
+  batch.reuses_prefixes = options_.reuses_prefixes;
+  server::ServiceOptions service;
+  service.n_active = options_.n_parallel;
+  service.n_waiting = options_.n_queue;
+  service.request_timeout = options_.request_timeout;
+  service.on_failure = [](const std::string& what) {
+    say("internal error: " + visible(what) + "; please report it");
+  };
+  const std::string told = "ready: " + visible(model.id) + ", " +
+                           std::to_string(options_.n_parallel) + " texts at once of up to " +
+                           std::to_string(model.n_context) + " tokens, method " +
+                           to_string(method_);
+  const StopSignalsBlocked blocked;
+  auto engine = server::make_batch_engine(*models_.target, models_.draft.get(), std::move(batch));
+  service_.emplace(std::move(model), std::move(engine), std::move(service), metrics_);
+  http_->set_service(*service_);
+  say(told);
+}
+
+void ServeRun::wait() {
+  while (!wait_for_stop(kLook)) {
+  }
+}
+
+// At most the drain's time and twice that of the last words.
+void ServeRun::drain() {
+  http_->refuse_requests();
+  if (service_) {
+    service_->scheduler().stop_accepting();
+    const std::size_t n_texts = service_->scheduler().n_texts();
+    if (n_texts > 0) {
+      say("stopping: " + std::to_string(n_texts) + " texts under way get " +
+          std::to_string(options_.drain_timeout.count()) + " s to finish");
+    }
+    if (!http_->wait_until_quiet(Clock::now() + options_.drain_timeout)) {
+      service_->scheduler().end_all();
+      passes_are_stopped_ = true;
+      (void)http_->wait_until_quiet(Clock::now() + kLastWords);
+    }
+  }
+  if (http_->stop(Clock::now() + kLastWords)) return;
+  // A thread writes to a client that does not read; there is nothing left to lose.
+  say("stopped");
+  std::cerr << std::flush;
+  ::_exit(0);
+}
+
+}  // namespace
+
+Command add_serve(CLI::App& program) {
+  const auto options = std::make_shared<ServeOptions>();
+  CLI::App* app = program.add_subcommand("serve", "Serve the models to OpenAI's clients");
+  add_serve_options(*app, *options);
+  return {app, [app, options] {
+            if (options->prints_docs) {
+              Output out = Output::standard();
+              out.write(serve_docs(*app));
+              out.close();
+              return 0;
+            }
+            return ServeRun(*options).run();
+          }};
+}
+
+}  // namespace gumbelspec::cli

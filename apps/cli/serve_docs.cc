@@ -1,0 +1,90 @@
+// docs/server.md's tables, from what the program itself uses.
+#include <string>
+#include <string_view>
+
+#include "apps/cli/serve_options.h"
+#include "apps/server/api/request.h"
+#include "apps/server/http/endpoints.h"
+#include "apps/server/service/metrics.h"
+
+namespace gumbelspec::cli {
+namespace {
+
+// A | would end the cell.
+std::string cell(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '|') out += '\\';
+    out += c == '\n' ? ' ' : c;
+  }
+  return out;
+}
+
+std::string code(std::string_view text) {
+  return text.empty() ? std::string() : "`" + cell(text) + "`";
+}
+
+std::string option_rows(const CLI::App& app) {
+  std::string rows;
+  std::string group;
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->get_group().empty() || option == app.get_help_ptr()) continue;
+    if (option->get_group() != group) {
+      group = option->get_group();
+      rows += "| **" + cell(group) + "** | |\n";
+    }
+    std::string names = displayed_names(*option);
+    if (option->get_expected_min() > 0 &&
+        names.find(' ' + option->get_type_name()) == std::string::npos) {
+      names += " " + option->get_type_name();
+    }
+    rows += "| " + code(names) + " | " + cell(option->get_description()) + " |\n";
+  }
+  return rows;
+}
+
+std::string endpoint_rows() {
+  std::string rows;
+  for (const server::EndpointDoc& endpoint : server::endpoint_docs()) {
+    rows += "| " + code(std::string(endpoint.method) + " " + std::string(endpoint.path)) + " | " +
+            (endpoint.needs_key ? "yes" : "no") + " | " + cell(endpoint.description) + " |\n";
+  }
+  return rows;
+}
+
+std::string where(const server::FieldDoc& field) {
+  if (field.in_completions && field.in_chat) return "both";
+  return field.in_chat ? "chat" : "completions";
+}
+
+std::string field_rows() {
+  std::string rows;
+  for (const server::FieldDoc& field : server::request_fields()) {
+    rows += "| " + code(field.name) + " | " + cell(field.type) + " | " + code(field.default_value) +
+            " | " + where(field) + " | " + cell(field.description) + " |\n";
+  }
+  return rows;
+}
+
+std::string metric_rows() {
+  std::string rows;
+  for (const server::MetricDoc& metric : server::metric_docs()) {
+    rows += "| " + code(metric.name) + " | " + cell(metric.type) + " | " + cell(metric.labels) +
+            " | " + cell(metric.help) + " |\n";
+  }
+  return rows;
+}
+
+}  // namespace
+
+std::string serve_docs(const CLI::App& app) {
+  return "## Options\n\n| option | meaning |\n|---|---|\n" + option_rows(app) +
+         "\n## Endpoints\n\n| endpoint | needs a key | what it does |\n|---|---|---|\n" +
+         endpoint_rows() +
+         "\n## Request fields\n\nOf the two completion endpoints.\n\n"
+         "| field | type | default | endpoint | meaning |\n|---|---|---|---|---|\n" +
+         field_rows() + "\n## Metrics\n\n| name | type | labels | meaning |\n|---|---|---|---|\n" +
+         metric_rows();
+}
+
+}  // namespace gumbelspec::cli

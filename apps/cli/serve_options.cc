@@ -1,0 +1,129 @@
+#include "apps/cli/serve_options.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "apps/cli/method_option.h"
+#include "apps/cli/sampling_options.h"
+#include "apps/cli/utf8_stream.h"
+
+namespace gumbelspec::cli {
+namespace {
+
+constexpr std::size_t kMostTexts = 64;
+constexpr std::int64_t kMostSeconds = 1'000'000;
+
+void add_seconds(CLI::App& app, const std::string& names, std::int64_t low,
+                 std::chrono::seconds& value, const std::string& description) {
+  add_integer(
+      app, names, low, kMostSeconds, [&value](std::int64_t n) { value = std::chrono::seconds(n); },
+      description);
+}
+
+void add_count(CLI::App& app, const std::string& names, std::int64_t low, std::int64_t high,
+               std::size_t& value, const std::string& description) {
+  add_integer(
+      app, names, low, high, [&value](std::int64_t n) { value = static_cast<std::size_t>(n); },
+      description);
+}
+
+void add_batch_options(CLI::App& app, ServeOptions& options) {
+  add_count(app, "--parallel", 1, 64, options.n_parallel,
+            "Texts decoded at once, 1 to 64; each has a context of its own (-c) (default: 4)");
+  add_count(app, "--queue", 0, 1'000'000, options.n_queue,
+            "Texts that may wait besides; more are refused with status 429 (default: 64)");
+  add_count(app, "-b,--batch-size", 1, 4096, options.n_batch,
+            "Prompt tokens evaluated between two rounds, so that a long prompt does not stall the "
+            "other texts (default: 256)");
+  add_count(
+      app, "--cache-texts", 0, 63, options.n_cached,
+      "Past texts whose evaluated tokens are kept besides, for prompts that begin alike; each "
+      "takes as much memory as one of --parallel, which keep theirs as long as they are idle "
+      "(default: 0)");
+  app.add_flag_callback(
+      "--no-cache-prompt", [&options] { options.reuses_prefixes = false; },
+      "Evaluate every prompt anew instead of reusing what past texts have in common with it");
+  add_text(app, "-a,--alias", "NAME", options.alias,
+           "The model's name in answers (default: the target's file name)");
+}
+
+void add_network_options(CLI::App& app, ServeOptions& options) {
+  add_text(app, "--host", "ADDRESS", options.host,
+           "Where to listen; 0.0.0.0: everywhere; then give a key (default: 127.0.0.1)");
+  add_integer(
+      app, "--port", 0, 65535, [&options](std::int64_t n) { options.port = static_cast<int>(n); },
+      "Port; 0: any free one, which is told on standard error (default: 8080)");
+  add_text(app, "--api-key", "KEYS", options.api_keys,
+           "Requests need one of these keys, separated by commas; other users of the machine can "
+           "see them, so better use a file (default: none)");
+  add_text(app, "--api-key-file", "FILE", options.api_key_file, "The same, one key per line");
+  add_text(app, "--ssl-cert-file", "FILE", options.ssl_cert_file,
+           "Serve HTTPS with this certificate, PEM; needs --ssl-key-file");
+  add_text(app, "--ssl-key-file", "FILE", options.ssl_key_file, "The certificate's key, PEM");
+  add_text(app, "--cors-origin", "ORIGIN", options.cors_origin,
+           "Let web pages of this origin use the server; *: of any (default: none)");
+}
+
+void add_flow_options(CLI::App& app, ServeOptions& options) {
+  add_seconds(app, "--timeout", 1, options.io_timeout,
+              "Seconds that a client may keep a read or a write waiting (default: 60)");
+  add_seconds(app, "--request-timeout", 0, options.request_timeout,
+              "Seconds that a request may take, waiting included; 0: as long as it takes "
+              "(default: 0)");
+  add_seconds(
+      app, "--drain-timeout", 0, options.drain_timeout,
+      "Seconds that requests under way get to finish after the first SIGINT or SIGTERM; the "
+      "program ends at most 2 s later (default: 10)");
+  add_option(app, "--log-format", "NAME", "Of the line per request: text or json (default: text)",
+             [&options](const std::string& text) {
+               if (text != "text" && text != "json") {
+                 throw bad_option("--log-format is " + in_quotes(text) + "; give text or json");
+               }
+               options.log_format =
+                   text == "json" ? server::LogFormat::json : server::LogFormat::text;
+             });
+  // llama.cpp's servers need it.
+  app.add_flag_callback(
+         "--metrics", [] {}, "GET /metrics is always there")
+      ->group("");
+  app.add_flag("--print-docs", options.prints_docs, "The tables of docs/server.md")->group("");
+}
+
+// What add() registers goes into a group of its own in the help.
+template <class Add>
+void add_group(CLI::App& app, const std::string& group, Add add) {
+  add();
+  for (CLI::Option* option : app.get_options()) {
+    if (option->get_group() == "Options" && option != app.get_help_ptr()) option->group(group);
+  }
+}
+
+}  // namespace
+
+void add_serve_options(CLI::App& app, ServeOptions& options) {
+  add_model_options(app, options.models);
+  add_group(app, "Texts at once", [&] { add_batch_options(app, options); });
+  add_group(app, "Network", [&] { add_network_options(app, options); });
+  add_group(app, "Flow", [&] { add_flow_options(app, options); });
+  // What requests leave out.
+  add_sampling_options(app, options.sampling);
+  add_group(app, "Method", [&] { add_method_option(app, options.method); });
+  add_group(app, "Planner", [&] { add_planner_options(app, options.planner); });
+}
+
+void check(const ServeOptions& options) {
+  validate(options.sampling);
+  if (options.ssl_cert_file.empty() != options.ssl_key_file.empty()) {
+    throw bad_option("--ssl-cert-file and --ssl-key-file go together; give both or none");
+  }
+  if (options.n_parallel + options.n_cached > kMostTexts) {
+    throw bad_option("--parallel and --cache-texts are " +
+                     std::to_string(options.n_parallel + options.n_cached) +
+                     " together; give at most " + std::to_string(kMostTexts));
+  }
+  if (options.planner.guarantee == Guarantee::distribution) {
+    throw bad_option("the server keeps the text of a seed; leave out --guarantee distribution");
+  }
+}
+
+}  // namespace gumbelspec::cli

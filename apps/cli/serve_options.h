@@ -1,0 +1,54 @@
+// The options of `gumbelspec serve`.
+#ifndef GUMBELSPEC_APPS_CLI_SERVE_OPTIONS_H_
+#define GUMBELSPEC_APPS_CLI_SERVE_OPTIONS_H_
+
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <string>
+
+#include "apps/cli/model_options.h"
+#include "apps/cli/planner_options.h"
+#include "apps/server/service/request_log.h"
+#include "gumbelspec/method.h"
+#include "gumbelspec/sampling.h"
+
+namespace gumbelspec::cli {
+
+struct ServeOptions {
+  ModelOptions models;
+  std::string alias;         // "model" of the answers; empty: the target's file name
+  SamplingOptions sampling;  // what requests leave out
+  std::optional<Method> method;
+  PlannerOptions planner;
+  std::size_t n_parallel = 4;
+  std::size_t n_cached = 0;  // past texts besides
+  std::size_t n_queue = 64;
+  std::size_t n_batch = 256;  // prompt tokens between two rounds
+  bool reuses_prefixes = true;
+  std::string host = "127.0.0.1";
+  int port = 8080;
+  std::string api_keys;  // separated by commas
+  std::string api_key_file;
+  std::string ssl_cert_file;
+  std::string ssl_key_file;
+  std::string cors_origin;
+  std::chrono::seconds io_timeout{60};
+  std::chrono::seconds request_timeout{0};  // 0: none
+  std::chrono::seconds drain_timeout{10};
+  server::LogFormat log_format = server::LogFormat::text;
+  bool prints_docs = false;
+};
+
+void add_serve_options(CLI::App& app, ServeOptions& options);
+
+// What is wrong with them together. Throws: Error{invalid_option}.
+void check(const ServeOptions& options);
+
+// The tables of docs/server.md, Markdown: the options of the command, endpoints, request fields,
+// metrics.
+[[nodiscard]] std::string serve_docs(const CLI::App& app);
+
+}  // namespace gumbelspec::cli
+
+#endif  // GUMBELSPEC_APPS_CLI_SERVE_OPTIONS_H_
