@@ -74,7 +74,8 @@ def free_port():
 
 def start_servers(options):
     most = max(options.concurrency)
-    common = ["-t", str(options.threads), "--temp", "1"]
+    # Every run asks for the same prompts, and is not to find them evaluated.
+    common = ["-t", str(options.threads), "--temp", "1", "--no-cache-prompt"]
     servers = []
     ours = [options.program, "serve", "--port", "0", "-m", options.model, "-np", str(most),
             "-c", str(options.context), "--queue", "256", *common]
@@ -262,6 +263,11 @@ def parse():
     return options
 
 
+def told(argument):
+    """A command's argument without the folders of this machine."""
+    return pathlib.Path(argument).name if argument.startswith("/") else argument
+
+
 def main():
     options = parse()
     with open(ROOT / "bench/prompts/openings.jsonl", encoding="utf-8") as file:
@@ -278,7 +284,7 @@ def main():
         document = {
             "machine": platform.processor() or platform.machine(),
             "n_cpus": os.cpu_count(),
-            "commands": {s.name: " ".join(s.command) for s in servers},
+            "commands": {s.name: " ".join(told(a) for a in s.command) for s in servers},
             "tokens_per_request": options.tokens,
             "runs": runs,
             "medians": [{"concurrency": k[0], "server": k[1], **v} for k, v in middle.items()],
