@@ -183,7 +183,8 @@ TEST(Generate, StopsWithAReasonWhenTheContextIsFull) {
 }
 
 TEST(Generate, PrintsStatisticsOnStandardErrorWhenAsked) {
-  const ProcessResult result = generate({"-p", "The old house", "-n", "20", "-s", "7", "--stats"});
+  const ProcessResult result = generate(
+      {"-p", "The old house", "-n", "20", "-s", "7", "--method", "gumbel-beam", "--stats"});
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_THAT(result.err, HasSubstr("tokens per target pass"));
   EXPECT_THAT(result.err, HasSubstr("tokens/s"));
