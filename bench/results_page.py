@@ -151,8 +151,8 @@ def section(folder, run, title):
         text = file.read().rstrip("\n")
     out = ["", f"## {title}", "", f"[results.json](comparison/{run}/results.json)", "", text, ""]
     for plot, caption in PLOTS:
-        if os.path.exists(os.path.join(folder, run, plot + ".png")):
-            out.append(f"![{caption}](comparison/{run}/{plot}.png)")
+        if os.path.exists(os.path.join(folder, run, plot + ".svg")):
+            out.append(f"![{caption}](comparison/{run}/{plot}.svg)")
     return out
 
 
