@@ -1,9 +1,10 @@
 // Race: two methods, one seed, one text.
-import { serverState, session, show, view, watchedRound } from '../state';
+import { session, show, view, watchedRound } from '../state';
 import type { Session } from '../session/session';
 import { LengthField, MethodField, SamplingFields, SeedField } from '../ui/fields';
 import { useThrottled } from '../ui/hooks';
 import { Icon } from '../ui/icons';
+import { RunButton } from '../ui/run_button';
 import { number } from '../ui/stats';
 import { TokenText } from '../ui/token_text';
 import { Legend } from '../tree/legend';
@@ -57,22 +58,9 @@ function RaceForm() {
         <SamplingFields />
       </details>
       <div class="row wrap actions">
-        {isRacing.value ? (
-          <button key="stop" type="button" class="primary stop" onClick={stopRace}>
-            <Icon name="stop" />
-            Stop
-          </button>
-        ) : (
-          <button
-            key="start"
-            type="submit"
-            class="primary"
-            disabled={prompt.value.trim() === '' || serverState.value === 'offline'}
-          >
-            <Icon name="race" />
-            Start the race
-          </button>
-        )}
+        <RunButton isRunning={isRacing.value} onStop={stopRace} icon="race">
+          Start the race
+        </RunButton>
         <fieldset class="segments" title="One after the other gives each the whole machine">
           <legend class="off-screen">Order</legend>
           {choice(false, 'One after the other')}

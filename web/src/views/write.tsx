@@ -3,13 +3,14 @@ import { signal } from '@preact/signals';
 
 import { apiKey } from '../api/client';
 import { curlCommand } from '../api/request';
-import { currentRun, modelId, openRound, serverState, session, view } from '../state';
+import { currentRun, modelId, openRound, session, view } from '../state';
 import { Legend } from '../tree/legend';
 import { TreeView } from '../tree/tree_view';
 import { copyText } from '../ui/copy';
 import { LengthField, MethodField, SamplingFields, SeedField } from '../ui/fields';
 import { useThrottled } from '../ui/hooks';
 import { Icon } from '../ui/icons';
+import { RunButton } from '../ui/run_button';
 import { endingOf, SessionStats } from '../ui/stats';
 import { TokenText } from '../ui/token_text';
 import { currentRequest, endpoint, method, prompt, systemPrompt, turns } from './form';
@@ -107,24 +108,9 @@ function PromptCard() {
         <SamplingFields />
       </details>
       <div class="row actions">
-        {isRunning ? (
-          // Keys, since a button that became the other one within a click would do that one's work.
-          <button key="stop" type="button" class="primary stop" onClick={stopWriting}>
-            <Icon name="stop" />
-            Stop
-          </button>
-        ) : (
-          <button
-            key="start"
-            type="submit"
-            class="primary"
-            disabled={prompt.value.trim() === '' || serverState.value === 'offline'}
-            title="Ctrl+Enter"
-          >
-            <Icon name="write" />
-            {isChat ? 'Send' : 'Continue the text'}
-          </button>
-        )}
+        <RunButton isRunning={isRunning} onStop={stopWriting} icon="write" title="Ctrl+Enter">
+          {isChat ? 'Send' : 'Continue the text'}
+        </RunButton>
         <button type="button" onClick={() => void copyCurl()}>
           <Icon name="copy" />
           Copy as curl
