@@ -5,28 +5,22 @@
 #include <span>
 #include <vector>
 
-#include "gumbelspec/language_model.h"
 #include "gumbelspec/planner.h"
+#include "testing/wrapped_model.h"
 
 namespace gumbelspec::testing {
 
 // Passes a model's calls on, and adds up what its passes would take.
-class TimedModel final : public LanguageModel {
+class TimedModel final : public WrappedModel {
  public:
-  TimedModel(LanguageModel& model, const PassCost& cost) : model_(model), cost_(cost) {}
+  // Lifetime: model and cost outlive it.
+  TimedModel(LanguageModel& model, const PassCost& cost) : WrappedModel(model), cost_(cost) {}
 
   [[nodiscard]] double seconds() const { return seconds_; }
   void restart() { seconds_ = 0.0; }
   // From now on the rows say nothing.
   void set_blind(bool is_blind) { is_blind_ = is_blind; }
 
-  [[nodiscard]] const ModelLimits& limits() const override { return model_.limits(); }
-  [[nodiscard]] bool is_end(TokenId token) const override { return model_.is_end(token); }
-  SeqId open() override { return model_.open(); }
-  void close(SeqId seq) override { model_.close(seq); }
-  [[nodiscard]] std::size_t n_committed(SeqId seq) const override {
-    return model_.n_committed(seq);
-  }
   [[nodiscard]] PassOutcome extend(SeqId seq, std::span<const TokenId> tokens) override {
     if (!tokens.empty()) seconds_ += cost_.seconds(tokens.size());
     return model_.extend(seq, tokens);
@@ -39,11 +33,8 @@ class TimedModel final : public LanguageModel {
     if (is_blind_) return blind_row_;
     return model_.row(i);
   }
-  void commit(SeqId seq, std::span<const PendingId> path) override { model_.commit(seq, path); }
-  void truncate(SeqId seq, std::size_t n) override { model_.truncate(seq, n); }
 
  private:
-  LanguageModel& model_;
   const PassCost& cost_;
   double seconds_ = 0.0;
   bool is_blind_ = false;

@@ -17,7 +17,7 @@
 #include "testing/reference.h"
 #include "testing/statistics.h"
 #include "testing/table_model.h"
-#include "testing/timed_model.h"
+#include "testing/timed_pair.h"
 
 namespace gumbelspec {
 namespace {
@@ -26,7 +26,7 @@ using testing::g_test;
 using testing::joint_probabilities;
 using testing::TableModel;
 using testing::TestResult;
-using testing::TimedModel;
+using testing::TimedPair;
 
 const std::vector<TokenId> kPrompt = {TokenId{1}, TokenId{3}};
 
@@ -179,19 +179,8 @@ TEST(MixedMethod, LooksAtNothingOfABlockBeforeItsArmIsChosen) {
   }
 }
 
-struct World {
-  TableModel target;
-  TableModel draft;
-  std::shared_ptr<CostModel> costs;
-  TimedModel timed_target;
-  TimedModel timed_draft;
-
-  World(float share, CostModel model)
-      : target({.n_vocab = 40, .seed = 3, .spread = 6.0F, .n_context = 9000}),
-        draft(TableModel::draft_of(target, share, 11)),
-        costs(std::make_shared<CostModel>(std::move(model))),
-        timed_target(target, costs->target),
-        timed_draft(draft, costs->draft) {}
+struct World : TimedPair {
+  using TimedPair::TimedPair;
 
   // Tokens per counted second.
   double rate(const char* method, Guarantee guarantee = Guarantee::seed) {
@@ -205,8 +194,7 @@ struct World {
     timed_draft.restart();
     Outcome outcome = s.start(kPrompt);
     while (outcome == Outcome::running) outcome = s.step();
-    return static_cast<double>(s.statistics().n_generated) /
-           (timed_target.seconds() + timed_draft.seconds());
+    return static_cast<double>(s.statistics().n_generated) / seconds();
   }
 };
 

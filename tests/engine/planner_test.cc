@@ -9,30 +9,15 @@
 #include <vector>
 
 #include "gumbelspec/session.h"
-#include "testing/table_model.h"
-#include "testing/timed_model.h"
+#include "testing/timed_pair.h"
 
 namespace gumbelspec {
 namespace {
 
-using testing::TableModel;
-using testing::TimedModel;
+using testing::TimedPair;
 
-struct World {
-  TableModel target;
-  TableModel draft;
-  std::shared_ptr<CostModel> costs;
-  TimedModel timed_target;
-  TimedModel timed_draft;
-
-  World(float share, CostModel model)
-      : target({.n_vocab = 40, .seed = 3, .spread = 6.0F, .n_context = 9000}),
-        draft(TableModel::draft_of(target, share, 11)),
-        costs(std::make_shared<CostModel>(std::move(model))),
-        timed_target(target, costs->target),
-        timed_draft(draft, costs->draft) {}
-
-  [[nodiscard]] double seconds() const { return timed_target.seconds() + timed_draft.seconds(); }
+struct World : TimedPair {
+  using TimedPair::TimedPair;
 
   Session session(const char* method, std::size_t n, SamplingOptions sampling = {}) {
     return Session(timed_target, &timed_draft,
