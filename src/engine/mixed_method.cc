@@ -7,10 +7,10 @@
 #include <utility>
 #include <vector>
 
+#include "src/engine/candidate_planner.h"
 #include "src/engine/rejection.h"
 #include "src/engine/stopwatch.h"
 #include "src/engine/tree_drafter.h"
-#include "src/engine/tree_shape.h"
 
 namespace gumbelspec {
 namespace {
@@ -29,71 +29,6 @@ constexpr std::size_t kProbeEvery = 32;
 constexpr std::size_t kMostCandidates = 32;
 
 constexpr std::size_t index(Arm arm) { return static_cast<std::size_t>(arm); }
-
-// What passes cost, as it was known when a block's arm was chosen: times that are seen later may
-// depend on what was drafted in the block.
-struct Costs {
-  std::vector<double> target;  // [most nodes + 2], by nodes of the pass
-  std::vector<double> draft;
-
-  explicit Costs(std::size_t n) : target(n), draft(n) {}
-  void take(const CostModel& model) {
-    for (std::size_t n = 1; n < target.size(); ++n) {
-      target[n] = model.target.seconds(n);
-      draft[n] = model.draft.seconds(n);
-    }
-  }
-};
-
-// Candidates of a round that bring the most tokens per second.
-struct CandidatePlan {
-  std::size_t n = 0;
-  double rate = 0.0;
-};
-
-class CandidatePlanner {
- public:
-  explicit CandidatePlanner(const Method& method)
-      : limits_{.n_nodes = static_cast<std::size_t>(method.node_limit()),
-                .n_leaves = 0,
-                .n_children = method.kind == MethodKind::rejection ? 1 : kMaxChildren,
-                .width = static_cast<std::size_t>(method.width),
-                .n_levels = 0},
-        length_(method.length),
-        shape_(limits_.n_nodes),
-        n_inner_(static_cast<std::size_t>(method.length)) {}
-
-  // Nodes are taken in the order of their worth, so the first n are the best shape of n nodes.
-  CandidatePlan plan(const DraftRequest& request, const AcceptanceRates& rates,
-                     const Costs& costs) {
-    ShapeLimits limits = limits_;
-    limits.n_nodes = std::min(limits.n_nodes, request.max_nodes);
-    limits.n_leaves = request.max_leaves;
-    limits.n_levels = std::min(length_, request.max_depth);
-    shape_.plan(limits, rates);
-    std::fill(n_inner_.begin(), n_inner_.end(), std::size_t{0});
-    CandidatePlan best = {.n = 0, .rate = 1.0 / costs.target[1]};
-    double tokens = 1.0;
-    double draft_s = 0.0;
-    const std::span<const ShapeNode> nodes = shape_.nodes();
-    for (std::size_t i = 1; i < nodes.size(); ++i) {
-      tokens += std::exp(static_cast<double>(nodes[i].log_value));
-      if (nodes[i].rank == 0) {  // its parent is evaluated now
-        const std::size_t n = ++n_inner_[static_cast<std::size_t>(nodes[i].depth) - 1];
-        draft_s += costs.draft[n] - (n > 1 ? costs.draft[n - 1] : 0.0);
-      }
-      const double rate = tokens / (costs.target[i + 1] + draft_s);
-      if (rate > best.rate) best = {.n = i, .rate = rate};
-    }
-    return best;
-  }
-
- private:
-  ShapeLimits limits_;
-  int length_;
-  TreeShape shape_;
-  std::vector<std::size_t> n_inner_;  // by depth
-};
 
 struct ArmParts {
   std::unique_ptr<Drafter> drafter;
@@ -123,7 +58,7 @@ class Mix {
   // The last position that a round from this one on may look at.
   std::size_t last_from(std::size_t position);
   // Costs known to the block of this position.
-  const Costs& costs_at(std::size_t position) { return block_at(position).costs; }
+  const KnownCosts& costs_at(std::size_t position) { return block_at(position).costs; }
   // The first position of the blocks up to this one's that gumbel-tree had without a break.
   std::size_t first_own(std::size_t position) { return block_at(position).first_own; }
   void count(ArmParts& arm, std::size_t n_tokens, double seconds);
@@ -136,11 +71,11 @@ class Mix {
   struct Block {
     Arm arm = Arm::gumbel_tree;
     std::size_t first_own = 0;
-    Costs costs;
+    KnownCosts costs;  // times seen later may depend on what was drafted in the block
   };
   Block& block_at(std::size_t position);
-  Arm choose(std::size_t first, const Costs& costs);
-  Arm fastest(const Costs& costs);
+  Arm choose(std::size_t first, const KnownCosts& costs);
+  Arm fastest(const KnownCosts& costs);
 
   MixedOptions mixed_;
   std::shared_ptr<CostModel> costs_;
@@ -171,8 +106,8 @@ Method rejection_method(const Method& planned, MethodKind kind) {
 Mix::Mix(const SessionOptions& options, LanguageModel& draft, MixedOptions mixed)
     : mixed_(std::move(mixed)),
       costs_(options.costs),
-      blocks_{Block{.costs = Costs(kMostCandidates + kMaxChildren + 2)},
-              Block{.costs = Costs(kMostCandidates + kMaxChildren + 2)}} {
+      blocks_{Block{.costs = KnownCosts(kMostCandidates + kMaxChildren + 2)},
+              Block{.costs = KnownCosts(kMostCandidates + kMaxChildren + 2)}} {
   arms_[0].drafter = make_tree_drafter(draft, options.sampling, options.method, costs_);
   arms_[0].verifier = make_walk_verifier();
   for (const Arm arm : {Arm::rejection, Arm::rejection_tree}) {
@@ -218,7 +153,7 @@ std::size_t Mix::last_from(std::size_t position) {
   return n_prompt_ + (number + 1) * mixed_.block - 1;
 }
 
-Arm Mix::choose(std::size_t first, const Costs& costs) {
+Arm Mix::choose(std::size_t first, const KnownCosts& costs) {
   const Arm arm = mixed_.choose ? mixed_.choose(first) : fastest(costs);
   ArmParts& parts = arms_[index(arm)];
   parts.was_tried = true;
@@ -227,7 +162,7 @@ Arm Mix::choose(std::size_t first, const Costs& costs) {
   return arm;
 }
 
-Arm Mix::fastest(const Costs& costs) {
+Arm Mix::fastest(const KnownCosts& costs) {
   if (!arms_[0].is_measured()) return Arm::gumbel_tree;
   std::size_t best = 0;
   for (std::size_t i = 1; i < kArms; ++i) {
@@ -308,7 +243,7 @@ PassOutcome MixedDrafter::start_arm(ArmParts& arm, std::span<const TokenId> text
 
 // The size of a rejection arm's round may depend on what is decided only: the rates are.
 void MixedDrafter::plan_candidates(DraftRequest& request) {
-  const Costs& costs = mix_->costs_at(request.text.size());
+  const KnownCosts& costs = mix_->costs_at(request.text.size());
   std::size_t n = arm_->planner->plan(request, arm_->round->rates, costs).n;
   n_idle_ = n == 0 ? n_idle_ + 1 : 0;
   if (n_idle_ >= kProbeEvery) {
