@@ -90,7 +90,7 @@ class TreeDrafter final : public StepDrafter {
                             ScoreMoments& moments);
   std::size_t next_width(const Room& room);
   void sort_found();
-  void choose_nodes(std::size_t n);
+  void settle(std::size_t n);
 
   DraftReader reader_;
   Method method_;
@@ -355,7 +355,8 @@ void TreeDrafter::observe_pass(std::size_t n_nodes) {
 }
 
 // The n best nodes found become the tree.
-void TreeDrafter::choose_nodes(std::size_t n) {
+void TreeDrafter::settle(std::size_t n) {
+  n_drafted_in_row_ = n == 0 ? 0 : n_drafted_in_row_ + 1;
   DraftTree& tree = *tree_;
   order_.resize(std::min(n, order_.size()));
   std::sort(order_.begin(), order_.end());
@@ -419,17 +420,14 @@ void TreeDrafter::begin(const DraftRequest& request, NoiseTable& noise, DraftTre
 
 void TreeDrafter::finish() {
   if (n_levels_ <= 0) return;
-  std::size_t n = static_cast<std::size_t>(method_.node_limit());
-  if (planner_) n = planner_->nodes_to_verify(values_);
-  n_drafted_in_row_ = n == 0 ? 0 : n_drafted_in_row_ + 1;
-  choose_nodes(n);
+  settle(planner_ ? planner_->nodes_to_verify(values_)
+                  : static_cast<std::size_t>(method_.node_limit()));
 }
 
 void TreeDrafter::finish(std::size_t n) {
   if (n_levels_ <= 0) return;
   if (planner_) planner_->verifies(values_, n);
-  n_drafted_in_row_ = n == 0 ? 0 : n_drafted_in_row_ + 1;
-  choose_nodes(n);
+  settle(n);
 }
 
 void TreeDrafter::observe_target_pass(std::size_t n_nodes, double seconds) {
