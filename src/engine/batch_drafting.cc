@@ -19,6 +19,8 @@ constexpr double kLeastValue = 0.002;
 
 }  // namespace
 
+BatchRate::BatchRate(const CostModel& costs) : costs_(costs), own_(kRateWindow) {}
+
 double BatchRate::plain_s(std::size_t n) const { return std::max(costs_.target.seconds(n), 1e-9); }
 
 void BatchRate::begin_round(std::size_t n_texts) {
@@ -35,15 +37,17 @@ void BatchRate::begin_round(std::size_t n_texts) {
 
 double BatchRate::rate() const {
   if (seconds_ <= 0.0) return 0.0;
-  return std::max(tokens_ / seconds_, static_cast<double>(n_texts_) / (plain_s(n_texts_) + own_s_));
+  const auto n = static_cast<double>(n_texts_);
+  return std::max(tokens_ / seconds_, n / (plain_s(n_texts_) + n * own_.per_text()));
 }
 
-void BatchRate::end_round(std::size_t n_tokens, double seconds, double pass_s) {
+void BatchRate::end_round(std::size_t n_tokens, std::size_t n_nodes, double seconds,
+                          double pass_s) {
   const auto n = static_cast<double>(std::max<std::size_t>(n_texts_, 1));
   const double fade = 1.0 - 1.0 / std::max(kRateWindow / n, kLeastWindow);
   tokens_ = tokens_ * fade + static_cast<double>(n_tokens);
   seconds_ = seconds_ * fade + seconds;
-  own_s_ += (std::max(seconds - pass_s, 0.0) - own_s_) * (1.0 - fade);
+  own_.observe(std::max<std::size_t>(n_texts_, 1), n_nodes, seconds - pass_s);
 }
 
 BatchDrafting::BatchDrafting(LanguageModel& draft, const ModelLimits& target, CostModel& costs,
@@ -54,11 +58,12 @@ BatchDrafting::BatchDrafting(LanguageModel& draft, const ModelLimits& target, Co
 
 // What text i meets in the draft's pass of this level: those before it have been asked, of those
 // behind it the last round is what is known.
-void BatchDrafting::set_company(Texts texts, std::size_t i, std::size_t level, double rate) {
+void BatchDrafting::set_company(Texts texts, std::size_t i, std::size_t level) {
   Planner* planner = texts[i]->drafter()->planner();
   if (planner == nullptr) return;
   Company others;
-  others.rate = rate;
+  others.rate = rate_;
+  others.own_node_s = own_node_s_;
   others.n_texts = texts.size() - 1;
   others.is_asking = n_rounds_ % kAskEvery == 0;
   for (std::size_t j = 0; j < texts.size(); ++j) {
@@ -78,7 +83,7 @@ void BatchDrafting::set_company(Texts texts, std::size_t i, std::size_t level, d
   planner->set_company(others);
 }
 
-PassOutcome BatchDrafting::append_level(Texts texts, std::size_t level, double rate) {
+PassOutcome BatchDrafting::append_level(Texts texts, std::size_t level) {
   pass_.clear();
   const ModelLimits& limits = draft_.limits();
   std::size_t n_ends = 0;
@@ -92,7 +97,7 @@ PassOutcome BatchDrafting::append_level(Texts texts, std::size_t level, double r
     text.n_nodes = 0;
     if (!text.is_drafting) continue;
     --n_behind;
-    set_company(texts, i, level, rate);
+    set_company(texts, i, level);
     text.first_node = pass_.size();
     const std::size_t n_before = text.drafter()->reader().n_ends();
     const PassOutcome outcome =
@@ -136,7 +141,9 @@ void BatchDrafting::take_level(Texts texts, double pass_s) {
     is_one_pass = is_one_pass && text->drafter()->is_one_pass();
   }
   // As a session counts it: what is done with the rows belongs to the price of a level.
-  const double seconds = pass_s + watch.seconds();
+  const double take_s = watch.seconds();
+  take_s_ += take_s;
+  const double seconds = pass_s + take_s;
   if (is_one_pass) costs_.draft.observe(pass_.size(), seconds);
   for (BatchText* text : texts) {
     if (text->n_nodes == 0 || text->drafter()->n_probe() == 0) continue;
@@ -145,21 +152,23 @@ void BatchDrafting::take_level(Texts texts, double pass_s) {
   }
 }
 
-PassOutcome BatchDrafting::draft(Texts texts, double rate) {
-  pass_s_ = counted_s_ = 0.0;
+PassOutcome BatchDrafting::draft(Texts texts, const BatchRate& rate) {
+  pass_s_ = take_s_ = counted_s_ = 0.0;
+  rate_ = rate.rate();
+  own_node_s_ = rate.own_node_s();
   ++n_rounds_;
   for (std::size_t level = 0;; ++level) {
-    PassOutcome outcome = append_level(texts, level, rate);
+    PassOutcome outcome = append_level(texts, level);
     if (outcome == PassOutcome::ok && pass_.empty()) break;
     if (outcome == PassOutcome::ok) outcome = run_pass(texts);
     if (outcome == PassOutcome::cancelled) return outcome;
     if (outcome == PassOutcome::no_space) break;  // verify what there is
   }
-  finish(texts, rate);
+  finish(texts);
   return PassOutcome::ok;
 }
 
-void BatchDrafting::finish(Texts texts, double rate) {
+void BatchDrafting::finish(Texts texts) {
   std::size_t n_planned = 0;
   for (BatchText* text : texts) {
     if (!text->has_drafted) continue;
@@ -173,12 +182,12 @@ void BatchDrafting::finish(Texts texts, double rate) {
   if (texts.size() == 1) {
     texts[0]->drafter()->finish();
   } else {
-    choose_by_value(texts, rate);
+    choose_by_value(texts);
   }
 }
 
 // The best nodes of all planned trees, as many as pay. The same as one plan over one large tree.
-void BatchDrafting::choose_by_value(Texts texts, double rate) {
+void BatchDrafting::choose_by_value(Texts texts) {
   values_.clear();
   std::size_t n_fixed = 0;
   for (std::size_t i = 0; i < texts.size(); ++i) {
@@ -198,7 +207,7 @@ void BatchDrafting::choose_by_value(Texts texts, double rate) {
   if (values_.size() > n_free) values_.resize(n_free);
   sorted_.clear();
   for (const Value& v : values_) sorted_.push_back(v.value);
-  const Prices prices{&costs_, rate, {.n_verified = n_fixed - 1}};
+  const Prices prices{&costs_, rate_, {.n_verified = n_fixed - 1}, own_node_s_};
   const std::size_t n = best_node_count(sorted_, prices).n;
   n_chosen_.assign(texts.size(), 0);
   for (const Value& v : std::span(values_).first(n)) ++n_chosen_[v.text];
@@ -206,8 +215,10 @@ void BatchDrafting::choose_by_value(Texts texts, double rate) {
     if (!texts[i]->has_drafted) continue;
     Planner* planner = texts[i]->drafter()->planner();
     if (planner == nullptr) continue;
-    planner->set_company(
-        {.n_texts = texts.size() - 1, .n_verified = n_fixed + n - n_chosen_[i] - 1, .rate = rate});
+    planner->set_company({.n_texts = texts.size() - 1,
+                          .n_verified = n_fixed + n - n_chosen_[i] - 1,
+                          .rate = rate_,
+                          .own_node_s = own_node_s_});
     texts[i]->drafter()->finish(n_chosen_[i]);
   }
 }

@@ -12,6 +12,7 @@
 #include "gumbelspec/language_model.h"
 #include "gumbelspec/planner.h"
 #include "src/engine/batch_text.h"
+#include "src/engine/own_time.h"
 #include "src/engine/plan.h"
 
 namespace gumbelspec {
@@ -20,13 +21,15 @@ namespace gumbelspec {
 // once by what that changes in plain decoding.
 class BatchRate {
  public:
-  explicit BatchRate(const CostModel& costs) : costs_(costs) {}
+  explicit BatchRate(const CostModel& costs);
   // The next round is of so many texts.
   void begin_round(std::size_t n_texts);
-  // It brought so many tokens and took so long, its passes pass_s of it.
-  void end_round(std::size_t n_tokens, double seconds, double pass_s);
+  // It brought so many tokens, verified n_nodes drafted nodes and took so long, pass_s of it for
+  // what the costs of passes count: these and the reading of their rows by the drafters.
+  void end_round(std::size_t n_tokens, std::size_t n_nodes, double seconds, double pass_s);
   // Never less than plain decoding would bring, which is always possible.
   [[nodiscard]] double rate() const;
+  [[nodiscard]] double own_node_s() const { return own_.per_node(); }
 
  private:
   [[nodiscard]] double plain_s(std::size_t n) const;
@@ -35,7 +38,7 @@ class BatchRate {
   std::size_t n_texts_ = 0;
   double tokens_ = 0.0;
   double seconds_ = 0.0;
-  double own_s_ = 0.0;  // mean of what a round takes besides its passes
+  OwnTime own_;
 };
 
 class BatchDrafting {
@@ -49,19 +52,21 @@ class BatchDrafting {
 
   // Fills the trees of the texts whose round has begun.
   // Returns: ok, or cancelled. Throws: Error{evaluation_failed}.
-  [[nodiscard]] PassOutcome draft(Texts texts, double rate);
+  [[nodiscard]] PassOutcome draft(Texts texts, const BatchRate& rate);
   // The seconds of the last round's passes.
   [[nodiscard]] double pass_s() const { return pass_s_; }
+  // What the drafters did with their rows.
+  [[nodiscard]] double take_s() const { return take_s_; }
   // What the costs say of them.
   [[nodiscard]] double counted_s() const { return counted_s_; }
 
  private:
-  [[nodiscard]] PassOutcome append_level(Texts texts, std::size_t level, double rate);
+  [[nodiscard]] PassOutcome append_level(Texts texts, std::size_t level);
   [[nodiscard]] PassOutcome run_pass(Texts texts);
   void take_level(Texts texts, double pass_s);
-  void set_company(Texts texts, std::size_t i, std::size_t level, double rate);
-  void finish(Texts texts, double rate);
-  void choose_by_value(Texts texts, double rate);
+  void set_company(Texts texts, std::size_t i, std::size_t level);
+  void finish(Texts texts);
+  void choose_by_value(Texts texts);
 
   LanguageModel& draft_;
   ModelLimits target_;
@@ -69,7 +74,10 @@ class BatchDrafting {
   std::function<bool()> make_room_;
   std::vector<PassNode> pass_;
   std::size_t n_rounds_ = 0;
+  double rate_ = 0.0;        // of this round
+  double own_node_s_ = 0.0;  // as well
   double pass_s_ = 0.0;
+  double take_s_ = 0.0;
   double counted_s_ = 0.0;
 
   struct Value {

@@ -44,7 +44,7 @@ bool Batch::Impl::draft_trees() {
   draft_s_ = 0.0;
   if (!drafting_) return true;
   try {
-    const PassOutcome outcome = drafting_->draft(texts_, rate_.rate());
+    const PassOutcome outcome = drafting_->draft(texts_, rate_);
     draft_s_ = drafting_->pass_s();
     if (outcome == PassOutcome::cancelled) stop_round(Outcome::cancelled);
     return outcome == PassOutcome::ok;
@@ -158,11 +158,16 @@ double Batch::Impl::counted_s() const {
 
 void Batch::Impl::tell(double seconds) {
   std::size_t n_tokens = 0;
-  for (const BatchText* text : texts_) n_tokens += text->error ? 0 : text->tokens().size();
+  std::size_t n_nodes = 0;
+  for (const BatchText* text : texts_) {
+    n_tokens += text->error ? 0 : text->tokens().size();
+    n_nodes += text->tree.n_drafted();
+  }
   if (options_.costs->target.refines()) {
-    rate_.end_round(n_tokens, seconds, target_s_ + draft_s_);
+    const double take_s = drafting_ ? drafting_->take_s() : 0.0;
+    rate_.end_round(n_tokens, n_nodes, seconds, target_s_ + draft_s_ + take_s);
   } else {
-    rate_.end_round(n_tokens, counted_s(), counted_s());
+    rate_.end_round(n_tokens, n_nodes, counted_s(), counted_s());
   }
   const double own_s = std::max(seconds - target_s_ - draft_s_, 0.0);
   ++statistics_.n_rounds;

@@ -65,6 +65,21 @@ void BatchText::join(std::size_t slot, BatchSlots& slots, const ModelLimits& tar
   statistics_.by_depth.resize(length);
   by_level.assign(length, 0);
   if (length > 0) by_level[0] = 1;
+  // Rounds do not allocate: a text has all it needs when it joins.
+  const std::size_t n_tokens = text_.size() + room();
+  text_.reserve(n_tokens);
+  own.tokens.reserve(n_tokens);
+  tree.reserve(1 + static_cast<std::size_t>(drafter_ ? options_.method.node_limit() : 0));
+  walk.path.reserve(length);
+  walk.choices.reserve(length + 1);
+  path_.reserve(length);
+  tokens_.reserve(length + 1);
+  if (options_.n_logprobs < 0) return;
+  const std::size_t n_best =
+      std::min(static_cast<std::size_t>(options_.n_logprobs), target.n_vocab);
+  logprobs_.reserve(length + 1);
+  top_logprobs_.reserve((length + 1) * n_best);
+  best_.reserve(n_best);
 }
 
 std::size_t BatchText::room() const {

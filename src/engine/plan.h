@@ -25,6 +25,7 @@ struct Company {
   std::size_t n_drafting = 0;  // in the draft's pass that is being decided
   std::size_t n_drafted = 0;   // their tokens there
   double rate = 0.0;           // tokens per second of all texts together; 0: the planner's own
+  double own_node_s = 0.0;     // where rate is given: what a verified node takes besides the pass
   // Texts that gave up drafting are asked again, all in the same round: what does not pay for one
   // alone may pay for all.
   bool is_asking = false;
@@ -36,11 +37,13 @@ struct Prices {
   const CostModel* costs = nullptr;
   double rate = 0.0;  // tokens per second
   Company others = {};
+  double own_node_s = 0.0;  // seconds that a verified node takes besides the pass
 
   // Of a target pass that verifies n drafted nodes, beyond one that verifies none.
   [[nodiscard]] double verify(std::size_t n) const {
     const std::size_t n_before = others.n_verified + 1;
-    return rate * (costs->target.seconds(n_before + n) - costs->target.seconds(n_before));
+    return rate * (costs->target.seconds(n_before + n) - costs->target.seconds(n_before) +
+                   own_node_s * static_cast<double>(n));
   }
   // Of a draft pass over n tokens: what a pass with one token for each text takes is shared out
   // evenly, further tokens are charged with what they add.

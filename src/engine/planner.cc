@@ -30,7 +30,10 @@ constexpr std::size_t kAskEvery = 8;
 }  // namespace
 
 Planner::Planner(const Method& method, std::shared_ptr<CostModel> costs, std::size_t n_ranks)
-    : method_(method), costs_(std::move(costs)), calibration_(method.tau, n_ranks) {
+    : method_(method),
+      costs_(std::move(costs)),
+      calibration_(method.tau, n_ranks),
+      own_(kRateWindow) {
   report_.rounds_by_nodes.resize(static_cast<std::size_t>(method.node_limit()) + 1);
   report_.rounds_by_levels.resize(static_cast<std::size_t>(method.length) + 1);
   n_optimism_ = kPriorOptimism;
@@ -40,7 +43,8 @@ Planner::Planner(const Method& method, std::shared_ptr<CostModel> costs, std::si
 
 double Planner::rate() const {
   if (others_.rate > 0.0) return others_.rate;
-  return std::max(tokens_ / seconds_, 1.0 / std::max(costs_->target.seconds(1) + own_s_, 1e-9));
+  return std::max(tokens_ / seconds_,
+                  1.0 / std::max(costs_->target.seconds(1) + own_.per_text(), 1e-9));
 }
 
 bool Planner::wants_plain_round() const {
@@ -98,6 +102,7 @@ void Planner::verifies(std::span<const double> values, std::size_t n) {
   expected_tokens_ = 1.0;
   for (const double value : values.first(n)) expected_tokens_ += value;
   expected_s_ = draft_s_ + costs_->target.seconds(others_.n_verified + n + 1);
+  n_verified_ = n;
   ++report_.rounds_by_nodes[n];
   ++report_.rounds_by_levels[static_cast<std::size_t>(n_levels_)];
   if (n_levels_ > 0) {
@@ -109,8 +114,8 @@ void Planner::verifies(std::span<const double> values, std::size_t n) {
     n_since_plain_ = 0;
   } else {
     ++n_since_plain_;
-    const double plain_s = costs_->target.seconds(1) + own_s_;
-    advantage_ = expected_tokens_ * plain_s / (expected_s_ + own_s_);
+    const double plain_s = costs_->target.seconds(1) + own_.per_text();
+    advantage_ = expected_tokens_ * plain_s / (expected_s_ + own_s(n));
   }
 }
 
@@ -133,9 +138,10 @@ void Planner::end_round(std::size_t n_tokens, double seconds) {
   report_.n_tokens += n_tokens;
   report_.seconds += seconds;
   report_.expected_tokens += expected_tokens_;
-  report_.expected_s += expected_s_ + own_s_;
-  seconds = std::min(seconds, kMostOvertime * (expected_s_ + own_s_) + 1e-9);
-  own_s_ += (std::max(seconds - expected_s_, 0.0) - own_s_) / kRateWindow;
+  const double own = own_s(n_verified_);
+  report_.expected_s += expected_s_ + own;
+  seconds = std::min(seconds, kMostOvertime * (expected_s_ + own) + 1e-9);
+  own_.observe(1, n_verified_, seconds - expected_s_);
   const double fade = 1.0 - 1.0 / kRateWindow;
   tokens_ = tokens_ * fade + static_cast<double>(n_tokens);
   seconds_ = seconds_ * fade + seconds;

@@ -9,6 +9,7 @@
 #include "gumbelspec/method.h"
 #include "gumbelspec/planner.h"
 #include "src/engine/calibration.h"
+#include "src/engine/own_time.h"
 #include "src/engine/plan.h"
 
 namespace gumbelspec {
@@ -58,7 +59,14 @@ class Planner {
   [[nodiscard]] const PlannerReport& report();
 
  private:
-  [[nodiscard]] Prices prices() const { return {costs_.get(), rate(), others_}; }
+  [[nodiscard]] Prices prices() const {
+    return {costs_.get(), rate(), others_,
+            others_.rate > 0.0 ? others_.own_node_s : own_.per_node()};
+  }
+  // Expected besides the passes of a round that verifies n nodes.
+  [[nodiscard]] double own_s(std::size_t n) const {
+    return own_.per_text() + static_cast<double>(n) * own_.per_node();
+  }
   // This text's part of what is allowed to all of them.
   [[nodiscard]] double share() const { return 1.0 / static_cast<double>(others_.n_texts + 1); }
   [[nodiscard]] bool is_silent() const;
@@ -73,7 +81,7 @@ class Planner {
   // Tokens and seconds of the last rounds, fading.
   double tokens_ = 0.0;
   double seconds_ = 0.0;
-  double own_s_ = 0.0;  // mean of what a round takes besides its passes
+  OwnTime own_;
 
   PlannedRound round_;
   Company others_;
@@ -81,6 +89,7 @@ class Planner {
   double draft_s_ = 0.0;          // expected for this round's draft passes
   double expected_tokens_ = 1.0;  // of this round
   double expected_s_ = 0.0;       // its passes
+  std::size_t n_verified_ = 0;    // its drafted nodes
   double imagined_gain_ = 0.0;    // by its first level, before there was one, in tokens
   double optimism_ = 0.0;         // mean excess of that over what it promised afterwards
   double n_optimism_ = 0.0;

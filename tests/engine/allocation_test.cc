@@ -7,6 +7,7 @@
 #include <new>
 #include <vector>
 
+#include "gumbelspec/batch.h"
 #include "gumbelspec/session.h"
 #include "testing/table_model.h"
 
@@ -73,6 +74,52 @@ TEST(Session, DoesNotAllocateInTheSteadyStateOfTheDistribution) {
     EXPECT_EQ(allocations_of_steady_rounds("gumbel-tree", {.temperature = temperature},
                                            Guarantee::distribution),
               0U);
+  }
+}
+
+// Goes on until it is told not to; allocates nothing.
+class CountingSink final : public TextSink {
+ public:
+  bool on_round(const BatchRound& /*round*/) override { return true; }
+  void on_end(Outcome outcome, const Statistics& /*statistics*/, const Error* error) override {
+    EXPECT_EQ(outcome, Outcome::length);
+    EXPECT_EQ(error, nullptr);
+  }
+};
+
+std::size_t allocations_of_batched_rounds(const char* method, int n_logprobs) {
+  constexpr std::size_t kTexts = 4;
+  TableModel target({.n_vocab = 64, .n_context = 2000});
+  TableModel draft = TableModel::draft_of(target, 0.9F, 3);
+  const CostModel costs = {PassCost({{1, 1.0}, {66, 4.0}}, false),
+                           PassCost({{1, 0.05}, {64, 0.2}}, false)};
+  Batch batch(target, &draft, {.costs = std::make_shared<CostModel>(costs)});
+  TextOptions options{.method = parse_method(method), .max_tokens = 600, .n_logprobs = n_logprobs};
+  options.sampling.temperature = 0.8F;
+  options.sampling.top_p = 0.9F;
+  const std::vector<TokenId> prompt = {TokenId{1}, TokenId{2}};
+  std::size_t steady = 0;
+  // The first texts warm up the in-memory models and the slots.
+  for (const bool counts : {false, true}) {
+    for (std::uint64_t seed = 0; seed < kTexts; ++seed) {
+      options.seed = seed;
+      options.max_tokens = 600 + 20 * seed;  // the rounds in between have all of them
+      batch.add(prompt, options, std::make_unique<CountingSink>());
+    }
+    for (int i = 0; i < 10; ++i) EXPECT_TRUE(batch.step());
+    const std::size_t before = n_allocations;
+    for (int i = 0; i < 60; ++i) EXPECT_TRUE(batch.step());
+    if (counts) steady = n_allocations - before;
+    while (batch.step()) {
+    }
+  }
+  return steady;
+}
+
+TEST(Batch, DoesNotAllocateInTheSteadyState) {
+  for (const char* method : {"ar", "greedy-chain", "gumbel-chain", "gumbel-beam", "gumbel-tree"}) {
+    EXPECT_EQ(allocations_of_batched_rounds(method, -1), 0U) << method;
+    EXPECT_EQ(allocations_of_batched_rounds(method, 5), 0U) << method << ", log-probabilities";
   }
 }
 

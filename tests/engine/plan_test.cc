@@ -8,6 +8,8 @@
 #include <random>
 #include <vector>
 
+#include "src/engine/own_time.h"
+
 namespace gumbelspec {
 namespace {
 
@@ -56,6 +58,42 @@ TEST(BestNodeCount, TakesAllWhereTheyAreFreeAndNoneWhereTheyCostATokenEach) {
   const CostModel steep = costs(1.0, 0.1);
   EXPECT_EQ(best_node_count(values, {&flat, 1.0}).n, 5U);
   EXPECT_EQ(best_node_count(values, {&steep, 1.0}).n, 0U);
+}
+
+TEST(BestNodeCount, CountsWhatANodeTakesBesidesThePass) {
+  const std::vector<double> values = {0.7, 0.5, 0.2, 0.1, 0.01};
+  const CostModel flat = costs(0.0, 0.1);
+  EXPECT_EQ(best_node_count(values, {&flat, 2.0, {}, 0.15}).n, 2U);
+  EXPECT_EQ(best_node_count(values, {&flat, 2.0, {}, 0.5}).n, 0U);
+}
+
+TEST(OwnTime, TellsNodesFromTexts) {
+  OwnTime own(60.0);
+  for (int i = 0; i < 200; ++i) {
+    own.observe(2, 0, 2 * 3.0);
+    own.observe(2, 5, 2 * 3.0 + 5 * 0.5);
+    own.observe(1, 8, 3.0 + 8 * 0.5);
+  }
+  EXPECT_NEAR(own.per_text(), 3.0, 1e-9);
+  EXPECT_NEAR(own.per_node(), 0.5, 1e-2);
+}
+
+TEST(OwnTime, IsNotMovedByErrorsThatCancelOut) {
+  OwnTime own(60.0);
+  for (int i = 0; i < 200; ++i) {
+    own.observe(1, 0, 1.0 + (i % 2 == 0 ? 4.0 : -4.0));
+    own.observe(1, 1, 1.0 + 0.1 + (i % 2 == 0 ? 4.0 : -4.0));
+  }
+  EXPECT_NEAR(own.per_text(), 1.0, 0.1);
+  EXPECT_NEAR(own.per_node(), 0.1, 0.2);
+}
+
+TEST(OwnTime, IsNeverNegative) {
+  OwnTime own(60.0);
+  own.observe(1, 0, -1.0);
+  own.observe(1, 3, -6.0);
+  EXPECT_EQ(own.per_text(), 0.0);
+  EXPECT_EQ(own.per_node(), 0.0);
 }
 
 TEST(BestNodeCount, FillsAStepToItsEdge) {

@@ -241,7 +241,20 @@ class Soak:
             await self.load(lambda: next(left, None) is not None)
         else:
             await self.soak()
+        if self.options.disconnects:
+            await self.disconnects()
         await self.wait_until_idle()
+        # Nothing that others did or left undone is to be seen in an answer.
+        for kind in self.kinds:
+            await check_valid(self.port, kind)
+
+    async def disconnects(self):
+        left = iter(range(self.options.disconnects))
+        async def client():
+            while next(left, None) is not None:
+                self.counts["disconnected"] += 1
+                await disconnect(self.port, self.rng)
+        await asyncio.gather(*(client() for _ in range(self.options.connections)))
 
     async def soak(self):
         """In tenths of the time; memory may grow in the first three only."""
@@ -281,6 +294,8 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     p.add_argument("--program", required=True)
     p.add_argument("--requests", type=int)
+    p.add_argument("--disconnects", type=int, default=0,
+                   help="so many clients more that go away, one way or another")
     p.add_argument("--minutes", type=float)
     p.add_argument("--connections", type=int, default=32)
     p.add_argument("--seed", type=int, default=1)
