@@ -32,6 +32,12 @@ if(TARGET gumbelspec)
     INSTALL_RPATH "\$ORIGIN/${rpath}" BUILD_WITH_INSTALL_RPATH ON)
   install(TARGETS gumbelspec gumbelspec-scale RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
+if(TARGET rpc-server)
+  # Not among the programs of everybody: other builds of llama.cpp bring one of the same name.
+  set_target_properties(rpc-server PROPERTIES
+    INSTALL_RPATH "\$ORIGIN/.." BUILD_WITH_INSTALL_RPATH OFF)
+  install(TARGETS rpc-server RUNTIME DESTINATION ${private_libdir}/bin)
+endif()
 
 string(REPLACE ";" " " GUMBELSPEC_LLAMA_LIBRARIES "${GUMBELSPEC_LLAMA_LIBRARIES}")
 configure_package_config_file(cmake/gumbelspec-config.cmake.in

@@ -43,6 +43,7 @@ function(gumbelspec_copy_llama)
   gumbelspec_llama_value(key key "${output}")
   if(EXISTS ${stamp} AND EXISTS ${GUMBELSPEC_LLAMA_LIBDIR}/libllama.so
       AND EXISTS ${GUMBELSPEC_LLAMA_DIR}/common
+      AND EXISTS ${GUMBELSPEC_LLAMA_DIR}/tools/rpc/rpc-server.cpp
       AND EXISTS ${GUMBELSPEC_HTTPLIB_DIR}/httplib.cpp)
     file(STRINGS ${stamp} lines)
     list(GET lines 0 built_key)
@@ -71,6 +72,8 @@ function(gumbelspec_copy_llama)
     file(COPY ${source}/common/${file}.cpp ${source}/common/${file}.h
       DESTINATION ${GUMBELSPEC_LLAMA_DIR}/common)
   endforeach()
+  # What GUMBELSPEC_BUILD_RPC_SERVER compiles.
+  file(COPY ${source}/tools/rpc/rpc-server.cpp DESTINATION ${GUMBELSPEC_LLAMA_DIR}/tools/rpc)
   file(COPY ${source}/common/jinja DESTINATION ${GUMBELSPEC_LLAMA_DIR}/common)
   file(COPY ${prefix}/share/licenses/llama.cpp/LICENSE DESTINATION ${GUMBELSPEC_LLAMA_DIR})
   file(MAKE_DIRECTORY ${GUMBELSPEC_LLAMA_LIBDIR})

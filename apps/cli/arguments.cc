@@ -18,12 +18,17 @@ struct Spelling {
   std::string_view long_name;
 };
 
-constexpr std::array<Spelling, 5> kSpellings = {{
+constexpr std::array<Spelling, 10> kSpellings = {{
+    {"-dev", "--device"},
+    {"-devd", "--device-draft"},
     {"-md", "--model-draft"},
     {"-ngl", "--gpu-layers"},
     {"-ngld", "--gpu-layers-draft"},
+    {"-mg", "--main-gpu"},
     {"-np", "--parallel"},
+    {"-sm", "--split-mode"},
     {"-to", "--timeout"},
+    {"-ts", "--tensor-split"},
 }};
 
 constexpr std::size_t kColumn = 28;

@@ -58,14 +58,53 @@ std::string model_text(const std::string& name, const LlamaModel& model) {
                         ", context " + std::to_string(limits.n_context) + "; " + shapes);
 }
 
+std::string in_mib(std::size_t bytes) { return std::to_string(bytes >> 20U) + " MiB"; }
+
+std::string devices_text(const ModelOptions& options) {
+  std::string text;
+  for (const LlamaDevice& d : LlamaModel::devices(options.rpc_servers, options.rpc_timeout)) {
+    text += line(text.empty() ? "devices" : "", d.name + ": " + d.description + ", " +
+                                                    in_mib(d.total_bytes) + ", " +
+                                                    in_mib(d.free_bytes) + " free");
+  }
+  return text;
+}
+
+// "0-11, 13"
+std::string ranges(const std::vector<int>& numbers) {
+  std::string text;
+  for (std::size_t i = 0; i < numbers.size();) {
+    std::size_t end = i + 1;
+    while (end < numbers.size() && numbers[end] == numbers[end - 1] + 1) ++end;
+    text += (text.empty() ? "" : ", ") + std::to_string(numbers[i]);
+    if (end - i > 1) text += "-" + std::to_string(numbers[end - 1]);
+    i = end;
+  }
+  return text;
+}
+
+std::string placement_text(const LlamaModel& model) {
+  std::string text;
+  for (const LlamaPlacement& part : model.placement()) {
+    text += line("", "on " + part.device + ": " +
+                         (part.layers.empty() ? "no layers" : "layers " + ranges(part.layers)) +
+                         ", buffers of " + in_mib(part.bytes));
+  }
+  return text;
+}
+
 int run_info(const ModelOptions& given) {
   const ModelOptions options = with_demo_pair(given);
   Progress progress;
   const Models models = load_models(options, /*wants_draft=*/true, progress);
   std::string text = program_text();
+  text += devices_text(options);
   text += line("threads", std::to_string(models.target->n_threads()));
   text += model_text("target", *models.target);
-  if (models.draft != nullptr) text += model_text("draft", *models.draft);
+  text += placement_text(*models.target);
+  if (models.draft != nullptr) {
+    text += model_text("draft", *models.draft) + placement_text(*models.draft);
+  }
   Output out = Output::standard();
   out.write(text);
   out.close();

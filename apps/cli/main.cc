@@ -24,14 +24,15 @@ constexpr const char* kFooter =
 SIGTERM stops cleanly, a second one at once; a server finishes what is under way first.
 
 Exit codes: 0 done, also a server that was stopped; 1 failed: a self-test did not pass, output
-could not be written, a model pass failed; 2 bad options, files or prompts; 130 stopped by SIGINT;
-143 by SIGTERM.)";
+could not be written, a model pass failed, an RPC server was lost; 2 bad options, files or prompts;
+130 stopped by SIGINT; 143 by SIGTERM.)";
 
 int exit_code(ErrorCode code) {
   switch (code) {
     case ErrorCode::out_of_memory:
     case ErrorCode::evaluation_failed:
     case ErrorCode::no_token_allowed:
+    case ErrorCode::peer_lost:
       return kExitFailure;
     default:
       return kExitBadInput;

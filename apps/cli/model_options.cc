@@ -1,5 +1,7 @@
 #include "apps/cli/model_options.h"
 
+#include <algorithm>
+#include <charconv>
 #include <filesystem>
 #include <limits>
 #include <string_view>
@@ -22,6 +24,49 @@ Attention parse_attention(const std::string& text) {
   throw bad_option("--attention is " + in_quotes(text) + "; give exact or fast");
 }
 
+std::vector<std::string> parts_of(const std::string& text, const char* separators) {
+  std::vector<std::string> parts;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find_first_of(separators, begin), text.size());
+    parts.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parts;
+}
+
+std::vector<std::string> parse_names(const std::string& option, const std::string& text) {
+  std::vector<std::string> names = parts_of(text, ",");
+  if (std::find(names.begin(), names.end(), "") != names.end()) {
+    throw bad_option(option + " is " + in_quotes(text) + ", with an empty name; leave it out");
+  }
+  return names;
+}
+
+std::vector<float> parse_split(const std::string& text) {
+  std::vector<float> parts;
+  for (const std::string& part : parts_of(text, ",/")) {
+    float value = 0.0F;
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
+    if (error != std::errc() || end != part.data() + part.size() || !(value >= 0.0F)) {
+      throw bad_option("--tensor-split is " + in_quotes(text) +
+                       "; give a number from 0 up for each device, e.g. 3,1");
+    }
+    parts.push_back(value);
+  }
+  if (*std::max_element(parts.begin(), parts.end()) <= 0.0F) {
+    throw bad_option("--tensor-split is " + in_quotes(text) +
+                     ", which leaves nothing to any device; give one a part above 0");
+  }
+  return parts;
+}
+
+SplitMode parse_split_mode(const std::string& text) {
+  if (text == "none") return SplitMode::none;
+  if (text == "layer") return SplitMode::layer;
+  if (text == "row") return SplitMode::row;
+  throw bad_option("--split-mode is " + in_quotes(text) + "; give none, layer or row");
+}
+
 // The build tree and an installation have the same layout: bin/, share/gumbelspec/models/.
 std::string demo_model(std::string_view name) {
   std::error_code failure;
@@ -41,6 +86,7 @@ LlamaModelOptions load_options(const ModelOptions& options, Progress& progress) 
   load.n_context = options.n_context;
   load.n_threads = options.n_threads;
   load.use_mmap = options.use_mmap;
+  load.rpc_timeout = options.rpc_timeout;
   load.attention = options.attention;
   load.is_cancelled = options.is_cancelled;
   if (options.is_verbose) {
@@ -80,6 +126,43 @@ std::unique_ptr<LlamaModel> load_draft(LlamaModelOptions options, Progress& prog
   }
 }
 
+void add_device_options(CLI::App& app, ModelOptions& options) {
+  add_integer(
+      app, "--gpu-layers,--n-gpu-layers", -1, kMaxInt,
+      [&](std::int64_t n) { options.n_gpu_layers = static_cast<int>(n); },
+      "Layers of the target on GPUs and RPC servers; -1: all (default: -1)");
+  add_integer(
+      app, "--gpu-layers-draft,--n-gpu-layers-draft", -1, kMaxInt,
+      [&](std::int64_t n) { options.n_gpu_layers_draft = static_cast<int>(n); },
+      "The same for the draft (default: -1)");
+  add_option(app, "--device", "NAMES",
+             "Devices for the target, separated by commas, as gumbelspec info lists them; none: "
+             "the CPU alone (default: all, RPC servers first)",
+             [&](const std::string& text) { options.devices = parse_names("--device", text); });
+  add_option(app, "--device-draft", "NAMES",
+             "The same for the draft (default: all in this machine)", [&](const std::string& text) {
+               options.devices_draft = parse_names("--device-draft", text);
+             });
+  add_option(app, "--split-mode", "NAME",
+             "The target on several devices: none: on one, see --main-gpu; layer: whole layers on "
+             "each; row: each matrix by rows (default: layer)",
+             [&](const std::string& text) { options.split_mode = parse_split_mode(text); });
+  add_option(app, "--tensor-split", "PARTS",
+             "How much of the target each device gets, e.g. 3,1 (default: by free memory)",
+             [&](const std::string& text) { options.tensor_split = parse_split(text); });
+  add_integer(
+      app, "--main-gpu", 0, 1024, [&](std::int64_t n) { options.main_gpu = static_cast<int>(n); },
+      "The device for --split-mode none, counted from 0 (default: 0)");
+  add_option(app, "--rpc", "SERVERS",
+             "llama.cpp's rpc-servers that the target is spread over, HOST:PORT, separated by "
+             "commas; private networks only, see docs/distributed.md (default: none)",
+             [&](const std::string& text) { options.rpc_servers = parse_names("--rpc", text); });
+  add_integer(
+      app, "--rpc-timeout", 1, 3600,
+      [&](std::int64_t n) { options.rpc_timeout = std::chrono::seconds(n); },
+      "Seconds without a sign of life after which an RPC server is lost, 1 to 3600 (default: 10)");
+}
+
 }  // namespace
 
 void add_model_options(CLI::App& app, ModelOptions& options) {
@@ -96,14 +179,7 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
       app, "-t,--threads", 0, 1024,
       [&](std::int64_t n) { options.n_threads = static_cast<int>(n); },
       "Threads, up to 1024; 0: one per physical core (default: 0)");
-  add_integer(
-      app, "--gpu-layers", -1, kMaxInt,
-      [&](std::int64_t n) { options.n_gpu_layers = static_cast<int>(n); },
-      "Layers of the target on a GPU, if llama.cpp was built for one; -1: all (default: -1)");
-  add_integer(
-      app, "--gpu-layers-draft", -1, kMaxInt,
-      [&](std::int64_t n) { options.n_gpu_layers_draft = static_cast<int>(n); },
-      "The same for the draft (default: -1)");
+  add_device_options(app, options);
   add_option(app, "--attention", "NAME",
              "exact: a token's attention is the same number in every pass, so a seed's text does "
              "not depend on the method; fast: llama.cpp's defaults (default: exact)",
@@ -140,11 +216,22 @@ Models load_models(const ModelOptions& options, bool wants_draft, Progress& prog
   if (options.use_kernels) load.order_free_types = order_free_types();
   load.path = options.target;
   load.n_gpu_layers = options.n_gpu_layers;
+  load.devices = options.devices;
+  load.tensor_split = options.tensor_split;
+  load.split_mode = options.split_mode;
+  load.main_gpu = options.main_gpu;
+  load.rpc_servers = options.rpc_servers;
   load.n_sequences = options.n_sequences;
   models.target = load_model(load, progress);
   if (!wants_draft || options.draft.empty()) return models;
   load.path = options.draft;
   load.n_gpu_layers = options.n_gpu_layers_draft;
+  // Drafting takes many short passes, which a network would make long: not there unless asked for.
+  load.devices = options.devices_draft;
+  if (load.devices.empty()) load.rpc_servers.clear();
+  load.tensor_split.clear();
+  load.split_mode = SplitMode::layer;
+  load.main_gpu = 0;
   load.n_sequences = options.n_draft_sequences;
   load.n_context = models.target->limits().n_context;
   // The last bits of a draft's logits decide at most how fast it goes.

@@ -2,10 +2,12 @@
 #ifndef GUMBELSPEC_APPS_CLI_MODEL_OPTIONS_H_
 #define GUMBELSPEC_APPS_CLI_MODEL_OPTIONS_H_
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "apps/cli/arguments.h"
 #include "apps/cli/output.h"
@@ -22,6 +24,13 @@ struct ModelOptions {
   int n_threads = 0;          // 0: one per physical core
   int n_gpu_layers = -1;      // -1: all
   int n_gpu_layers_draft = -1;
+  std::vector<std::string> devices;        // of the target; empty: all
+  std::vector<std::string> devices_draft;  // empty: all that are in this machine
+  std::vector<float> tensor_split;         // the target's parts; empty: by free memory
+  SplitMode split_mode = SplitMode::layer;
+  int main_gpu = 0;
+  std::vector<std::string> rpc_servers;  // "HOST:PORT"
+  std::chrono::seconds rpc_timeout{10};
   std::size_t n_sequences = 1;        // that sessions or a batch need
   std::size_t n_draft_sequences = 1;  // the same for the draft
   bool use_mmap = true;

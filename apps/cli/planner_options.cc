@@ -38,12 +38,23 @@ std::string model_key(const std::string& path, const LlamaModel& model) {
          std::to_string(time) + ", " + model.description();
 }
 
+// Where the layers are says nothing about the way there.
+std::string placement_key(const LlamaModel& model) {
+  std::string text;
+  for (const LlamaPlacement& part : model.placement()) {
+    text += " " + part.device + ":" + std::to_string(part.layers.size());
+  }
+  return text;
+}
+
 std::string cost_key(const Models& models, const ModelOptions& options) {
+  std::string servers;
+  for (const std::string& server : options.rpc_servers) servers += "; RPC server " + server;
   return std::string("gumbelspec ") + GUMBELSPEC_VERSION + "; " +
          LlamaModel::backend_description() + "; kernels " +
          (options.use_kernels ? kernels_description() : "not used") + "; threads " +
-         std::to_string(models.target->n_threads()) + "; GPU layers " +
-         std::to_string(options.n_gpu_layers) + ", " + std::to_string(options.n_gpu_layers_draft) +
+         std::to_string(models.target->n_threads()) + "; layers on" +
+         placement_key(*models.target) + "," + placement_key(*models.draft) + servers +
          "; attention " + std::to_string(static_cast<int>(options.attention)) + "; target " +
          model_key(options.target, *models.target) + "; draft " +
          model_key(options.draft, *models.draft);

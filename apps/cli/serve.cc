@@ -171,7 +171,19 @@ void ServeRun::start_service() {
                            std::to_string(model.n_context) + " tokens, method " +
                            to_string(method_);
   const StopSignalsBlocked blocked;
-  auto engine = server::make_batch_engine(*models_.target, models_.draft.get(), std::move(batch));
+  const auto make_engine = [this, batch] {
+    return server::make_batch_engine(*models_.target, models_.draft.get(), batch);
+  };
+  if (!model_options_.rpc_servers.empty()) {
+    service.on_loss = [](const std::string& what) { say(visible(what)); };
+    service.make_engine = [this, make_engine] {
+      models_.target->restore();
+      if (models_.draft != nullptr) models_.draft->restore();
+      say("ready again: the models have been loaded anew");
+      return make_engine();
+    };
+  }
+  auto engine = make_engine();
   service_.emplace(std::move(model), std::move(engine), std::move(service), metrics_);
   http_->set_service(*service_);
   say(told);

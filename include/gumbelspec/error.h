@@ -18,6 +18,7 @@ enum class ErrorCode {
   out_of_memory,        // the engine below could not allocate
   evaluation_failed,    // the engine below failed inside a pass
   no_token_allowed,     // every token is masked or its logit is not a number
+  peer_lost,            // an RPC server cannot be reached, or went away
 };
 
 // One line: the value, the limit and the remedy.

@@ -2,6 +2,7 @@
 #ifndef GUMBELSPEC_LLAMA_MODEL_H_
 #define GUMBELSPEC_LLAMA_MODEL_H_
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -26,13 +27,31 @@ enum class Attention {
   fast,
 };
 
+// How a model is spread over several devices.
+enum class SplitMode {
+  none,   // on one of them: main_gpu
+  layer,  // whole layers on each
+  row,    // each matrix by rows, where the backend can; not over RPC
+};
+
 struct LlamaModelOptions {
   std::string path = {};             // a .gguf file (the first one of a split model)
   std::size_t n_context = 0;         // tokens per sequence; 0: what the model was trained for
   std::size_t n_sequences = 1;       // sequences open at once
   std::size_t max_pass_nodes = 256;  // nodes of one pass besides prompts
   int n_threads = 0;                 // 0: one per physical core
-  int n_gpu_layers = -1;             // -1: all that llama.cpp can place; without a GPU none
+  int n_gpu_layers = -1;             // on the devices; -1: all; without a device none
+  // Names as devices() lists them; empty: all; {"none"}: the CPU alone.
+  std::vector<std::string> devices = {};
+  std::vector<float> tensor_split = {};  // the devices' parts; empty: by their free memory
+  SplitMode split_mode = SplitMode::layer;
+  int main_gpu = 0;  // index into the devices, for SplitMode::none
+  // "HOST:PORT" of llama.cpp's rpc-server: their devices come first. Nothing is encrypted, and
+  // whoever reaches such a server can take its machine over: private networks only.
+  std::vector<std::string> rpc_servers = {};
+  // A server that shows no sign of life for so long is lost; so is one that cannot be reached
+  // within that time. A server that computes does show signs of life. From 1 s up.
+  std::chrono::milliseconds rpc_timeout{10'000};
   bool use_mmap = true;
   Attention attention = Attention::exact;
   // Types of matrices ("Q8_0") that a registered device computes with, together with an attention
@@ -53,11 +72,34 @@ struct TokenizeOptions {
   bool reads_control = false;  // text that looks like a control token becomes one
 };
 
+// What layers can be placed on.
+struct LlamaDevice {
+  std::string name;         // "CUDA0", "RPC0", "CPU"
+  std::string description;  // of an RPC server's device: the server
+  std::size_t free_bytes = 0;
+  std::size_t total_bytes = 0;
+};
+
+// A part of a model.
+struct LlamaPlacement {
+  std::string device;       // as in LlamaDevice
+  std::vector<int> layers;  // ascending; the output counts as the last layer + 1
+  std::size_t bytes = 0;    // of the buffers for its weights; a mapped part of a file counts whole
+};
+
+// Over the links to a model's RPC servers since they were connected, by all models on them. A round
+// trip is a request that waited for its answer.
+struct RpcTraffic {
+  std::uint64_t n_round_trips = 0;
+  std::uint64_t n_sent_bytes = 0;
+  std::uint64_t n_received_bytes = 0;
+};
+
 class TokenConstraint;
 
 class LlamaModel final : public LanguageModel {
  public:
-  // Throws: Error{file_not_found, invalid_model, out_of_memory, invalid_option}.
+  // Throws: Error{file_not_found, invalid_model, out_of_memory, invalid_option, peer_lost}.
   static std::unique_ptr<LlamaModel> load(const LlamaModelOptions& options);
   ~LlamaModel() override;
 
@@ -71,6 +113,13 @@ class LlamaModel final : public LanguageModel {
   [[nodiscard]] std::span<const float> row(std::size_t i) const override;
   void commit(SeqId seq, std::span<const PendingId> path) override;
   void truncate(SeqId seq, std::size_t n) override;
+
+  // A pass that needs an RPC server which is lost throws Error{peer_lost} with the server's name,
+  // at most rpc_timeout after its last sign of life, and so does every pass after it. restore()
+  // connects again and loads the weights anew; then the model is as it was when it was loaded: no
+  // sequence is open. Does nothing if no server is lost.
+  // Throws: Error{peer_lost} while a server is missing; it can be called again. As load().
+  void restore();
 
   // The text's tokens. Threads: any number at once, also during a pass.
   // Throws: Error{invalid_prompt} if text is not UTF-8.
@@ -92,9 +141,18 @@ class LlamaModel final : public LanguageModel {
   [[nodiscard]] std::string metadata(const std::string& key) const;
   [[nodiscard]] int n_threads() const;
 
+  // Where its layers are, as of loading.
+  [[nodiscard]] std::vector<LlamaPlacement> placement() const;
+  [[nodiscard]] RpcTraffic rpc_traffic() const;
+
   // Throws: Error{vocabulary_mismatch} with the first token that differs. A draft may have more or
   // fewer padding tokens at the end.
   static void require_same_vocabulary(const LlamaModel& target, const LlamaModel& draft);
+
+  // All there is, the CPU last. Throws: Error{invalid_option, peer_lost}.
+  static std::vector<LlamaDevice> devices(
+      const std::vector<std::string>& rpc_servers = {},
+      std::chrono::milliseconds rpc_timeout = LlamaModelOptions{}.rpc_timeout);
 
   // llama.cpp's version and the features that it was built with and found, one line.
   static std::string backend_description();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "ggml-backend.h"
@@ -60,13 +61,13 @@ bool has_plain_cache(const llama_model* model) {
   return name != "deepseek4" && name != "minimax-m3";
 }
 
-bool uses_gpu(const LlamaModelOptions& options) {
-  if (options.n_gpu_layers == 0) return false;
-  for (std::size_t i = 0; i < ggml_backend_dev_count(); ++i) {
-    const auto type = ggml_backend_dev_type(ggml_backend_dev_get(i));
-    if (type == GGML_BACKEND_DEVICE_TYPE_GPU || type == GGML_BACKEND_DEVICE_TYPE_IGPU) return true;
-  }
-  return false;
+bool uses_device(const LlamaModelOptions& options, std::span<const Device> devices) {
+  return options.n_gpu_layers != 0 && !devices.empty();
+}
+
+// Anything that does not compute with ggml's CPU code.
+bool uses_gpu(const LlamaModelOptions& options, std::span<const Device> devices) {
+  return uses_device(options, devices) && !std::all_of(devices.begin(), devices.end(), is_cpu_like);
 }
 
 // Models with a short and a long set of rotation factors take the long one when the cache has more
@@ -109,7 +110,8 @@ TreeCacheSettings cache_settings(const llama_model* model, const LlamaModelOptio
 }
 
 llama_context_params context_params(const TreeCacheSettings& cache,
-                                    const LlamaModelOptions& options) {
+                                    const LlamaModelOptions& options,
+                                    std::span<const Device> devices) {
   llama_context_params params = llama_context_default_params();
   params.n_ctx = static_cast<std::uint32_t>(cache.n_cells);
   // A pass must be one micro-batch: its nodes see each other.
@@ -123,7 +125,7 @@ llama_context_params context_params(const TreeCacheSettings& cache,
   params.kv_unified = true;
   params.swa_full = true;
   params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_AUTO;
-  if (options.attention == Attention::exact && !uses_gpu(options)) {
+  if (options.attention == Attention::exact && !uses_gpu(options, devices)) {
     // ggml's CPU attention splits long caches and tiles large batches, with other roundings, only
     // where keys and values have one type. Of the types that are left for values, bfloat16 adds up
     // in float32 (float16 does not), and llama.cpp turns float32 into float16 before.
@@ -149,7 +151,8 @@ ModelLimits limits_of(const llama_model* model, const TreeCacheSettings& cache) 
 }  // namespace
 
 ContextSetup make_context(llama_model* model, const LlamaModelOptions& options,
-                          ggml_abort_callback on_cancel, void* cancel_data, const LogSink& log) {
+                          std::span<const Device> devices, ggml_abort_callback on_cancel,
+                          void* cancel_data, const LogSink& log) {
   check_is_decoder(model);
   check_range("n_sequences", options.n_sequences, 1, 64);
   check_range("max_pass_nodes", options.max_pass_nodes, 1, 4096);
@@ -159,12 +162,13 @@ ContextSetup make_context(llama_model* model, const LlamaModelOptions& options,
                                                "physical core");
   }
   ContextSetup setup;
+  // The kernels compute here, not on a device.
   const bool is_order_free =
-      !uses_gpu(options) && has_only_types(options.path, options.order_free_types, log);
+      !uses_device(options, devices) && has_only_types(options.path, options.order_free_types, log);
   setup.cache = cache_settings(model, options, is_order_free);
   setup.limits = limits_of(model, setup.cache);
   setup.n_threads = options.n_threads > 0 ? options.n_threads : n_physical_cores();
-  llama_context_params params = context_params(setup.cache, options);
+  llama_context_params params = context_params(setup.cache, options, devices);
   params.n_threads = params.n_threads_batch = setup.n_threads;
   if (setup.cache.can_branch) {
     params.abort_callback = on_cancel;

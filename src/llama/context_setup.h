@@ -3,9 +3,11 @@
 #define GUMBELSPEC_SRC_LLAMA_CONTEXT_SETUP_H_
 
 #include <memory>
+#include <span>
 
 #include "gumbelspec/llama_model.h"
 #include "llama.h"
+#include "src/llama/devices.h"
 #include "src/llama/log_capture.h"
 #include "src/llama/tree_cache.h"
 
@@ -27,7 +29,8 @@ struct ContextSetup {
 // recurrent state, whose interrupted passes cannot be taken back.
 // Throws: Error{invalid_option, invalid_model, out_of_memory}.
 ContextSetup make_context(llama_model* model, const LlamaModelOptions& options,
-                          ggml_abort_callback on_cancel, void* cancel_data, const LogSink& log);
+                          std::span<const Device> devices, ggml_abort_callback on_cancel,
+                          void* cancel_data, const LogSink& log);
 
 }  // namespace gumbelspec::internal
 

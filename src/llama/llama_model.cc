@@ -1,5 +1,6 @@
 #include "gumbelspec/llama_model.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <stdexcept>
@@ -9,6 +10,7 @@
 #include "gumbelspec/llama_grammar.h"
 #include "llama.h"
 #include "src/llama/context_setup.h"
+#include "src/llama/devices.h"
 #include "src/llama/grammar.h"
 #include "src/llama/model_file.h"
 #include "src/llama/tree_cache.h"
@@ -16,42 +18,150 @@
 
 namespace gumbelspec {
 
+namespace {
+
+std::string describe(const llama_model* model) {
+  const auto n_parameters = static_cast<double>(llama_model_n_params(model));
+  const bool is_large = n_parameters >= 1e9;
+  std::array<char, 32> size{};
+  std::snprintf(size.data(), size.size(), "%.3g %s", n_parameters / (is_large ? 1e9 : 1e6),
+                is_large ? "B" : "M");
+  // llama.cpp marks types that the file does not name.
+  constexpr std::string_view kGuessed = "(guessed) ";
+  std::string_view type = llama_ftype_name(llama_model_ftype(model));
+  if (type.substr(0, kGuessed.size()) == kGuessed) type.remove_prefix(kGuessed.size());
+  return internal::model_metadata(model, "general.architecture") + " " + size.data() + " " +
+         std::string(type);
+}
+
+// What of a model stays the same when restore() loads it anew; other threads may be reading it.
+struct Description {
+  std::string text;
+  ModelLimits limits;
+  int n_threads = 1;
+};
+
+}  // namespace
+
 class LlamaModel::Impl {
  public:
   explicit Impl(const LlamaModelOptions& options)
-      : log_(options.on_log), is_cancelled_(options.is_cancelled) {
+      : options_(options), log_(options.on_log), is_cancelled_(options.is_cancelled) {
+    if (options.rpc_timeout < std::chrono::seconds(1)) {
+      throw Error(ErrorCode::invalid_option, "rpc_timeout is " +
+                                                 std::to_string(options.rpc_timeout.count()) +
+                                                 " ms; give at least 1000");
+    }
+    load();
+    description_ = {describe(model_.get()), setup_.limits, setup_.n_threads};
+    // Who loads is told how far it is; who loads again would not expect it.
+    options_.on_progress = {};
+    if (relays_.empty()) return;
+    // Tokens can be read and written while the weights are being loaded again.
     internal::ModelFileOptions file;
     file.path = options.path;
-    file.n_gpu_layers = options.n_gpu_layers;
-    file.use_mmap = options.use_mmap;
-    file.is_batch_invariant = options.attention == Attention::exact;
-    file.on_progress = options.on_progress;
-    model_ = internal::load_model_file(file, log_);
-    vocab_ = llama_model_get_vocab(model_.get());
-    setup_ = internal::make_context(model_.get(), options,
+    file.vocabulary_only = true;
+    vocabulary_ = internal::load_model_file(file, log_);
+  }
+
+  ~Impl() { unload(); }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  void restore() {
+    if (cache_ != nullptr && !is_lost()) return;
+    unload();
+    load();
+  }
+
+  [[nodiscard]] const ModelLimits& limits() const { return description_.limits; }
+  [[nodiscard]] int n_threads() const { return description_.n_threads; }
+  [[nodiscard]] const std::string& description() const { return description_.text; }
+  [[nodiscard]] const std::vector<LlamaPlacement>& placement() const { return placement_; }
+  // For what does not change.
+  [[nodiscard]] const llama_model* vocabulary() const {
+    return vocabulary_ ? vocabulary_.get() : model_.get();
+  }
+  [[nodiscard]] const llama_vocab* vocab() const { return llama_model_get_vocab(vocabulary()); }
+  [[nodiscard]] internal::TreeCache& cache() {
+    if (cache_ == nullptr) {
+      throw Error(ErrorCode::peer_lost,
+                  "the model is not loaded since an RPC server was lost; "
+                  "call restore()");
+    }
+    return *cache_;
+  }
+  [[nodiscard]] const internal::TreeCache& cache() const {
+    return const_cast<Impl*>(this)->cache();
+  }
+  [[nodiscard]] RpcTraffic traffic() const {
+    RpcTraffic sum;
+    for (const internal::RpcRelay* relay : relays_) {
+      const RpcTraffic one = relay->traffic();
+      sum.n_round_trips += one.n_round_trips;
+      sum.n_sent_bytes += one.n_sent_bytes;
+      sum.n_received_bytes += one.n_received_bytes;
+    }
+    return sum;
+  }
+
+ private:
+  void load() {
+    const std::vector<internal::Device> devices = internal::chosen_devices(options_);
+    relays_.clear();
+    for (const internal::Device& device : devices) {
+      const bool is_known =
+          std::find(relays_.begin(), relays_.end(), device.relay) != relays_.end();
+      if (device.relay != nullptr && !is_known) relays_.push_back(device.relay);
+    }
+    try {
+      load_on(devices);
+      check_servers();
+    } catch (...) {
+      unload();
+      // What llama.cpp says of a server that has gone is not the cause.
+      check_servers();
+      throw;
+    }
+  }
+
+  void load_on(const std::vector<internal::Device>& devices) {
+    internal::ModelFileOptions file;
+    file.path = options_.path;
+    file.n_gpu_layers = options_.n_gpu_layers;
+    file.devices = devices;
+    file.split_mode = options_.split_mode;
+    file.tensor_split = options_.tensor_split;
+    file.main_gpu = options_.main_gpu;
+    file.use_mmap = options_.use_mmap;
+    file.is_batch_invariant = options_.attention == Attention::exact;
+    file.on_progress = options_.on_progress;
+    internal::PlacementLog placement(log_, devices);
+    model_ = internal::load_model_file(file, placement.sink());
+    placement_ = placement.placements();
+    setup_ = internal::make_context(model_.get(), options_, devices,
                                     is_cancelled_ ? &Impl::ask_cancelled : nullptr, this, log_);
+    if (!relays_.empty()) setup_.cache.check_pass = [this] { check_servers(); };
     cache_ = std::make_unique<internal::TreeCache>(setup_.context.get(), setup_.cache, log_,
                                                    is_cancelled_);
   }
 
-  ~Impl() {
+  void unload() {
     // llama.cpp logs while it frees.
     const internal::LogCapture capture(log_);
     cache_.reset();
     setup_.context.reset();
     model_.reset();
   }
-  Impl(const Impl&) = delete;
-  Impl& operator=(const Impl&) = delete;
 
-  [[nodiscard]] const ModelLimits& limits() const { return setup_.limits; }
-  [[nodiscard]] int n_threads() const { return setup_.n_threads; }
-  [[nodiscard]] const llama_model* model() const { return model_.get(); }
-  [[nodiscard]] const llama_vocab* vocab() const { return vocab_; }
-  [[nodiscard]] internal::TreeCache& cache() { return *cache_; }
-  [[nodiscard]] const internal::TreeCache& cache() const { return *cache_; }
+  [[nodiscard]] bool is_lost() const {
+    return std::any_of(relays_.begin(), relays_.end(),
+                       [](const internal::RpcRelay* relay) { return relay->is_lost(); });
+  }
+  void check_servers() const {
+    for (const internal::RpcRelay* relay : relays_) relay->check();
+  }
 
- private:
   static bool ask_cancelled(void* impl) {
     try {
       return static_cast<Impl*>(impl)->is_cancelled_();
@@ -61,12 +171,16 @@ class LlamaModel::Impl {
     }
   }
 
+  LlamaModelOptions options_;
   internal::LogSink log_;
   std::function<bool()> is_cancelled_;
+  std::vector<internal::RpcRelay*> relays_;
+  internal::LlamaModelPtr vocabulary_;  // null: the model's own will do
   internal::LlamaModelPtr model_;
-  const llama_vocab* vocab_ = nullptr;
   internal::ContextSetup setup_;
   std::unique_ptr<internal::TreeCache> cache_;
+  std::vector<LlamaPlacement> placement_;
+  Description description_;
 };
 
 LlamaModel::LlamaModel(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -129,25 +243,34 @@ std::string LlamaModel::eos_text() const {
   return internal::text_of_token(impl_->vocab(), llama_vocab_eos(impl_->vocab()));
 }
 
-std::string LlamaModel::description() const {
-  const auto n_parameters = static_cast<double>(llama_model_n_params(impl_->model()));
-  const bool is_large = n_parameters >= 1e9;
-  std::array<char, 32> size{};
-  std::snprintf(size.data(), size.size(), "%.3g %s", n_parameters / (is_large ? 1e9 : 1e6),
-                is_large ? "B" : "M");
-  // llama.cpp marks types that the file does not name.
-  constexpr std::string_view kGuessed = "(guessed) ";
-  std::string_view type = llama_ftype_name(llama_model_ftype(impl_->model()));
-  if (type.substr(0, kGuessed.size()) == kGuessed) type.remove_prefix(kGuessed.size());
-  return internal::model_metadata(impl_->model(), "general.architecture") + " " + size.data() +
-         " " + std::string(type);
-}
+std::string LlamaModel::description() const { return impl_->description(); }
 
 std::string LlamaModel::metadata(const std::string& key) const {
-  return internal::model_metadata(impl_->model(), key);
+  return internal::model_metadata(impl_->vocabulary(), key);
 }
 
 int LlamaModel::n_threads() const { return impl_->n_threads(); }
+
+void LlamaModel::restore() { impl_->restore(); }
+
+std::vector<LlamaPlacement> LlamaModel::placement() const { return impl_->placement(); }
+RpcTraffic LlamaModel::rpc_traffic() const { return impl_->traffic(); }
+
+std::vector<LlamaDevice> LlamaModel::devices(const std::vector<std::string>& rpc_servers,
+                                             std::chrono::milliseconds rpc_timeout) {
+  std::vector<internal::Device> found = internal::find_devices(rpc_servers, rpc_timeout);
+  if (const auto cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU); cpu != nullptr) {
+    found.push_back({ggml_backend_dev_name(cpu), ggml_backend_dev_description(cpu), cpu, nullptr});
+  }
+  std::vector<LlamaDevice> devices;
+  for (const internal::Device& device : found) {
+    LlamaDevice told{device.name, device.description, 0, 0};
+    ggml_backend_dev_memory(device.handle, &told.free_bytes, &told.total_bytes);
+    if (device.relay != nullptr) device.relay->check();
+    devices.push_back(std::move(told));
+  }
+  return devices;
+}
 
 void LlamaModel::require_same_vocabulary(const LlamaModel& target, const LlamaModel& draft) {
   const auto difference =

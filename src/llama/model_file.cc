@@ -133,6 +133,33 @@ bool report_progress(float value, void* data) {
   return false;
 }
 
+// llama.cpp reads them while it loads.
+struct DeviceParams {
+  explicit DeviceParams(const ModelFileOptions& options) : split(options.tensor_split) {
+    for (const Device& device : options.devices) handles.push_back(device.handle);
+    handles.push_back(nullptr);
+    if (!split.empty()) split.resize(std::max(llama_max_devices(), options.devices.size()));
+  }
+  void put(const ModelFileOptions& options, llama_model_params& params) {
+    params.devices = handles.data();
+    if (!split.empty()) params.tensor_split = split.data();
+    params.main_gpu = options.main_gpu;
+    switch (options.split_mode) {
+      case SplitMode::none:
+        params.split_mode = LLAMA_SPLIT_MODE_NONE;
+        break;
+      case SplitMode::layer:
+        params.split_mode = LLAMA_SPLIT_MODE_LAYER;
+        break;
+      case SplitMode::row:
+        params.split_mode = LLAMA_SPLIT_MODE_ROW;
+        break;
+    }
+  }
+  std::vector<ggml_backend_dev_t> handles;
+  std::vector<float> split;
+};
+
 }  // namespace
 
 LlamaModelPtr load_model_file(const ModelFileOptions& options, const LogSink& log) {
@@ -142,12 +169,12 @@ LlamaModelPtr load_model_file(const ModelFileOptions& options, const LogSink& lo
   const GgufPtr header = read_header(options.path, log);
   if (!options.vocabulary_only) check_has_weights(options.path, header.get());
   const LogCapture capture(log);
-  llama_backend_init();
-  // Builds with backends as plug-ins register none until told to.
-  if (ggml_backend_reg_count() == 0) ggml_backend_load_all();
+  prepare_backends();
   Progress progress{options.on_progress, false, nullptr};
   llama_model_params params = llama_model_default_params();
   params.n_gpu_layers = options.n_gpu_layers;
+  DeviceParams devices(options);
+  devices.put(options, params);
   params.load_mode = options.use_mmap ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_NONE;
   params.vocab_only = options.vocabulary_only;
   params.use_extra_bufts = !options.is_batch_invariant || is_repacking_exact(header.get());

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "llama.h"
+#include "src/llama/devices.h"
 #include "src/llama/log_capture.h"
 
 namespace gumbelspec::internal {
@@ -20,6 +21,10 @@ using LlamaModelPtr = std::unique_ptr<llama_model, LlamaModelDeleter>;
 struct ModelFileOptions {
   std::string path;
   int n_gpu_layers = -1;
+  std::vector<Device> devices;
+  SplitMode split_mode = SplitMode::layer;
+  std::vector<float> tensor_split;
+  int main_gpu = 0;
   bool use_mmap = true;
   bool vocabulary_only = false;  // no weights: only for comparing and tokenizing
   // Weights in an order in which a product does not depend on how many tokens a pass has.

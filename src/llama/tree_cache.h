@@ -27,6 +27,9 @@ struct TreeCacheSettings {
   bool can_branch = true;   // several children, and evaluated tokens can be dropped
   bool keeps_order = true;  // the cells of a text stay in the order of its positions
   bool has_window = false;  // some layers see a sliding window only
+  // Asked after every pass; throws if the machines that computed it did not all do so. Empty: they
+  // cannot fail.
+  std::function<void()> check_pass = {};
 };
 
 // A token sees a cell iff the cell carries the token's first llama.cpp sequence id and does not

@@ -36,6 +36,11 @@ PassOutcome TreeCache::decode() {
   const LogCapture capture(log_);
   const int code = llama_decode(context_, batch);
   drop_guard();
+  if (settings_.check_pass) {
+    // What is still under way belongs to the pass.
+    llama_synchronize(context_);
+    settings_.check_pass();
+  }
   switch (code) {
     case 0:
       return PassOutcome::ok;

@@ -20,11 +20,13 @@ std::string help(const std::string& command) {
   return result.out;
 }
 
-const std::vector<std::string> kModelOptions = {"-m, --model",        "-md, --model-draft",
-                                                "-c, --ctx-size",     "-t, --threads",
-                                                "-ngl, --gpu-layers", "-ngld, --gpu-layers-draft",
-                                                "--attention",        "--no-mmap",
-                                                "--no-kernels",       "-v, --verbose"};
+const std::vector<std::string> kModelOptions = {
+    "-m, --model",       "-md, --model-draft",    "-c, --ctx-size",
+    "-t, --threads",     "-ngl, --gpu-layers",    "-ngld, --gpu-layers-draft",
+    "-dev, --device",    "-devd, --device-draft", "-ts, --tensor-split",
+    "-sm, --split-mode", "-mg, --main-gpu",       "--rpc",
+    "--rpc-timeout",     "--attention",           "--no-mmap",
+    "--no-kernels",      "-v, --verbose"};
 const std::vector<std::string> kSamplingOptions = {"--temp",
                                                    "--top-k",
                                                    "--top-p",

@@ -15,8 +15,9 @@ TEST(Info, TellsVersionsNoiseAndBothModels) {
   EXPECT_EQ(result.err, "");
   constexpr const char* kTarget =
       "target    llama 5.87 M Q8_0, vocabulary 4096, context 1024; trees are possible\n";
-  for (const char* part : {"gumbelspec ", "noise     version 1, computed with ", "llama.cpp ",
-                           "gumbel-beam", kTarget, "draft     llama "}) {
+  for (const char* part :
+       {"gumbelspec ", "noise     version 1, computed with ", "llama.cpp ", "gumbel-beam", kTarget,
+        "draft     llama ", "devices   ", "CPU: ", "          on CPU: layers 0-6, buffers of "}) {
     EXPECT_THAT(result.out, HasSubstr(part));
   }
 }

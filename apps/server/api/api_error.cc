@@ -47,6 +47,8 @@ ApiError api_error(const Error& error) {
       return bad_request(error.what(), "", "no_token_allowed");
     case ErrorCode::out_of_memory:
       return ApiError(503, "server_error", error.what(), "", "out_of_memory");
+    case ErrorCode::peer_lost:
+      return ApiError(503, "server_error", error.what(), "", "peer_lost");
     default:
       return ApiError(500, "server_error", error.what(), "", "evaluation_failed");
   }

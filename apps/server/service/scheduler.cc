@@ -71,6 +71,7 @@ class Scheduler::Impl {
   void end_everything();
   void step();
   void fail(const std::string& what);
+  void lose(const Error& cause);
   void note_stopped(RequestId id);
   void on_texts_end(RequestId id, std::size_t n);
 
@@ -79,6 +80,7 @@ class Scheduler::Impl {
   const SchedulerOptions options_;
   Requests requests_;
   bool has_work_ = false;
+  std::optional<Error> loss_;  // of a machine, in this step
 
   mutable std::mutex mutex_;
   std::condition_variable has_mail_;
@@ -118,6 +120,8 @@ class Scheduler::Impl::Forward final : public TextSink {
   void on_end(Outcome outcome, const Statistics& statistics, const Error* error) override {
     // Nobody here asked for it: a pass was stopped from outside.
     if (outcome == Outcome::cancelled && error == nullptr) scheduler_.note_stopped(request_);
+    // A batch tells its texts, and takes itself for fit to go on.
+    if (error != nullptr && error->code() == ErrorCode::peer_lost) scheduler_.loss_ = *error;
     const std::unique_ptr<TextSink> sink = std::exchange(sink_, nullptr);
     sink->on_end(outcome, statistics, error);
     scheduler_.on_texts_end(request_, 1);
@@ -235,6 +239,9 @@ void Scheduler::Impl::start(Arrival arrival) {
 bool Scheduler::Impl::start_text(RequestId id, TextJob job) {
   std::optional<Error> refusal;
   try {
+    if (engine_ == nullptr && options_.make_engine && !has_failed()) {
+      engine_ = options_.make_engine();
+    }
     if (engine_ == nullptr) throw Error(ErrorCode::evaluation_failed, "the engine has failed");
     const auto is_taken = std::make_shared<bool>(false);
     auto forward = std::make_unique<Forward>(*this, id, std::move(job.sink), is_taken);
@@ -290,8 +297,26 @@ void Scheduler::Impl::step() {
   try {
     has_work_ = engine_->step();
     if (options_.on_round) options_.on_round(engine_->statistics());
+    if (loss_ && options_.make_engine) lose(*loss_);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::peer_lost && options_.make_engine) return lose(error);
+    fail(error.what());
   } catch (const std::exception& error) {
     fail(error.what());
+  }
+}
+
+// The engine's texts are lost with the machine; the server is not.
+void Scheduler::Impl::lose(const Error& cause) {
+  const Error error = cause;
+  if (options_.on_loss) options_.on_loss(error.what());
+  has_work_ = false;
+  loss_.reset();
+  const std::unique_ptr<TextEngine> engine = std::move(engine_);
+  std::vector<RequestId> ids;
+  for (const auto& [id, request] : requests_) ids.push_back(id);
+  for (const RequestId id : ids) {
+    end(id, [&](const RequestHooks& hooks) { hooks.on_refused(error); });
   }
 }
 

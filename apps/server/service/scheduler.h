@@ -46,6 +46,13 @@ struct SchedulerOptions {
   std::function<void(const BatchStatistics&)> on_round = {};
   // The same, when the engine has broken (an internal error).
   std::function<void(const std::string& what)> on_failure = {};
+  // A machine that computes for the engine is lost (Error{peer_lost}): its texts end with that
+  // error, and the next request asks for another engine, from the engine's thread. While there is
+  // none, which the function says by the same error, requests end with it, too.
+  // Empty: the engine has then broken.
+  std::function<std::unique_ptr<TextEngine>()> make_engine = {};
+  // The same, when a machine is lost. Empty: nobody wants to know.
+  std::function<void(const std::string& what)> on_loss = {};
 };
 
 enum class Admission {

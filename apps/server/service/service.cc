@@ -95,7 +95,9 @@ Service::Service(ApiModel model, std::unique_ptr<TextEngine> engine, ServiceOpti
                  {.n_active = options_.n_active,
                   .n_waiting = options_.n_waiting,
                   .on_round = [&metrics](const BatchStatistics& s) { metrics.set_batch(s); },
-                  .on_failure = options_.on_failure}) {}
+                  .on_failure = options_.on_failure,
+                  .make_engine = options_.make_engine,
+                  .on_loss = options_.on_loss}) {}
 
 ApiError Service::refusal(Admission admission) const {
   switch (admission) {

@@ -29,6 +29,9 @@ struct ServiceOptions {
   std::function<std::uint64_t()> draw_seed = random_seed;
   // The engine has broken. From its thread; empty: nobody wants to know.
   std::function<void(const std::string&)> on_failure = {};
+  // See SchedulerOptions.
+  std::function<std::unique_ptr<TextEngine>()> make_engine = {};
+  std::function<void(const std::string&)> on_loss = {};
 };
 
 // A completion under way, as its connection sees it.

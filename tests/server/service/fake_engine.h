@@ -44,6 +44,19 @@ class FakeEngineControl {
     const std::lock_guard lock(mutex_);
     is_broken_ = true;
   }
+  // A machine that computes for it goes away; mend() brings it back.
+  void lose_machine() {
+    const std::lock_guard lock(mutex_);
+    is_lost_ = true;
+  }
+  void mend() {
+    const std::lock_guard lock(mutex_);
+    is_lost_ = false;
+  }
+  [[nodiscard]] bool is_lost() const {
+    const std::lock_guard lock(mutex_);
+    return is_lost_;
+  }
   // Waits until so many rounds have begun.
   void wait_for_rounds(std::size_t n) {
     std::unique_lock lock(mutex_);
@@ -72,6 +85,7 @@ class FakeEngineControl {
     changed_.notify_all();
     changed_.wait(lock, [&] { return !is_held_ || n_allowed_ > 0; });
     if (is_held_) --n_allowed_;
+    if (is_lost_) throw Error(ErrorCode::peer_lost, "machine 7 is gone");
     if (is_broken_) throw std::logic_error("broken on purpose");
   }
   void note_end() {
@@ -87,6 +101,7 @@ class FakeEngineControl {
   std::condition_variable changed_;
   bool is_held_ = false;
   bool is_broken_ = false;
+  bool is_lost_ = false;
   std::size_t n_allowed_ = 0;
   std::size_t n_begun_ = 0;
   std::size_t n_ended_ = 0;

@@ -265,6 +265,37 @@ TEST_F(SchedulerTest, DestructionTellsEveryTextItsEnd) {
   EXPECT_EQ(a_.n_done() + b_.n_done(), 2);
 }
 
+TEST_F(SchedulerTest, ALostMachineEndsItsTextsAndIsUsedAgainWhenItIsBack) {
+  control_->hold();
+  int n_losses = 0;
+  SchedulerOptions options{.n_active = 1, .n_waiting = 2};
+  options.make_engine = [this]() -> std::unique_ptr<TextEngine> {
+    if (control_->is_lost()) throw Error(ErrorCode::peer_lost, "machine 7 is still gone");
+    return std::make_unique<FakeEngine>(control_, 1);
+  };
+  options.on_loss = [&n_losses](const std::string& /*what*/) { ++n_losses; };
+  scheduler_.emplace(std::make_unique<FakeEngine>(control_, 1), options);
+  ASSERT_EQ(add(a_, a_.jobs(2, 1000000)), Admission::accepted);
+  control_->lose_machine();
+  control_->release();
+  a_.wait();
+  EXPECT_THAT(a_.refusals(), ElementsAre("machine 7 is gone"));
+  EXPECT_THAT(a_.outcomes(), ElementsAre(Outcome::cancelled, Outcome::cancelled));
+  ASSERT_EQ(add(b_, b_.jobs(1)), Admission::accepted);
+  b_.wait();
+  EXPECT_THAT(b_.refusals(), ElementsAre("machine 7 is still gone"));
+  control_->mend();
+  std::vector<TextJob> jobs;
+  jobs.push_back(c_.job(7, 3));
+  ASSERT_EQ(add(c_, std::move(jobs)), Admission::accepted);
+  c_.wait();
+  EXPECT_THAT(c_.tokens(), ElementsAre(token_id(7), token_id(8), token_id(9)));
+  EXPECT_THAT(c_.refusals(), IsEmpty());
+  EXPECT_FALSE(scheduler_->has_failed());
+  EXPECT_TRUE(is_idle());
+  EXPECT_EQ(n_losses, 1);
+}
+
 TEST_F(SchedulerTest, ABrokenEngineEndsEverythingAndIsNotUsedAgain) {
   control_->hold();
   start(1, 1);

@@ -1,0 +1,193 @@
+// A model on RPC servers of this machine: round trips, losses, restoring.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gumbelspec/error.h"
+#include "gumbelspec/llama_model.h"
+#include "tests/network/rpc_server.h"
+
+namespace gumbelspec::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// Tests run side by side; a port of one's own for each.
+int port(int i) { return 20000 + static_cast<int>(::getpid() % 10000) * 3 + i; }
+
+std::unique_ptr<RpcServer> start_server(int i) {
+  return std::make_unique<RpcServer>(GUMBELSPEC_RPC_SERVER, std::vector<std::string>{}, "127.0.0.1",
+                                     port(i), 1);
+}
+
+LlamaModelOptions options_for(const std::vector<std::string>& servers) {
+  LlamaModelOptions options;
+  options.path = std::string(GUMBELSPEC_MODELS_DIR) + "/demo-target-q8_0.gguf";
+  options.n_context = 256;
+  options.n_threads = 1;
+  options.rpc_servers = servers;
+  options.rpc_timeout = std::chrono::seconds(2);
+  return options;
+}
+
+// Plain decoding, always the likeliest token.
+std::vector<TokenId> greedy(LanguageModel& model, SeqId seq, std::size_t n, TokenId token) {
+  std::vector<TokenId> text;
+  for (std::size_t i = 0; i < n; ++i) {
+    const PassNode node{seq, kCommitted, token, true};
+    if (model.evaluate({&node, 1}) != PassOutcome::ok) throw std::logic_error("no space");
+    const auto row = model.row(0);
+    token =
+        token_id(static_cast<std::size_t>(std::max_element(row.begin(), row.end()) - row.begin()));
+    const PendingId path = pending_id(0);
+    model.commit(seq, {&path, 1});
+    text.push_back(token);
+  }
+  return text;
+}
+
+std::vector<TokenId> greedy(LanguageModel& model, std::size_t n) {
+  const SeqId seq = model.open();
+  try {
+    std::vector<TokenId> text = greedy(model, seq, n, token_id(100));
+    model.close(seq);
+    return text;
+  } catch (const Error&) {
+    model.close(seq);
+    throw;
+  }
+}
+
+std::string loss_of(LlamaModel& model) {
+  try {
+    greedy(model, 10);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::peer_lost) << error.what();
+    return error.what();
+  }
+  return "nothing was lost";
+}
+
+TEST(RpcModel, GivesTheLogitsOfTheSameModelHere) {
+  const auto a = start_server(0);
+  const auto b = start_server(1);
+  const auto here = LlamaModel::load(options_for({}));
+  const auto there = LlamaModel::load(options_for({a->name(), b->name()}));
+  const auto row_of = [](LlamaModel& model, TokenId token) {
+    const PassNode node{model.open(), kCommitted, token, true};
+    EXPECT_EQ(model.evaluate({&node, 1}), PassOutcome::ok);
+    const auto row = model.row(0);
+    return std::vector<float>(row.begin(), row.end());
+  };
+  const auto expected = row_of(*here, token_id(100));
+  EXPECT_EQ(row_of(*there, token_id(100)), expected);
+}
+
+// What a pass costs over a slow link: one round trip for each server, whatever its size.
+TEST(RpcModel, TakesOneRoundTripPerServerAndPass) {
+  const auto a = start_server(0);
+  const auto b = start_server(1);
+  for (const auto& servers : {std::vector{a->name()}, std::vector{a->name(), b->name()}}) {
+    const auto model = LlamaModel::load(options_for(servers));
+    const SeqId seq = model->open();
+    for (const std::size_t n_nodes : {1U, 8U, 32U}) {
+      std::vector<PassNode> nodes;
+      for (std::size_t i = 0; i < n_nodes; ++i) {
+        nodes.push_back({seq, i == 0 ? kCommitted : pending_id(i - 1), token_id(i + 5), true});
+      }
+      std::uint64_t n = 0;
+      // The first pass of a size asks how much memory it needs.
+      for (int pass = 0; pass < 3; ++pass) {
+        const std::uint64_t n_before = model->rpc_traffic().n_round_trips;
+        ASSERT_EQ(model->evaluate(nodes), PassOutcome::ok);
+        (void)model->row(0);
+        model->commit(seq, {});
+        n = model->rpc_traffic().n_round_trips - n_before;
+      }
+      EXPECT_EQ(n, servers.size()) << n_nodes << " nodes";
+    }
+  }
+}
+
+TEST(RpcModel, TellsWhereTheLayersAre) {
+  const auto a = start_server(0);
+  const auto b = start_server(1);
+  LlamaModelOptions options = options_for({a->name(), b->name()});
+  options.tensor_split = {1, 3};
+  const auto model = LlamaModel::load(options);
+  const auto placement = model->placement();
+  ASSERT_EQ(placement.size(), 3U);
+  EXPECT_EQ(placement[0].device, "RPC0");
+  EXPECT_EQ(placement[1].device, "RPC1");
+  EXPECT_EQ(placement[2].device, "CPU");
+  EXPECT_THAT(placement[0].layers, ElementsAre(0, 1));
+  EXPECT_THAT(placement[1].layers, ElementsAre(2, 3, 4, 5, 6));
+  EXPECT_LT(placement[0].bytes, placement[1].bytes);
+  options.n_gpu_layers = 2;
+  options.devices = {"RPC1"};
+  options.tensor_split = {};
+  const auto other = LlamaModel::load(options)->placement();
+  ASSERT_EQ(other.size(), 2U);
+  EXPECT_EQ(other[0].device, "RPC1");
+  EXPECT_THAT(other[0].layers, ElementsAre(5, 6));
+}
+
+TEST(RpcModel, ALostServerIsAnErrorWithItsNameAndCanBeRestored) {
+  const auto a = start_server(0);
+  auto b = start_server(1);
+  const std::string name = b->name();
+  const auto model = LlamaModel::load(options_for({a->name(), name}));
+  const std::vector<TokenId> expected = greedy(*model, 20);
+  model->restore();  // nothing is lost: nothing happens
+  EXPECT_EQ(greedy(*model, 20), expected);
+  b->kill();
+  EXPECT_THAT(loss_of(*model), HasSubstr(name));
+  EXPECT_THAT(loss_of(*model), HasSubstr(name)) << "once lost, always lost";
+  try {
+    model->restore();
+    ADD_FAILURE() << "restored without a server";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::peer_lost);
+    EXPECT_THAT(error.what(), AllOf(HasSubstr(name), HasSubstr("cannot be reached")));
+  }
+  // The vocabulary is still there.
+  EXPECT_EQ(model->tokenize("The old house").empty(), false);
+  b = start_server(1);
+  model->restore();
+  EXPECT_EQ(greedy(*model, 20), expected);
+}
+
+TEST(RpcModel, RefusesServersAndDevicesThatAreNotThere) {
+  const auto a = start_server(0);
+  const auto refusal = [](const LlamaModelOptions& options) -> std::string {
+    try {
+      (void)LlamaModel::load(options);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "loaded";
+  };
+  EXPECT_THAT(refusal(options_for({"10.0.0.1"})), HasSubstr("HOST:PORT"));
+  EXPECT_THAT(refusal(options_for({"10.0.0.1:0"})), HasSubstr("from 1 to 65535"));
+  EXPECT_THAT(refusal(options_for({"127.0.0.1:" + std::to_string(port(2))})),
+              HasSubstr("cannot be reached: Connection refused"));
+  LlamaModelOptions options = options_for({a->name()});
+  options.devices = {"RPC7"};
+  EXPECT_THAT(refusal(options), AllOf(HasSubstr("RPC7"), HasSubstr("RPC0 (" + a->name() + ")")));
+  options.devices = {};
+  options.tensor_split = {1, 2, 3};
+  EXPECT_THAT(refusal(options), HasSubstr("3 parts for 1 devices"));
+  options.tensor_split = {};
+  options.split_mode = SplitMode::row;
+  EXPECT_THAT(refusal(options), HasSubstr("does not work over RPC"));
+}
+
+}  // namespace
+}  // namespace gumbelspec::testing
