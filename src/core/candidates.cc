@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <stdexcept>
 
@@ -50,26 +52,47 @@ void for_each_above(const Scores& scores, Limit limit, Visit visit) {
 
 // log of the sum of exp((score - largest) / tau), and the moments of score - largest.
 float log_sum(const Scores& scores, float largest, float tau, ScoreMoments* moments) {
-  // What is further below adds less than e^-16 each, too little for an estimate.
-  const float limit = largest - 16.0F * tau;
-  float sum = 0.0F;
-  float first = 0.0F;
-  float second = 0.0F;
-  for_each_above(
-      scores, [&] { return limit; },
-      [&](std::size_t, float score) {
-        const float below = score - largest;
-        const float weight = std::exp(below / tau);
-        sum += weight;
-        first += weight * below;
-        second += weight * below * below;
-      });
+  std::array<float, 3> sums = {};
+  vector_kernels().softmax_sums(scores.log_weights.data(), scores.noise, largest, 1.0F / tau,
+                                scores.size(), sums.data());
   if (moments != nullptr) {
-    moments->mean = first / sum;
-    moments->variance = std::max(second / sum - moments->mean * moments->mean, 0.0F);
+    const float mean = sums[1] / sums[0];
+    moments->mean = mean * tau;
+    moments->variance = std::max(sums[2] / sums[0] - mean * mean, 0.0F) * tau * tau;
   }
-  return std::log(sum);
+  return std::log(sums[0]);
 }
+
+// The maxima of blocks of a row, each block's or those of several together.
+class BlockMaxima {
+ public:
+  explicit BlockMaxima(const Scores& scores) {
+    while (scores.size() > size_ * kMost) size_ *= 2;
+    for (std::size_t first = 0; first < scores.size(); first += size_) {
+      maxima_[n_++] = scores.block_max(first, std::min(size_, scores.size() - first));
+    }
+  }
+
+  [[nodiscard]] std::size_t block_size() const { return size_; }
+  [[nodiscard]] std::span<const float> maxima() const { return std::span(maxima_).first(n_); }
+  // At least k scores are so large, where there are k at all.
+  [[nodiscard]] float least_of_best(std::size_t k) const {
+    if (k > n_) return kLowest;
+    std::array<float, kMost> sorted;
+    std::copy_n(maxima_.begin(), n_, sorted.begin());
+    const auto place = sorted.begin() + static_cast<std::ptrdiff_t>(k - 1);
+    std::nth_element(sorted.begin(), place, sorted.begin() + static_cast<std::ptrdiff_t>(n_),
+                     std::greater<>());
+    return *place;
+  }
+
+ private:
+  static constexpr std::size_t kMost = 512;
+
+  std::size_t size_ = 64;
+  std::size_t n_ = 0;
+  std::array<float, kMost> maxima_;
+};
 
 }  // namespace
 
@@ -105,14 +128,24 @@ Choice choose(std::span<const float> log_weights, std::span<const float> noise) 
 std::size_t best_candidates(std::span<const float> log_weights, std::span<const float> noise,
                             float tau, std::span<Candidate> out, ScoreMoments* moments) {
   const Scores scores(log_weights, noise);
-  std::size_t n = 0;
-  const auto limit = [&]() -> float { return n < out.size() ? kLowest : out[n - 1].score; };
   if (out.empty()) return 0;
-  for_each_above(scores, limit, [&](std::size_t i, float score) {
-    std::size_t at = n < out.size() ? n++ : n - 1;
-    for (; at > 0 && out[at - 1].score < score; --at) out[at] = out[at - 1];
-    out[at] = {token_id(i), score, 0.0F};
-  });
+  const BlockMaxima blocks(scores);
+  const float least = blocks.least_of_best(out.size());
+  float last = kLowest;  // of a full list
+  std::size_t n = 0;
+  for (std::size_t b = 0; b < blocks.maxima().size(); ++b) {
+    if (!(blocks.maxima()[b] >= least) || !(blocks.maxima()[b] > last)) continue;
+    const std::size_t first = b * blocks.block_size();
+    const std::size_t end = std::min(first + blocks.block_size(), scores.size());
+    for (std::size_t i = first; i < end; ++i) {
+      const float score = scores[i];
+      if (!(score >= least) || !(score > last)) continue;
+      std::size_t at = n < out.size() ? n++ : n - 1;
+      for (; at > 0 && out[at - 1].score < score; --at) out[at] = out[at - 1];
+      out[at] = {token_id(i), score, 0.0F};
+      if (n == out.size()) last = out[n - 1].score;
+    }
+  }
   if (n == 0) return 0;
   const float largest = out[0].score;
   const float rest = log_sum(scores, largest, tau, moments);

@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "src/core/gumbel_math.h"
+#include "src/core/softmax_math.h"
 #include "src/core/vector_kernels.h"
 
 namespace gumbelspec {
@@ -47,13 +48,18 @@ float max_scalar(const float* a, const float* b, std::size_t n) {
   return best;
 }
 
+void softmax_sums_scalar(const float* a, const float* b, float largest, float inverse_tau,
+                         std::size_t n, float* out) {
+  softmax_sums_of<ScalarLanes, 1>(a, b, largest, inverse_tau, n, out);
+}
+
 void scale_scalar(const float* in, float factor, float* out, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) out[i] = in[i] * factor;
 }
 
 }  // namespace
 
-const VectorKernels kScalarKernels = {fill_scalar, max_scalar, scale_scalar};
+const VectorKernels kScalarKernels = {fill_scalar, max_scalar, scale_scalar, softmax_sums_scalar};
 
 float tail_noise(NoiseKey key, Position position, std::uint32_t token, std::uint32_t word) {
   const auto more = block(key, position, token / 4, BlockKind::tail);

@@ -17,6 +17,11 @@ struct VectorKernels {
   float (*max_of_sum)(const float* a, const float* b, std::size_t n);
   // out[i] = in[i] * factor; may be in place.
   void (*scale)(const float* in, float factor, float* out, std::size_t n);
+  // Over x[i] = (a[i] + b[i] - largest) * inverse_tau above -16, with w = exp(x): out[0] = sum w,
+  // out[1] = sum w x, out[2] = sum w x^2. What is below adds less than e^-16 each, too little for
+  // an estimate. b may be null; skips what is not a number. Requires: largest is the largest score.
+  void (*softmax_sums)(const float* a, const float* b, float largest, float inverse_tau,
+                       std::size_t n, float* out);
 };
 
 [[nodiscard]] const VectorKernels& vector_kernels(Simd simd);

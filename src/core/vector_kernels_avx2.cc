@@ -62,5 +62,5 @@ struct Wide {
 #include "src/core/vector_kernels_inc.h"
 
 namespace gumbelspec {
-const VectorKernels kAvx2Kernels = {fill_wide, max_wide, scale_wide};
+const VectorKernels kAvx2Kernels = {fill_wide, max_wide, scale_wide, softmax_sums_wide};
 }  // namespace gumbelspec

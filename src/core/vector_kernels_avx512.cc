@@ -61,5 +61,5 @@ struct Wide {
 #include "src/core/vector_kernels_inc.h"
 
 namespace gumbelspec {
-const VectorKernels kAvx512Kernels = {fill_wide, max_wide, scale_wide};
+const VectorKernels kAvx512Kernels = {fill_wide, max_wide, scale_wide, softmax_sums_wide};
 }  // namespace gumbelspec

@@ -15,6 +15,7 @@
 #include <limits>
 
 #include "src/core/gumbel_math.h"
+#include "src/core/softmax_math.h"
 #include "src/core/vector_kernels.h"
 
 namespace gumbelspec {
@@ -112,6 +113,11 @@ float max_wide(const float* a, const float* b, std::size_t n) {
     result = sum > result ? sum : result;
   }
   return result;
+}
+
+void softmax_sums_wide(const float* a, const float* b, float largest, float inverse_tau,
+                       std::size_t n, float* out) {
+  softmax_sums_of<Wide, kLanes>(a, b, largest, inverse_tau, n, out);
 }
 
 void scale_wide(const float* in, float factor, float* out, std::size_t n) {

@@ -3,8 +3,12 @@
 #include <Random123/philox.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
+#include <limits>
+#include <random>
 #include <type_traits>
 #include <vector>
 
@@ -169,6 +173,47 @@ static_assert(!std::is_convertible_v<int, TokenId>);
 static_assert(!std::is_convertible_v<TokenId, int>);
 static_assert(!std::is_invocable_v<decltype(noise_at), NoiseKey, Position, int>);
 static_assert(!std::is_invocable_v<decltype(noise_at), NoiseKey, Position, NodeId>);
+
+TEST(SoftmaxSums, AreTheSameBitsOnEveryInstructionSetAndRight) {
+  std::mt19937 random(5);
+  std::normal_distribution<float> normal(0.0F, 4.0F);
+  for (const std::size_t n : {1U, 7U, 16U, 17U, 100U, 4096U, 5001U}) {
+    std::vector<float> a(n);
+    std::vector<float> b(n);
+    for (float& x : a) x = normal(random);
+    for (float& x : b) x = normal(random);
+    a[n / 2] = -std::numeric_limits<float>::infinity();
+    if (n > 7) b[n / 3] = std::numeric_limits<float>::quiet_NaN();
+    for (const bool has_b : {false, true}) {
+      const float* second = has_b ? b.data() : nullptr;
+      const float largest = std::max(kScalarKernels.max_of_sum(a.data(), second, n), -1e30F);
+      for (const float tau : {0.3F, 1.0F, 4.0F}) {
+        std::array<float, 3> got = {};
+        kScalarKernels.softmax_sums(a.data(), second, largest, 1.0F / tau, n, got.data());
+        std::array<double, 3> expected = {};
+        for (std::size_t i = 0; i < n; ++i) {
+          const double x = static_cast<double>(a[i] + (has_b ? b[i] : 0.0F) - largest) /
+                           static_cast<double>(tau);
+          if (!(x > -16.0)) continue;
+          expected[0] += std::exp(x);
+          expected[1] += std::exp(x) * x;
+          expected[2] += std::exp(x) * x * x;
+        }
+        for (std::size_t s = 0; s < 3; ++s) {
+          EXPECT_NEAR(static_cast<double>(got[s]), expected[s],
+                      1e-5 * (1.0 + std::abs(expected[s])))
+              << n << ' ' << tau << ' ' << s;
+        }
+        for (const Simd simd : {Simd::avx2, Simd::avx512}) {
+          if (simd > best_simd()) continue;
+          std::array<float, 3> wide = {};
+          vector_kernels(simd).softmax_sums(a.data(), second, largest, 1.0F / tau, n, wide.data());
+          EXPECT_EQ(wide, got) << n << ' ' << tau;
+        }
+      }
+    }
+  }
+}
 
 }  // namespace
 }  // namespace gumbelspec

@@ -235,6 +235,28 @@ TEST(BestCandidates, AreTheBestScoresWithTheirSoftmax) {
   }
 }
 
+TEST(BestCandidates, AreThoseOfASortForRowsOfEveryLengthAndWithTies) {
+  for (const std::size_t n : {1U, 63U, 64U, 65U, 1000U, 4096U, 40000U, 131072U}) {
+    std::vector<float> l = random_row(n, n);
+    for (float& x : l) x = std::round(x * 8.0F) / 8.0F;  // many scores are equal
+    for (std::size_t i = 0; i < n; i += 7) l[i] = -kInfinity;
+    for (const std::size_t k : {1U, 16U, 70U}) {
+      std::vector<std::size_t> order;
+      for (std::size_t i = 0; i < n; ++i) {
+        if (l[i] > -kInfinity) order.push_back(i);
+      }
+      std::stable_sort(order.begin(), order.end(),
+                       [&](std::size_t a, std::size_t b) { return l[a] > l[b]; });
+      std::vector<Candidate> got(k);
+      const std::size_t n_got = best_candidates(l, {}, 1.0F, got);
+      ASSERT_EQ(n_got, std::min(k, order.size())) << n;
+      for (std::size_t i = 0; i < n_got; ++i) {
+        ASSERT_EQ(index(got[i].token), order[i]) << n << ' ' << k << ' ' << i;
+      }
+    }
+  }
+}
+
 TEST(BestCandidates, AreFewerWhereFewTokensAreAllowed) {
   std::vector<float> l(100, -kInfinity);
   l[3] = 1.0F;
