@@ -10,10 +10,6 @@
 namespace gumbelspec::server {
 namespace {
 
-double seconds_since(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
 std::string random_id() {
   std::random_device device;
   std::string id;
