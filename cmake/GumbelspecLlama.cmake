@@ -14,6 +14,12 @@ set(GUMBELSPEC_HTTPLIB_DIR ${GUMBELSPEC_LLAMA_DIR}/vendor/cpp-httplib)
 # The same place, as seen from the program, in the build tree and in an installation.
 set(GUMBELSPEC_LLAMA_LIBDIR ${PROJECT_BINARY_DIR}/${CMAKE_INSTALL_LIBDIR}/gumbelspec)
 
+# For scripts/llama-cpp and the scripts that call it. Through the environment, because a list of
+# architectures has semicolons.
+if(GUMBELSPEC_LLAMA_CMAKE_ARGS)
+  set(ENV{GUMBELSPEC_LLAMA_CMAKE_ARGS} "${GUMBELSPEC_LLAMA_CMAKE_ARGS}")
+endif()
+
 # gumbelspec_llama_script(<variable> [argument]): what scripts/llama-cpp prints.
 function(gumbelspec_llama_script variable)
   set(environment "")

@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <spawn.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 #include <cstring>
 #include <deque>
 #include <exception>
+#include <fstream>
 #include <random>
 #include <stdexcept>
 #include <thread>
@@ -27,6 +29,9 @@ namespace gumbelspec::testing {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+// To sleep and wake takes so long; packets that follow each other closely are not to wait for it.
+constexpr std::chrono::microseconds kTogether{200};
 
 // Returns: whether the command ended with 0; what it says is dropped.
 bool succeeds(const std::vector<std::string>& command) {
@@ -100,6 +105,18 @@ int open_tunnel(const std::string& space, const std::string& device) {
   return fd;
 }
 
+// The usual congestion control, whatever this machine prefers: BBR, say, spaces packets out.
+void use_plain_tcp(const std::string& space) {
+  in_namespace(space, [] {
+    for (const char* name : {"cubic", "reno"}) {
+      std::ofstream setting("/proc/sys/net/ipv4/tcp_congestion_control");
+      setting << name;
+      setting.close();
+      if (!setting.fail()) return;
+    }
+  });
+}
+
 bool has_netem() {
   const std::string space = "gumbelspec-probe-" + std::to_string(::getpid());
   if (!succeeds({"ip", "netns", "add", space})) return false;
@@ -132,6 +149,7 @@ class NetworkLab::Tunnel {
   };
 
   void carry() {
+    (void)::prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);  // ns; 50 us by default
     while (!quits_) {
       std::array<pollfd, 2> entries{{{fds_[0], POLLIN, 0}, {fds_[1], POLLIN, 0}}};
       const timespec time = until_next();
@@ -166,7 +184,7 @@ class NetworkLab::Tunnel {
 
   void deliver(std::size_t from) {
     auto& queue = queues_[from];
-    while (!queue.empty() && queue.front().due <= Clock::now()) {
+    while (!queue.empty() && queue.front().due <= Clock::now() + kTogether) {
       const std::vector<char>& bytes = queue.front().bytes;
       // A full device drops, as a full link does.
       if (!is_cut_) (void)!::write(fds_[1 - from], bytes.data(), bytes.size());
@@ -203,9 +221,11 @@ NetworkLab::NetworkLab(std::size_t n_servers, const LinkQuality& quality)
   try {
     run({"ip", "netns", "add", client()});
     run({"ip", "-n", client(), "link", "set", "lo", "up"});
+    use_plain_tcp(client());
     for (std::size_t i = 0; i < n_servers_; ++i) {
       run({"ip", "netns", "add", server(i)});
       run({"ip", "-n", server(i), "link", "set", "lo", "up"});
+      use_plain_tcp(server(i));
       if (uses_netem_) {
         make_veth(i, quality);
       } else {
