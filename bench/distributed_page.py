@@ -13,6 +13,7 @@ PAIRS = {
     "demo": "the demo pair, 5.9 M and 0.9 M parameters: servers that compute a pass in much less "
             "time than it travels",
     "300m": "the pair scaled to 300 M and 30 M parameters",
+    "300m-kernels": "the same, the servers with this project's kernels",
 }
 
 
@@ -61,7 +62,7 @@ def table(rows):
 
 def main(work, results):
     measured = [figures(path) for path in pathlib.Path(work).glob("*.json")]
-    rows = sorted((r for r, _ in measured), key=lambda r: (r["pair"] != "demo", r["servers"],
+    rows = sorted((r for r, _ in measured), key=lambda r: (list(PAIRS).index(r["pair"]), r["servers"],
                                                            r["delay_ms"]))
     machine = measured[0][1]
     link = ("`tc netem`" if (pathlib.Path(work) / "link").exists()
@@ -70,7 +71,7 @@ def main(work, results):
             "Made by `scripts/distributed`. Client and servers are network namespaces of one machine "
             f"({machine['cpu']}, {machine['cores']} cores, which they share); the link between them "
             f"delays every packet, by {link}. The servers compute on two threads with ggml's CPU "
-            "code; the draft is with the client. Temperature 1, "
+            "code unless it says otherwise; the draft is with the client. Temperature 1, "
             f"{rows[0]['settings']}; tokens/s are medians. What a pass costs is what the planner "
             "measured at its start, link included. [distributed.md](../distributed.md) explains "
             "it.\n"]

@@ -14,6 +14,7 @@
 #include "gumbelspec/kernels.h"
 #include "isa.h"
 #include "plan.h"
+#include "served.h"
 
 namespace gumbelspec::kernels {
 namespace {
@@ -168,14 +169,20 @@ ggml_backend_t init_backend(ggml_backend_dev_t device, const char*) {
   return backend;
 }
 
-void set_threads(ggml_backend_t backend, int n) { instance_of(backend).executor.set_threads(n); }
+void set_threads(ggml_backend_t backend, int n) {
+  if (is_served(backend)) return set_served_threads(backend, n);
+  instance_of(backend).executor.set_threads(n);
+}
 
 // ---- registry ----
 
 const char* reg_name(ggml_backend_reg_t) { return "GumbelSpec"; }
-size_t reg_count(ggml_backend_reg_t) { return settings().kernels ? 1 : 0; }
+size_t reg_count(ggml_backend_reg_t) {
+  return settings().kernels == nullptr ? 0 : is_serving() ? 2 : 1;
+}
 
-ggml_backend_dev_t reg_device(ggml_backend_reg_t reg, size_t) {
+ggml_backend_dev_t reg_device(ggml_backend_reg_t reg, size_t index) {
+  if (index == 1) return served_device(reg, settings().kernels);
   static ggml_backend_device device = {device_interface(), reg, nullptr};
   set_packed_buffer_device(&device);
   return &device;
@@ -189,6 +196,8 @@ void* reg_address(ggml_backend_reg_t, const char* name) {
 }
 
 }  // namespace
+
+bool is_computed_by_kernels(const ggml_tensor* op) { return supports(settings(), op); }
 
 ggml_backend_reg_t registry() {
   static ggml_backend_reg reg = {

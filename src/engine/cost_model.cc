@@ -11,6 +11,7 @@ namespace {
 // Tokens in front of what is measured.
 constexpr std::size_t kPrefix = 16;
 constexpr std::size_t kMostRepetitions = 9;
+constexpr std::size_t kFirstSizes = 5;
 
 // The sizes that decide first come first, in case the time runs out.
 constexpr std::array<std::size_t, 13> kTargetSizes = {1, 2, 4, 8, 16, 3, 6, 12, 32, 24, 48, 64, 5};
@@ -45,20 +46,30 @@ class Measurement {
     if (prefix.empty() || sizes_.empty()) return {};
     if (model_.extend(seq_, prefix) != PassOutcome::ok) return {};
     time_pass(1);  // the first pass of all pays for memory
-    for (std::size_t repetition = 0; repetition < kMostRepetitions; ++repetition) {
-      for (std::size_t i = 0; i < sizes_.size(); ++i) {
-        const bool is_needed = repetition == 0 && i < 2;
-        if (!is_needed && (watch_.seconds() > budget_s_ || is_cancelled())) return points();
-        const double seconds = time_pass(sizes_[i]);
-        if (seconds > 0.0) times_[i].push_back(seconds);
-      }
-    }
+    // The first pass of a size can pay for memory, too, and on an RPC server for several round
+    // trips: where passes are slow, few sizes that are timed twice say more than many once.
+    const std::size_t n_first = std::min<std::size_t>(kFirstSizes, sizes_.size());
+    if (!time_sizes(0, n_first, 2)) return points();
+    if (!time_sizes(n_first, sizes_.size(), 2)) return points();
+    (void)time_sizes(0, sizes_.size(), kMostRepetitions - 2);
     return points();
   }
   // Most sizes were.
   [[nodiscard]] bool is_steady() const { return 2 * n_unsteady_ < sizes_.size(); }
 
  private:
+  // Sizes [begin, end), each so often, in turns. Returns: false if the time ran out.
+  [[nodiscard]] bool time_sizes(std::size_t begin, std::size_t end, std::size_t n_repetitions) {
+    for (std::size_t repetition = 0; repetition < n_repetitions; ++repetition) {
+      for (std::size_t i = begin; i < end; ++i) {
+        const bool is_needed = times_[i].empty() && i < 2;
+        if (!is_needed && (watch_.seconds() > budget_s_ || is_cancelled())) return false;
+        const double seconds = time_pass(sizes_[i]);
+        if (seconds > 0.0) times_[i].push_back(seconds);
+      }
+    }
+    return true;
+  }
   [[nodiscard]] bool is_cancelled() const {
     return options_.is_cancelled && options_.is_cancelled();
   }
@@ -83,8 +94,9 @@ class Measurement {
   // that is.
   std::vector<CostPoint> points() {
     std::vector<CostPoint> result;
+    const bool is_repeated = times_.size() > 1 && times_[0].size() > 1 && times_[1].size() > 1;
     for (std::size_t i = 0; i < sizes_.size(); ++i) {
-      if (times_[i].empty()) continue;
+      if (times_[i].empty() || (is_repeated && times_[i].size() < 2)) continue;
       result.push_back({sizes_[i], *std::min_element(times_[i].begin(), times_[i].end())});
       if (median_of(times_[i]) > kSteady * result.back().seconds) ++n_unsteady_;
     }

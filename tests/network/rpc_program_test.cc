@@ -99,6 +99,22 @@ TEST_F(OverTheNetwork, EveryMethodGivesTheLocalText) {
   }
 }
 
+#ifdef GUMBELSPEC_KERNELS_PLUGIN
+TEST_F(OverTheNetwork, ServersWithTheKernelsGiveTheKernelsText) {
+  ::setenv("GUMBELSPEC_SERVE", "1", 1);
+  ::setenv("GGML_BACKEND_PATH", GUMBELSPEC_KERNELS_PLUGIN, 1);
+  build({.delay_ms = 1.0, .loss = 0.0});
+  ::unsetenv("GUMBELSPEC_SERVE");
+  ::unsetenv("GGML_BACKEND_PATH");
+  std::vector<std::string> here = generation("ar", 200);
+  here.insert(here.end(), {"-t", "1"});
+  const std::vector<int> expected = tokens(run_program(here));
+  for (const char* method : {"ar", "gumbel-beam", "gumbel-tree", "gumbel-tree:nodes=32"}) {
+    EXPECT_EQ(tokens(run(generation(method, 200))), expected) << method;
+  }
+}
+#endif
+
 TEST_F(OverTheNetwork, DelayAndLossChangeNothing) {
   build({.delay_ms = 5.0, .loss = 0.01});
   const std::vector<int> expected = local_tokens(60, 7);
