@@ -28,7 +28,7 @@ class SmallCache {
     file.use_mmap = false;
     model_ = internal::load_model_file(file, log_);
     options.n_threads = 1;
-    setup_ = internal::make_context(model_.get(), options, nullptr, nullptr, log_);
+    setup_ = internal::make_context(model_.get(), options, {}, nullptr, nullptr, log_);
     if (n_spare > 0) setup_.cache.n_cells = options.n_context + n_spare;
     cache_ = std::make_unique<TreeCache>(setup_.context.get(), setup_.cache, log_, nullptr);
   }
