@@ -9,9 +9,9 @@ namespace gumbelspec::kernels {
 
 // llama.cpp gives a weight to the kernels when it loads a model, and its scheduler gives them the
 // operations they know. An rpc-server has neither: it puts everything into one kind of memory and
-// one backend computes all of a graph. This device's memory is the CPU's, so that ggml's CPU backend
-// can compute what the kernels do not; a weight is packed when a product with it comes for the first
-// time, next to its plain form. So it takes twice the memory.
+// one backend computes all of a graph. This device's memory is the CPU's, so that ggml's CPU
+// backend can compute what the kernels do not; a weight is packed when a product with it comes for
+// the first time, next to its plain form. So it takes twice the memory.
 //
 // The device is there if the environment variable GUMBELSPEC_SERVE is set, because a program of
 // llama.cpp would take it for a GPU.
