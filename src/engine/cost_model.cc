@@ -11,7 +11,6 @@ namespace {
 // Tokens in front of what is measured.
 constexpr std::size_t kPrefix = 16;
 constexpr std::size_t kMostRepetitions = 9;
-constexpr std::size_t kFirstSizes = 5;
 
 // The sizes that decide first come first, in case the time runs out.
 constexpr std::array<std::size_t, 13> kTargetSizes = {1, 2, 4, 8, 16, 3, 6, 12, 32, 24, 48, 64, 5};
@@ -47,26 +46,27 @@ class Measurement {
     if (model_.extend(seq_, prefix) != PassOutcome::ok) return {};
     time_pass(1);  // the first pass of all pays for memory
     // The first pass of a size can pay for memory, too, and on an RPC server for several round
-    // trips: where passes are slow, few sizes that are timed twice say more than many once.
-    const std::size_t n_first = std::min<std::size_t>(kFirstSizes, sizes_.size());
-    if (!time_sizes(0, n_first, 2)) return points();
-    if (!time_sizes(n_first, sizes_.size(), 2)) return points();
-    (void)time_sizes(0, sizes_.size(), kMostRepetitions - 2);
+    // trips; the second one right behind it shows what such passes take from then on. Where passes
+    // are slow, few sizes that are timed twice say more than many once.
+    if (time_all(2, /*in_a_row=*/true)) (void)time_all(kMostRepetitions - 2, /*in_a_row=*/false);
     return points();
   }
   // Most sizes were.
   [[nodiscard]] bool is_steady() const { return 2 * n_unsteady_ < sizes_.size(); }
 
  private:
-  // Sizes [begin, end), each so often, in turns. Returns: false if the time ran out.
-  [[nodiscard]] bool time_sizes(std::size_t begin, std::size_t end, std::size_t n_repetitions) {
-    for (std::size_t repetition = 0; repetition < n_repetitions; ++repetition) {
-      for (std::size_t i = begin; i < end; ++i) {
-        const bool is_needed = times_[i].empty() && i < 2;
-        if (!is_needed && (watch_.seconds() > budget_s_ || is_cancelled())) return false;
-        const double seconds = time_pass(sizes_[i]);
-        if (seconds > 0.0) times_[i].push_back(seconds);
-      }
+  // All sizes, each so often, in a row or in turns. Returns: false if the time ran out.
+  [[nodiscard]] bool time_all(std::size_t n_repetitions, bool in_a_row) {
+    const std::size_t n = n_repetitions * sizes_.size();
+    for (std::size_t k = 0; k < n; ++k) {
+      const std::size_t i = in_a_row ? k / n_repetitions : k % sizes_.size();
+      const bool is_needed = i < 2 && (times_[i].empty() || (in_a_row && !is_cancelled()));
+      // A size that was begun is ended.
+      const bool is_begun = in_a_row && k % n_repetitions != 0;
+      const bool is_late = is_cancelled() || (!is_begun && watch_.seconds() > budget_s_);
+      if (!is_needed && is_late) return false;
+      const double seconds = time_pass(sizes_[i]);
+      if (seconds > 0.0) times_[i].push_back(seconds);
     }
     return true;
   }
