@@ -20,7 +20,7 @@
 namespace gumbelspec::internal {
 namespace {
 
-constexpr std::size_t kPiece = 256 * 1024;  // of a long message on its way
+constexpr std::size_t kPiece = std::size_t{256} * 1024;  // of a long message on its way
 
 Error lost(const RpcPeer& peer, const std::string& why) {
   return Error(ErrorCode::peer_lost,
