@@ -6,6 +6,8 @@
 #include <string>
 
 #include "gumbelspec/error.h"
+#include "src/core/gumbel_math.h"
+#include "src/core/softmax_math.h"
 #include "src/core/vector_kernels.h"
 
 namespace gumbelspec {
@@ -15,22 +17,14 @@ constexpr float kLowest = -std::numeric_limits<float>::infinity();
 constexpr std::size_t kLanes = 8;
 constexpr std::size_t kBlock = 256;
 
-// exp(x) for x <= 0, written so that the compiler makes vectors of it.
-// Source: the polynomial of expf in the Cephes library (S. Moshier).
+// Two roundings where others fuse, so that the compiler makes vectors of it on every processor.
+struct UnfusedLanes : ScalarLanes {
+  static F fma(F a, F b, F c) { return a * b + c; }
+};
+
+// exp(x) for x <= 0.
 inline float exp_of(float x) {
-  constexpr float kToInteger = 12582912.0F;  // 1.5 * 2^23: adding it leaves the nearest integer
-  const float shifted = x * 1.44269504F + kToInteger;
-  const float k = shifted - kToInteger;
-  const float r = (x - k * 0.693359375F) + k * 2.12194440e-4F;
-  float y = 1.9875691500e-4F;
-  y = y * r + 1.3981999507e-3F;
-  y = y * r + 8.3334519073e-3F;
-  y = y * r + 4.1665795894e-2F;
-  y = y * r + 1.6666665459e-1F;
-  y = y * r + 5.0000001201e-1F;
-  y = y * (r * r) + r + 1.0F;
-  const std::uint32_t bits = __builtin_bit_cast(std::uint32_t, shifted) - 0x4B400000U + 127U;
-  const float result = y * __builtin_bit_cast(float, bits << 23U);
+  const float result = exp_of_negative<UnfusedLanes>(x);
   return x > -87.0F ? result : 0.0F;  // also for what is not a number
 }
 

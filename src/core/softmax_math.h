@@ -27,7 +27,7 @@ inline typename L::F exp_of_negative(typename L::F x) {
   y = L::fma(y, r, F{} + 4.1665795894e-2F);
   y = L::fma(y, r, F{} + 1.6666665459e-1F);
   y = L::fma(y, r, F{} + 5.0000001201e-1F);
-  y = L::fma(y, r * r, r + 1.0F);
+  y = L::fma(y, r * r, r) + 1.0F;
   const U exponent = __builtin_bit_cast(U, shifted) - 0x4B400000U + 127U;
   return y * __builtin_bit_cast(F, exponent << 23U);
 }
