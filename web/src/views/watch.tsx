@@ -55,7 +55,7 @@ function Transport({ session: s, index }: { session: Session; index: number }) {
         max={Math.max(0, last)}
         value={index}
         aria-label="Round"
-        aria-valuetext={`Round ${index + 1} of ${last + 1}`}
+        aria-valuetext={`Round ${s.rounds[index]?.round ?? index} of ${last + 1}`}
         onInput={(e) => {
           isPlaying.value = false;
           showRound(Number(e.currentTarget.value));

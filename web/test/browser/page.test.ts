@@ -73,8 +73,17 @@ async function writeToEnd(nTokens = 60, method = kMethod): Promise<void> {
   await page.locator('.ending', { hasText: 'Seed 7' }).waitFor();
 }
 
-function show(name: RegExp): Promise<void> {
-  return page.getByRole('navigation').getByRole('link', { name }).click();
+// The page follows the address a moment after the click: keys pressed before that go to the old view.
+async function show(name: RegExp, p = page): Promise<void> {
+  const link = p.getByRole('navigation').getByRole('link', { name });
+  await link.click();
+  await link.and(p.locator('[aria-current=page]')).waitFor();
+}
+
+async function showFirstRound(): Promise<void> {
+  await show(/Watch/);
+  await page.keyboard.press('Home');
+  await page.getByRole('heading', { name: /^Round 0 / }).waitFor();
 }
 
 // What the server says to a program that asks the same.
@@ -148,8 +157,7 @@ test('pointing at a token tells depth, margin and round; keys do the same and op
 test('the tree of every round is the one of the trace', async () => {
   const expected = (await rounds(30)).rounds;
   await writeToEnd(30);
-  await show(/Watch/);
-  await page.keyboard.press('Home');
+  await showFirstRound();
   for (const round of expected) {
     await page.getByRole('heading', { name: new RegExp(`^Round ${round.round} `) }).waitFor();
     const nodes = await page.locator('.tree-panel .node').evaluateAll((all) =>
@@ -188,8 +196,7 @@ test('rounds play by themselves until the last', async () => {
 test('a round is exported as a picture, a session as a file that opens without a server', async () => {
   await writeToEnd(30);
   const text = await shownText();
-  await show(/Watch/);
-  await page.keyboard.press('Home');
+  await showFirstRound();
   const nodes = await page.locator('.tree-panel .node').count();
   const [picture] = await Promise.all([
     page.waitForEvent('download'),
@@ -212,7 +219,7 @@ test('a round is exported as a picture, a session as a file that opens without a
   await offline.locator('input[type=file]').setInputFiles(file);
   await offline.locator('.tree-panel .node').first().waitFor();
   expect(await offline.locator('.tree-panel .node').count()).toBe(nodes);
-  await offline.getByRole('link', { name: 'Write' }).click();
+  await show(/Write/, offline);
   expect(await shownText(offline)).toBe(text);
   await offline.context().close();
 });
