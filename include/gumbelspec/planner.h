@@ -24,7 +24,10 @@ struct CostPoint {
 //
 // What is measured is the shape: some points, linear between and behind them. What is seen corrects
 // it by two factors, both medians, so that a pass which was interrupted does not count: one for all
-// sizes (the machine got slower, the context longer), one for each measured size.
+// sizes (the machine got slower, the context longer), one for each measured size. A pass counts for
+// its size by comparison with those before and after it, so that a machine that is busy for a
+// while slows all sizes down, also those that were not seen then; and a size that has not been seen
+// for long is what was measured.
 // Threads: one at a time.
 class PassCost {
  public:
@@ -40,33 +43,41 @@ class PassCost {
   [[nodiscard]] double seconds(std::size_t n) const;
   // A pass over n tokens took so long.
   void observe(std::size_t n, double seconds);
+  // Passes seen since the last one of the measured size nearest to n.
+  [[nodiscard]] std::size_t n_since(std::size_t n) const;
   // The measured sizes with today's times.
   [[nodiscard]] std::vector<CostPoint> curve() const;
 
  private:
   static constexpr std::size_t kTable = 257;  // sizes looked up; larger ones are computed
-  // The last few values, and their median.
-  template <std::size_t kSize>
-  struct Recent {
-    std::array<double, kSize> values{};
-    std::size_t n = 0;
-    void push(double value) { values[n++ % kSize] = value; }
-    [[nodiscard]] double median() const;
+  static constexpr std::size_t kRecent = 11;  // passes that tell how fast the machine is
+  static constexpr std::size_t kOfSize = 9;   // passes of a size that correct it
+  // What a pass took over what its size was thought to take without the common factor.
+  struct Seen {
+    std::size_t point = 0;  // the nearest measured size
+    double factor = 1.0;    // that size's at the time
+    double ratio = 1.0;
   };
   struct Point {
     CostPoint measured;
     double factor = 1.0;
-    Recent<9> recent;
+    std::array<double, kOfSize> factors{};       // that single passes suggest
+    std::array<std::size_t, kOfSize> seen_at{};  // when, as a count of passes
+    std::size_t n_factors = 0;                   // ever pushed
+    std::size_t last_seen = 0;
   };
   // Without the common factor.
   [[nodiscard]] double shape(std::size_t n) const;
   [[nodiscard]] double shape_at(std::size_t n, std::size_t i) const;
+  [[nodiscard]] std::size_t nearest(std::size_t n) const;
+  void correct(Point& point) const;
   void rebuild();
 
   std::vector<Point> points_;
   bool refines_;
-  double factor_ = 1.0;
-  Recent<21> recent_;
+  double factor_ = 1.0;  // of all sizes
+  std::array<Seen, kRecent> recent_{};
+  std::size_t n_seen_ = 0;
   std::vector<double> table_;  // [kTable], seconds by n
 };
 

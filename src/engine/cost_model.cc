@@ -16,6 +16,12 @@ constexpr std::size_t kMostRepetitions = 9;
 constexpr std::array<std::size_t, 13> kTargetSizes = {1, 2, 4, 8, 16, 3, 6, 12, 32, 24, 48, 64, 5};
 constexpr std::array<std::size_t, 7> kDraftSizes = {1, 2, 4, 8, 16, 3, 32};
 
+// A size's own factor: as if so many passes more had taken what was measured, within these bounds,
+// by passes that are not longer ago than this many others.
+constexpr double kPriorPasses = 2.0;
+constexpr double kMostFactor = 2.5;
+constexpr std::size_t kForgetAfter = 192;
+
 // The median may be so much above the shortest.
 constexpr double kSteady = 1.3;
 
@@ -118,19 +124,13 @@ class Measurement {
 
 }  // namespace
 
-template <std::size_t kSize>
-double PassCost::Recent<kSize>::median() const {
-  std::array<double, kSize> sorted = values;
-  return median_of(std::span(sorted).first(std::min(n, kSize)));
-}
-
 PassCost::PassCost(std::vector<CostPoint> curve, bool refines) : refines_(refines) {
   points_.reserve(curve.size());
   for (const CostPoint& p : curve) {
     if (p.n < 1 || !(p.seconds > 0.0) || (!points_.empty() && p.n <= points_.back().measured.n)) {
       throw std::logic_error("PassCost: the curve is not ascending, or has a time of 0");
     }
-    points_.push_back({.measured = p, .factor = 1.0, .recent = {}});
+    points_.push_back({.measured = p});
   }
   table_.resize(kTable);
   rebuild();
@@ -169,28 +169,62 @@ double PassCost::seconds(std::size_t n) const {
   return n < kTable ? table_[n] : factor_ * shape(n);
 }
 
+std::size_t PassCost::nearest(std::size_t n) const {
+  const auto distance = [&](const Point& p) {
+    return p.measured.n > n ? p.measured.n - n : n - p.measured.n;
+  };
+  return static_cast<std::size_t>(
+      std::min_element(points_.begin(), points_.end(),
+                       [&](const Point& a, const Point& b) { return distance(a) < distance(b); }) -
+      points_.begin());
+}
+
+std::size_t PassCost::n_since(std::size_t n) const {
+  return is_known() ? n_seen_ - points_[nearest(n)].last_seen : 0;
+}
+
+// The factor of a size by what is not too long ago.
+void PassCost::correct(Point& point) const {
+  std::array<double, kOfSize> factors;
+  std::size_t n = 0;
+  for (std::size_t i = 0; i < std::min(point.n_factors, kOfSize); ++i) {
+    if (n_seen_ - point.seen_at[i] <= kForgetAfter) factors[n++] = point.factors[i];
+  }
+  const double median = n == 0 ? 1.0 : median_of(std::span(factors).first(n));
+  const auto weight = static_cast<double>(n);
+  point.factor = std::clamp((median * weight + kPriorPasses) / (weight + kPriorPasses),
+                            1.0 / kMostFactor, kMostFactor);
+}
+
 void PassCost::observe(std::size_t n, double seconds) {
   if (!refines_ || n < 1 || !(seconds > 0.0)) return;
   if (!is_known()) {
-    points_.push_back({.measured = {n, seconds}, .factor = 1.0, .recent = {}});
+    points_.push_back({.measured = {n, seconds}});
     rebuild();
     return;
   }
-  const double expected = shape(n);
-  auto nearest =
-      std::min_element(points_.begin(), points_.end(), [&](const auto& a, const auto& b) {
-        const auto distance = [&](const Point& p) {
-          return p.measured.n > n ? p.measured.n - n : n - p.measured.n;
-        };
-        return distance(a) < distance(b);
-      });
+  const std::size_t here = nearest(n);
+  points_[here].last_seen = ++n_seen_;
+  recent_[n_seen_ % kRecent] = {here, points_[here].factor, seconds / shape(n)};
+  std::array<double, kRecent> ratios;
+  const std::size_t n_recent = std::min(n_seen_, kRecent);
+  for (std::size_t i = 0; i < n_recent; ++i) {
+    ratios[i] = recent_[(n_seen_ - i) % kRecent].ratio;
+  }
   // The common factor explains what it can: a machine that got slower did so for all sizes.
-  recent_.push(seconds / expected);
-  factor_ = recent_.median();
-  nearest->recent.push(nearest->factor * seconds / (expected * factor_));
-  // As if two more passes had taken what was measured.
-  const auto n_recent = static_cast<double>(std::min<std::size_t>(nearest->recent.n, 9));
-  nearest->factor = (nearest->recent.median() * n_recent + 2.0) / (n_recent + 2.0);
+  factor_ = median_of(std::span(ratios).first(n_recent));
+  if (n_recent == kRecent) {
+    // The pass in the middle is compared with as many behind it as before it. By those before it
+    // alone, the first passes of a machine that just got busy would look like a matter of their
+    // size.
+    const Seen& seen = recent_[(n_seen_ - kRecent / 2) % kRecent];
+    Point& point = points_[seen.point];
+    const std::size_t slot = point.n_factors++ % kOfSize;
+    point.factors[slot] = seen.factor * seen.ratio / factor_;
+    point.seen_at[slot] = n_seen_;
+    correct(point);
+  }
+  correct(points_[n_seen_ % points_.size()]);  // one after the other forgets
   rebuild();
 }
 

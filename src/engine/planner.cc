@@ -14,9 +14,11 @@ constexpr double kMostOvertime = 3.0;
 constexpr double kProbeShare = 0.007;
 constexpr double kFirstProbes = 1.0;    // passes of the target
 constexpr std::size_t kLeastProbe = 4;  // tokens
-// Where drafting wins by less than this, now and then a round goes without, to see what it costs.
+// Now and then a round goes without a draft, to see what it costs: after so many passes without
+// one, and more often where drafting wins by less than this.
 constexpr double kClearAdvantage = 1.25;
 constexpr std::size_t kPlainEvery = 64;
+constexpr std::size_t kPlainEveryAtLeast = 128;
 // A round that drafts has to promise so many tokens more than one that does not: estimates are a
 // little too good where they decide, since they were chosen for being good.
 constexpr double kLeastGain = 0.04;
@@ -49,7 +51,9 @@ double Planner::rate() const {
 
 bool Planner::wants_plain_round() const {
   // Rounds of several texts are of many sizes anyway.
-  return others_.n_texts == 0 && advantage_ < kClearAdvantage && n_since_plain_ >= kPlainEvery;
+  if (others_.n_texts != 0 || !costs_->target.refines()) return false;
+  return costs_->target.n_since(1) >=
+         (advantage_ < kClearAdvantage ? kPlainEvery : kPlainEveryAtLeast);
 }
 
 // Whether the answer of the rounds before still holds: no.
@@ -110,10 +114,7 @@ void Planner::verifies(std::span<const double> values, std::size_t n) {
     n_optimism_ = std::min(n_optimism_ + 1.0, kOptimismWindow);
     optimism_ += (imagined_gain_ - gain - optimism_) / n_optimism_;
   }
-  if (n == 0) {
-    n_since_plain_ = 0;
-  } else {
-    ++n_since_plain_;
+  if (n > 0) {
     const double plain_s = costs_->target.seconds(1) + own_.per_text();
     advantage_ = expected_tokens_ * plain_s / (expected_s_ + own_s(n));
   }

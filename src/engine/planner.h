@@ -93,8 +93,7 @@ class Planner {
   double imagined_gain_ = 0.0;    // by its first level, before there was one, in tokens
   double optimism_ = 0.0;         // mean excess of that over what it promised afterwards
   double n_optimism_ = 0.0;
-  double advantage_ = 1.0;  // over plain decoding, of the last round that drafted
-  std::size_t n_since_plain_ = 0;
+  double advantage_ = 1.0;    // over plain decoding, of the last round that drafted
   double idle_s_ = 0.0;       // spent in rounds without a draft
   double probe_s_ = 0.0;      // spent on probes
   std::size_t n_silent_ = 0;  // rounds without a draft since there was anything new

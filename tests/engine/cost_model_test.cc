@@ -72,6 +72,38 @@ TEST(PassCost, IsNotMovedByPassesThatTakeFiftyTimesAsLong) {
   for (const CostPoint& p : kCurve) EXPECT_NEAR(cost.seconds(p.n) / p.seconds, 1.0, 0.1) << p.n;
 }
 
+// Another program takes the processor for a while, and all that is seen of it is one size.
+TEST(PassCost, ABusyMachineIsNotAMatterOfTheSizeSeenThen) {
+  for (const int n_busy : {3, 6, 8, 12, 20, 50}) {
+    PassCost cost(kCurve);
+    for (int i = 0; i < 30; ++i) cost.observe(1, 0.040);
+    for (int i = 0; i < n_busy; ++i) {
+      cost.observe(1, 0.040 * 20);
+      EXPECT_NEAR(cost.seconds(16) / cost.seconds(1), 2.5, 0.2) << n_busy << " busy, " << i;
+    }
+    for (int i = 0; i < 30; ++i) {
+      cost.observe(1, 0.040);
+      EXPECT_NEAR(cost.seconds(16) / cost.seconds(1), 2.5, 0.2) << n_busy << " busy, " << i;
+    }
+    for (const CostPoint& p : kCurve) EXPECT_NEAR(cost.seconds(p.n), p.seconds, 0.1 * p.seconds);
+  }
+}
+
+TEST(PassCost, ASizeNotSeenForLongIsWhatWasMeasured) {
+  PassCost cost(kCurve);
+  for (int i = 0; i < 40; ++i) {
+    cost.observe(4, 0.044);
+    cost.observe(1, 3 * 0.040);
+    cost.observe(8, 0.060);
+  }
+  EXPECT_GT(cost.seconds(1), 2 * 0.040);
+  EXPECT_EQ(cost.n_since(1), 1U);
+  for (int i = 0; i < 250; ++i) cost.observe(8, 0.060);
+  EXPECT_NEAR(cost.seconds(1), 0.040, 0.004);
+  EXPECT_EQ(cost.n_since(1), 251U);
+  EXPECT_EQ(cost.n_since(8), 0U);
+}
+
 TEST(PassCost, TakesAFixedCurveAtItsWord) {
   PassCost cost(kCurve, false);
   for (int i = 0; i < 30; ++i) cost.observe(4, 1.0);
