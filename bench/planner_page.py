@@ -39,7 +39,7 @@ def main(folder):
     print("Made by `bench/planner_page.py` from `gumbelspec bench`; `GUMBELSPEC_ONLY=planner "
           "scripts/results` runs it again. The best fixed shape of each line is the fastest of those "
           "in its command, **chosen after the fact** on the same texts, which favours it. Every text "
-          "is a new session that learns the draft and the temperature anew. Times vary by 5 to 10 % "
+          "is a new session, which begins with what the planner learnt in the texts before, at this temperature. Times vary by 5 to 10 % "
           "from run to run; ratios are of texts generated in turns.\n")
     print("| pair | T | plain tokens/s | best fixed shape | tokens/s | planned tokens/s | "
           "of the best | over plain | tokens per pass | nodes | expected over reached tokens/s |")

@@ -45,6 +45,7 @@ BenchText LiveSource::generate(const TextRequest& request) {
   options.sampling.temperature = request.temperature;
   options.method = request.method;
   options.costs = costs_;
+  options.calibrations = calibrations_of(request.method);
   options.seed = request.seed;
   options.max_tokens = request.n_tokens;
   options.is_cancelled = stop_requested;

@@ -103,6 +103,7 @@ BenchText ReplaySource::generate(const TextRequest& request) {
   options.sampling.temperature = request.temperature;
   options.method = request.method;
   options.costs = costs_;
+  options.calibrations = calibrations_of(request.method);
   options.seed = recorded.seed;
   options.stream = recorded.stream;
   options.is_cancelled = stop_requested;

@@ -2,6 +2,7 @@
 #ifndef GUMBELSPEC_APPS_CLI_BENCH_SOURCE_H_
 #define GUMBELSPEC_APPS_CLI_BENCH_SOURCE_H_
 
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -11,7 +12,9 @@
 #include "apps/cli/bench_options.h"
 #include "apps/cli/output.h"
 #include "apps/cli/report.h"
+#include "gumbelspec/calibration_store.h"
 #include "gumbelspec/language_model.h"
+#include "gumbelspec/method.h"
 #include "gumbelspec/planner.h"
 
 namespace gumbelspec::cli {
@@ -40,6 +43,18 @@ class BenchSource {
   [[nodiscard]] virtual Json models() const = 0;
   // Which trace, and by which curves the time is modelled; null: measured.
   [[nodiscard]] virtual Json replay() const { return {}; }
+
+ protected:
+  // What a method's planner learnt in its texts so far: it knows the draft as it would in a server,
+  // or the next time that the program is used.
+  [[nodiscard]] std::shared_ptr<CalibrationStore> calibrations_of(const Method& method) {
+    auto& store = calibrations_[to_string(method)];
+    if (!store) store = std::make_shared<CalibrationStore>();
+    return store;
+  }
+
+ private:
+  std::map<std::string, std::shared_ptr<CalibrationStore>> calibrations_;
 };
 
 }  // namespace gumbelspec::cli

@@ -139,7 +139,9 @@ void GenerateRun::generate() {
   session_options.max_tokens =
       options_.n_predict < 0 ? n_context_ : static_cast<std::size_t>(options_.n_predict);
   session_options.is_cancelled = stop_requested;
-  session_options.costs = costs_for(method_, models, model_options_, options_.planner, progress_);
+  const CostCache cache(models, model_options_, options_.planner.uses_cost_cache);
+  session_options.costs = costs_for(method_, models, cache, progress_);
+  session_options.calibrations = cache.calibrations();
   Session session(*models.target, models.draft.get(), session_options);
   const std::vector<TokenId> tokens = models.target->tokenize(prompt_);
   if (prompt_.size() > kLongPrompt) progress_.show("reading the prompt");
@@ -164,6 +166,7 @@ void GenerateRun::generate() {
                     session.last_tree(), session.last_walk());
     }
   }
+  cache.keep(*session_options.calibrations);
   if (const PlannerReport* report = session.planner_report()) result_.planner = *report;
   if (recorder_.snapshot()) {
     dot_ = tree_dot(*recorder_.snapshot(), [&](TokenId token) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "apps/cli/cost_cache.h"
 #include "apps/cli/model_options.h"
 #include "gumbelspec/method.h"
 #include "gumbelspec/planner.h"
@@ -31,13 +32,7 @@ void add_planner_options(CLI::App& app, PlannerOptions& options);
 // these models and options, otherwise measured now and, if the machine was quiet, kept. Null where
 // the method does not plan. Throws: Stopped if a signal came meanwhile.
 [[nodiscard]] std::shared_ptr<CostModel> costs_for(const Method& method, const Models& models,
-                                                   const ModelOptions& model_options,
-                                                   const PlannerOptions& options,
-                                                   Progress& progress);
-
-// The folder of the cache: $XDG_CACHE_HOME or ~/.cache, then gumbelspec/costs; empty: there is
-// none.
-[[nodiscard]] std::string cost_cache_folder();
+                                                   const CostCache& cache, Progress& progress);
 
 }  // namespace gumbelspec::cli
 

@@ -74,7 +74,9 @@ class ServeRun {
   Progress progress_;
   Metrics metrics_;
   Models models_;
+  std::optional<CostCache> cache_;
   std::shared_ptr<CostModel> costs_;
+  std::shared_ptr<CalibrationStore> calibrations_;
   std::optional<Service> service_;
   // Last: its threads use the others.
   std::optional<HttpServer> http_;
@@ -108,6 +110,10 @@ int ServeRun::run() {
     // While the models were being loaded: there is nothing to finish.
   }
   drain();
+  // Nobody learns any more.
+  http_.reset();
+  service_.reset();
+  if (cache_) cache_->keep(*calibrations_);
   say("stopped");
   return 0;
 }
@@ -143,7 +149,9 @@ void ServeRun::start_http() {
 void ServeRun::load() {
   models_ = load_models(model_options_, method_.drafts(), progress_);
   method_ = possible_method_told(method_, models_);
-  costs_ = costs_for(method_, models_, model_options_, options_.planner, progress_);
+  cache_.emplace(models_, model_options_, options_.planner.uses_cost_cache);
+  costs_ = costs_for(method_, models_, *cache_, progress_);
+  calibrations_ = cache_->calibrations();
 }
 
 void ServeRun::start_service() {
@@ -158,6 +166,7 @@ void ServeRun::start_service() {
   batch.max_active = options_.n_parallel;
   batch.prompt_tokens_per_round = options_.n_batch;
   batch.costs = costs_;
+  batch.calibrations = calibrations_;
   batch.reuses_prefixes = options_.reuses_prefixes;
   server::ServiceOptions service;
   service.n_active = options_.n_parallel;

@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "gumbelspec/calibration_store.h"
 #include "gumbelspec/draft_tree.h"
 #include "gumbelspec/error.h"
 #include "gumbelspec/language_model.h"
@@ -77,6 +78,8 @@ struct BatchOptions {
   std::size_t prompt_tokens_per_round = 256;
   // What passes cost. Null: measured when the batch is made, if there is a draft.
   std::shared_ptr<CostModel> costs = {};
+  // What planners of earlier texts learnt, and where the batch's go. Null: the batch has its own.
+  std::shared_ptr<CalibrationStore> calibrations = {};
   // Keeps the evaluated texts of the past, and uses them for prompts that begin alike; the least
   // recently used ones make room for new texts. Prompts are otherwise read in pieces, and what is
   // kept was read in others, or a token at a time: that is exact where a token's logits do not

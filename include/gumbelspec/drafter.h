@@ -74,6 +74,9 @@ class Drafter {
   // The walk went down this path of the tree last drafted; path[0] is the root.
   virtual void accept(std::span<const NodeId> path) = 0;
 
+  // The text has ended, whatever the reason.
+  virtual void end_text() {}
+
   // The target's pass over the tree last drafted, n_nodes with the root, took so long.
   virtual void observe_target_pass(std::size_t /*n_nodes*/, double /*seconds*/) {}
 

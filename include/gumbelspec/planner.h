@@ -41,8 +41,9 @@ class PassCost {
   [[nodiscard]] bool refines() const { return refines_; }
   // Requires: n >= 1.
   [[nodiscard]] double seconds(std::size_t n) const;
-  // A pass over n tokens took so long.
-  void observe(std::size_t n, double seconds);
+  // A pass over n tokens took so long. is_first: after a while without passes; it pays for caches
+  // that other things are in, so it is looked at only where it was shorter than expected.
+  void observe(std::size_t n, double seconds, bool is_first = false);
   // Passes seen since the last one of the measured size nearest to n.
   [[nodiscard]] std::size_t n_since(std::size_t n) const;
   // The measured sizes with today's times.

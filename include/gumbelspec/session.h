@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "gumbelspec/calibration_store.h"
 #include "gumbelspec/drafter.h"
 #include "gumbelspec/language_model.h"
 #include "gumbelspec/method.h"
@@ -42,6 +43,10 @@ struct SessionOptions {
   // What passes cost, for planned trees; sessions of the same models may share one. Null: a session
   // that plans measures when it is made, which takes a second or two.
   std::shared_ptr<CostModel> costs = {};
+  // What planned trees of earlier texts learnt, and where this one's goes; sessions of the same
+  // models may share one. Null: the session begins afresh. Not looked at where
+  // rejection is an alternative: what another text of the seed saw must not decide anything there.
+  std::shared_ptr<CalibrationStore> calibrations = {};
   // Asked between passes; true ends the session with Outcome::cancelled.
   std::function<bool()> is_cancelled = {};
 };

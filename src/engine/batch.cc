@@ -16,14 +16,6 @@ namespace {
 // others to the one that is done soonest.
 constexpr std::size_t kOldestEvery = 4;
 
-// Kinds of sampling of which the calibration is kept.
-constexpr std::size_t kMostLearnt = 8;
-
-bool is_alike(const SamplingOptions& a, const SamplingOptions& b) {
-  return a.temperature == b.temperature && a.top_k == b.top_k && a.top_p == b.top_p &&
-         a.min_p == b.min_p;
-}
-
 std::shared_ptr<CostModel> costs_of(LanguageModel& target, LanguageModel* draft,
                                     std::shared_ptr<CostModel> given) {
   if (given) return given;
@@ -38,6 +30,7 @@ Batch::Impl::Impl(LanguageModel& target, LanguageModel* draft, BatchOptions opti
       draft_(draft),
       options_([&] {
         options.costs = costs_of(target, draft, std::move(options.costs));
+        if (!options.calibrations) options.calibrations = std::make_shared<CalibrationStore>();
         return std::move(options);
       }()),
       max_active_(std::min({target.limits().n_sequences, target.limits().max_pass_nodes,
@@ -256,24 +249,15 @@ void Batch::Impl::end(TextPtr text) {
 void Batch::Impl::teach(BatchText& text) const {
   Planner* planner = text.drafter() == nullptr ? nullptr : text.drafter()->planner();
   if (planner == nullptr) return;
-  for (const Learnt& learnt : learnt_) {
-    if (is_alike(learnt.sampling, text.options().sampling) &&
-        learnt.tau == text.options().method.tau) {
-      planner->calibration() = learnt.calibration;
-    }
-  }
+  begin_from(*options_.calibrations, text.options().sampling, text.options().method.tau,
+             planner->calibration());
 }
 
 void Batch::Impl::learn_from(const BatchText& text) {
   Planner* planner = text.drafter() == nullptr ? nullptr : text.drafter()->planner();
   if (planner == nullptr) return;
-  const SamplingOptions& sampling = text.options().sampling;
-  const float tau = text.options().method.tau;
-  std::erase_if(learnt_, [&](const Learnt& learnt) {
-    return is_alike(learnt.sampling, sampling) && learnt.tau == tau;
-  });
-  if (learnt_.size() == kMostLearnt) learnt_.erase(learnt_.begin());
-  learnt_.push_back({sampling, tau, planner->calibration()});
+  keep(*options_.calibrations, text.options().sampling, text.options().method.tau,
+       planner->calibration());
 }
 
 const BatchStatistics& Batch::Impl::statistics() {

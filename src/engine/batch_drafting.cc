@@ -144,7 +144,8 @@ void BatchDrafting::take_level(Texts texts, double pass_s) {
   const double take_s = watch.seconds();
   take_s_ += take_s;
   const double seconds = pass_s + take_s;
-  if (is_one_pass) costs_.draft.observe(pass_.size(), seconds);
+  const bool is_first = std::exchange(last_pass_round_, n_rounds_) + 1 < n_rounds_;
+  if (is_one_pass) costs_.draft.observe(pass_.size(), seconds, is_first);
   for (BatchText* text : texts) {
     if (text->n_nodes == 0 || text->drafter()->n_probe() == 0) continue;
     const double share = static_cast<double>(text->n_nodes) / static_cast<double>(pass_.size());

@@ -74,8 +74,9 @@ class BatchDrafting {
   std::function<bool()> make_room_;
   std::vector<PassNode> pass_;
   std::size_t n_rounds_ = 0;
-  double rate_ = 0.0;        // of this round
-  double own_node_s_ = 0.0;  // as well
+  std::size_t last_pass_round_ = 0;  // n_rounds_ at the last pass
+  double rate_ = 0.0;                // of this round
+  double own_node_s_ = 0.0;          // as well
   double pass_s_ = 0.0;
   double take_s_ = 0.0;
   double counted_s_ = 0.0;

@@ -70,14 +70,6 @@ class Batch::Impl {
   BatchTrim trim_;
   BatchStatistics statistics_;
 
-  // By sampling; the values mean something else at another temperature.
-  struct Learnt {
-    SamplingOptions sampling;
-    float tau = 0.0F;
-    Calibration calibration;
-  };
-  std::vector<Learnt> learnt_;  // the latest last
-
   std::uint64_t next_id_ = 1;
   std::deque<TextPtr> waiting_;
   std::vector<TextPtr> active_;  // in the order of their coming

@@ -17,6 +17,10 @@ constexpr double kPriorHits = 3.0;      // of a bin, at the ratio of all bins
 constexpr double kPriorAllHits = 2.0;   // of all bins together, at 1
 constexpr double kLeastCounted = 0.05;  // estimates below say little about the others
 constexpr double kPriorProfile = 4.0;
+// What other texts taught counts for this part of what it did there, and for so many nodes of the
+// profile at most.
+constexpr double kCarriedShare = 0.5;
+constexpr double kCarriedProfile = 16.0;
 constexpr float kLeastTau = 0.1F;
 constexpr float kMostTau = 8.0F;
 // No value is certain, so that a node under it never looks free.
@@ -136,6 +140,60 @@ void Calibration::learn(std::span<const Candidate> candidates, const ScoreMoment
   }
   for (std::size_t i = 0; i < kBins; ++i) ratios_[i] = ratio(i);
   learn_tau(candidates, moments, chosen);
+}
+
+// tau, curvature, the bins, what they have in common, the profile and what it counts for.
+std::vector<double> Calibration::numbers() const {
+  std::vector<double> result = {static_cast<double>(tau_), curvature_};
+  for (const Bin& bin : bins_) result.insert(result.end(), {bin.expected, bin.hit});
+  result.insert(result.end(), {all_.expected, all_.hit});
+  result.insert(result.end(), profile_.begin(), profile_.end());
+  result.push_back(n_profile_);
+  return result;
+}
+
+bool Calibration::begin_from(std::span<const double> numbers) {
+  constexpr std::size_t kFirstBin = 2;
+  constexpr std::size_t kProfile = kFirstBin + 2 * kBins + 2;
+  if (numbers.size() != kProfile + profile_.size() + 1) return false;
+  // The files that they come from can be anything.
+  const bool is_possible =
+      std::all_of(numbers.begin(), numbers.end(), [](double x) { return x >= 0.0 && x <= 1e6; });
+  const std::span<const double> profile = numbers.subspan(kProfile, profile_.size());
+  if (!is_possible || numbers[0] < static_cast<double>(kLeastTau) ||
+      numbers[0] > static_cast<double>(kMostTau) ||
+      std::any_of(profile.begin(), profile.end(), [](double x) { return x > 1.0; })) {
+    return false;
+  }
+  tau_ = static_cast<float>(numbers[0]);
+  curvature_ = std::max(numbers[1] * kCarriedShare, kPriorCurvature);
+  for (std::size_t i = 0; i < kBins; ++i) {
+    bins_[i].expected = numbers[kFirstBin + 2 * i] * kCarriedShare;
+    bins_[i].hit = numbers[kFirstBin + 2 * i + 1] * kCarriedShare;
+  }
+  all_.expected = numbers[kProfile - 2] * kCarriedShare;
+  all_.hit = numbers[kProfile - 1] * kCarriedShare;
+  std::copy(profile.begin(), profile.end(), profile_.begin());
+  n_profile_ = std::clamp(numbers.back(), kPriorProfile, kCarriedProfile);
+  for (std::size_t i = 0; i < kBins; ++i) ratios_[i] = ratio(i);
+  return true;
+}
+
+void begin_from(const CalibrationStore& store, const SamplingOptions& sampling, float tau,
+                Calibration& calibration) {
+  if (const CalibrationRecord* record = store.find(sampling, tau)) {
+    calibration.begin_from(record->numbers);
+  }
+}
+
+void keep(CalibrationStore& store, const SamplingOptions& sampling, float tau,
+          const Calibration& calibration) {
+  store.keep({.temperature = sampling.temperature,
+              .top_k = sampling.top_k,
+              .top_p = sampling.top_p,
+              .min_p = sampling.min_p,
+              .tau = tau,
+              .numbers = calibration.numbers()});
 }
 
 }  // namespace gumbelspec

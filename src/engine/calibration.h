@@ -14,6 +14,7 @@
 #include <span>
 #include <vector>
 
+#include "gumbelspec/calibration_store.h"
 #include "gumbelspec/planner.h"
 #include "gumbelspec/sampling.h"
 
@@ -40,6 +41,11 @@ class Calibration {
 
   [[nodiscard]] std::span<const CalibrationBin> bins() const { return report_; }
 
+  // What was learnt, for a later text; and to begin with it, where it counts for less than what
+  // comes. Returns: false, and nothing has changed, if the numbers cannot be of such a calibration.
+  [[nodiscard]] std::vector<double> numbers() const;
+  bool begin_from(std::span<const double> numbers);
+
  private:
   static constexpr std::size_t kBins = 12;
   struct Bin {
@@ -61,6 +67,12 @@ class Calibration {
   std::array<CalibrationBin, 10> report_{};
   std::vector<float> scratch_;
 };
+
+// A text of this kind begins with what the store has of it, if anything; and leaves what it learnt.
+void begin_from(const CalibrationStore& store, const SamplingOptions& sampling, float tau,
+                Calibration& calibration);
+void keep(CalibrationStore& store, const SamplingOptions& sampling, float tau,
+          const Calibration& calibration);
 
 }  // namespace gumbelspec
 

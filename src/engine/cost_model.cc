@@ -10,7 +10,11 @@ namespace {
 
 // Tokens in front of what is measured.
 constexpr std::size_t kPrefix = 16;
-constexpr std::size_t kMostRepetitions = 9;
+constexpr std::size_t kLeastRepetitions = 9;
+constexpr std::size_t kMostRepetitions = 200;
+// Passes of small models are timed at least so long, or a moment in which the processor is taken
+// away would be all that is seen.
+constexpr double kLeastS = 0.15;
 
 // The sizes that decide first come first, in case the time runs out.
 constexpr std::array<std::size_t, 13> kTargetSizes = {1, 2, 4, 8, 16, 3, 6, 12, 32, 24, 48, 64, 5};
@@ -54,7 +58,11 @@ class Measurement {
     // The first pass of a size can pay for memory, too, and on an RPC server for several round
     // trips; the second one right behind it shows what such passes take from then on. Where passes
     // are slow, few sizes that are timed twice say more than many once.
-    if (time_all(2, /*in_a_row=*/true)) (void)time_all(kMostRepetitions - 2, /*in_a_row=*/false);
+    bool has_time = time_all(2, /*in_a_row=*/true);
+    for (std::size_t i = 2; has_time && i < kMostRepetitions; ++i) {
+      if (i >= kLeastRepetitions && watch_.seconds() > kLeastS) break;
+      has_time = time_all(1, /*in_a_row=*/false);
+    }
     return points();
   }
   // Most sizes were.
@@ -196,8 +204,9 @@ void PassCost::correct(Point& point) const {
                             1.0 / kMostFactor, kMostFactor);
 }
 
-void PassCost::observe(std::size_t n, double seconds) {
+void PassCost::observe(std::size_t n, double seconds, bool is_first) {
   if (!refines_ || n < 1 || !(seconds > 0.0)) return;
+  if (is_first && is_known() && seconds > this->seconds(n)) return;
   if (!is_known()) {
     points_.push_back({.measured = {n, seconds}});
     rebuild();

@@ -38,7 +38,8 @@ void add_method_parts(const SessionOptions& options, LanguageModel& draft, Sessi
         return;
       }
       if (!parts.drafter) {
-        parts.drafter = make_tree_drafter(draft, options.sampling, method, options.costs);
+        parts.drafter =
+            make_tree_drafter(draft, options.sampling, method, options.costs, options.calibrations);
       }
       return;
     case MethodKind::ar:

@@ -10,7 +10,9 @@ namespace gumbelspec {
 // Seconds per text, learnt from rounds that verify no drafted node, and on top of that per such
 // node. On small models the second is a tenth of a round, and a price that leaves it out drafts at
 // a loss. Fading means over the last `window` rounds of each kind; they may take in negative
-// values, so that errors of the estimated passes cancel out instead of adding up.
+// values, so that errors of the estimated passes cancel out instead of adding up. The price of a
+// node begins at nothing and goes back there while no node is verified: one slow round must not end
+// drafting for good.
 class OwnTime {
  public:
   explicit OwnTime(double window) : window_(window) {}
@@ -20,7 +22,9 @@ class OwnTime {
     const auto texts = static_cast<double>(n_texts);
     if (n_nodes == 0) {
       text_.push(seconds / texts, window_);
+      if (++n_without_ > kNodeMemory) node_.mean *= 1.0 - 1.0 / static_cast<double>(kNodeMemory);
     } else {
+      n_without_ = 0;
       node_.push((seconds - texts * per_text()) / static_cast<double>(n_nodes), window_);
     }
   }
@@ -38,9 +42,13 @@ class OwnTime {
     }
   };
 
+  static constexpr double kPriorRounds = 4.0;      // in which a node took nothing
+  static constexpr std::size_t kNodeMemory = 128;  // rounds without nodes
+
   double window_;
   Mean text_;
-  Mean node_;
+  Mean node_{.mean = 0.0, .n = kPriorRounds};
+  std::size_t n_without_ = 0;  // rounds since the last one with nodes
 };
 
 }  // namespace gumbelspec

@@ -61,7 +61,7 @@ double LevelPlan::look_ahead(const Input& input, const Prices& prices, std::size
   values_.assign(input.values.begin(), input.values.end());
   if (values_.size() > input.max_nodes) values_.resize(input.max_nodes);
   frontier_.assign(input.frontier.begin(), input.frontier.end());
-  double paid = prices.draft(width + input.n_extra);
+  double paid = prices.draft(width) + prices.rate * input.extra_s;
   double best = -1e300;
   for (int level = 0; level < std::min(kLookahead, input.max_levels); ++level) {
     if (level > 0) {

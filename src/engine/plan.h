@@ -85,7 +85,7 @@ class LevelPlan {
     std::size_t max_nodes = 0;         // nodes that can be verified
     std::size_t max_width = 0;         // nodes of a level
     int max_levels = 0;                // levels still possible
-    std::size_t n_extra = 0;           // tokens that the next draft pass has to read besides
+    double extra_s = 0.0;              // what the next draft pass is charged with besides
   };
   [[nodiscard]] LevelChoice choose(const Input& input, const Prices& prices);
 

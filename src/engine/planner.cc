@@ -26,6 +26,12 @@ constexpr double kLeastGain = 0.04;
 // promised; and what the beginning counts for.
 constexpr double kOptimismWindow = 16.0;
 constexpr double kPriorOptimism = 3.0;
+// A draft that has not read the last tokens reads them in its next pass, once for all the rounds
+// that follow. So the first round is charged with a part of that only; twice as much after each
+// time that it led to few rounds.
+constexpr double kLeastCatchUp = 1.0 / 16.0;
+constexpr std::size_t kShortStretch = 16;
+constexpr std::size_t kPause = 2;  // rounds without a draft that end a stretch
 // Without news the answer stays what it was, so it is not asked for every time.
 constexpr std::size_t kAskEvery = 8;
 
@@ -35,7 +41,8 @@ Planner::Planner(const Method& method, std::shared_ptr<CostModel> costs, std::si
     : method_(method),
       costs_(std::move(costs)),
       calibration_(method.tau, n_ranks),
-      own_(kRateWindow) {
+      own_(kRateWindow),
+      catch_up_(kLeastCatchUp) {
   report_.rounds_by_nodes.resize(static_cast<std::size_t>(method.node_limit()) + 1);
   report_.rounds_by_levels.resize(static_cast<std::size_t>(method.length) + 1);
   n_optimism_ = kPriorOptimism;
@@ -68,6 +75,17 @@ void Planner::begin_round(const PlannedRound& round) {
   round_.max_levels = std::min(round.max_levels, method_.length);
   n_levels_ = 0;
   draft_s_ = 0.0;
+  credit_s_ = 0.0;
+}
+
+void Planner::count_stretch() {
+  if (n_levels_ > 0) {
+    ++n_stretch_;
+    n_pause_ = 0;
+  } else if (++n_pause_ == kPause && n_stretch_ > 0) {
+    catch_up_ = n_stretch_ < kShortStretch ? std::min(2.0 * catch_up_, 1.0) : kLeastCatchUp;
+    n_stretch_ = 0;
+  }
 }
 
 std::size_t Planner::next_level(std::span<const double> values, std::span<const double> frontier) {
@@ -77,18 +95,20 @@ std::size_t Planner::next_level(std::span<const double> values, std::span<const 
   }
   if (n_levels_ == 0 && is_silent()) return 0;
   const std::size_t n_extra = n_levels_ == 0 ? round_.n_missing - 1 : 0;
+  const double extra_s = prices().draft_s(1 + n_extra) - prices().draft_s(1);
   const LevelChoice choice = plan_.choose({.values = values,
                                            .frontier = frontier,
                                            .profile = calibration_.profile(),
                                            .max_nodes = round_.max_nodes,
                                            .max_width = static_cast<std::size_t>(method_.width),
                                            .max_levels = round_.max_levels - n_levels_,
-                                           .n_extra = n_extra},
+                                           .extra_s = catch_up_ * extra_s},
                                           prices());
   if (choice.width == 0) return 0;
   if (n_levels_ == 0) {
     if (choice.gain - std::max(optimism_, 0.0) < kLeastGain) return 0;
     imagined_gain_ = choice.gain;
+    credit_s_ = (1.0 - catch_up_) * extra_s;
   }
   ++n_levels_;
   draft_s_ += prices().draft_s(choice.width + n_extra);
@@ -110,7 +130,8 @@ void Planner::verifies(std::span<const double> values, std::size_t n) {
   ++report_.rounds_by_nodes[n];
   ++report_.rounds_by_levels[static_cast<std::size_t>(n_levels_)];
   if (n_levels_ > 0) {
-    const double gain = expected_tokens_ - 1.0 - prices().verify(n) - rate() * draft_s_;
+    const double gain =
+        expected_tokens_ - 1.0 - prices().verify(n) - rate() * (draft_s_ - credit_s_);
     n_optimism_ = std::min(n_optimism_ + 1.0, kOptimismWindow);
     optimism_ += (imagined_gain_ - gain - optimism_) / n_optimism_;
   }
@@ -142,7 +163,9 @@ void Planner::end_round(std::size_t n_tokens, double seconds) {
   const double own = own_s(n_verified_);
   report_.expected_s += expected_s_ + own;
   seconds = std::min(seconds, kMostOvertime * (expected_s_ + own) + 1e-9);
-  own_.observe(1, n_verified_, seconds - expected_s_);
+  // The first round of a stretch finds nothing in the processor's caches.
+  if (n_verified_ == 0 || n_stretch_ > 0) own_.observe(1, n_verified_, seconds - expected_s_);
+  count_stretch();
   const double fade = 1.0 - 1.0 / kRateWindow;
   tokens_ = tokens_ * fade + static_cast<double>(n_tokens);
   seconds_ = seconds_ * fade + seconds;

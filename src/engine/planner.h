@@ -70,6 +70,7 @@ class Planner {
   // This text's part of what is allowed to all of them.
   [[nodiscard]] double share() const { return 1.0 / static_cast<double>(others_.n_texts + 1); }
   [[nodiscard]] bool is_silent() const;
+  void count_stretch();
   [[nodiscard]] bool wants_plain_round() const;
 
   Method method_;
@@ -87,13 +88,18 @@ class Planner {
   Company others_;
   int n_levels_ = 0;
   double draft_s_ = 0.0;          // expected for this round's draft passes
+  double credit_s_ = 0.0;         // of them not charged to this round
   double expected_tokens_ = 1.0;  // of this round
   double expected_s_ = 0.0;       // its passes
   std::size_t n_verified_ = 0;    // its drafted nodes
   double imagined_gain_ = 0.0;    // by its first level, before there was one, in tokens
   double optimism_ = 0.0;         // mean excess of that over what it promised afterwards
   double n_optimism_ = 0.0;
-  double advantage_ = 1.0;    // over plain decoding, of the last round that drafted
+  double advantage_ = 1.0;  // over plain decoding, of the last round that drafted
+  // A stretch: rounds that draft, with at most single ones that do not in between.
+  std::size_t n_stretch_ = 0;
+  std::size_t n_pause_ = 0;
+  double catch_up_;           // part of what the draft has to catch up with that is charged
   double idle_s_ = 0.0;       // spent in rounds without a draft
   double probe_s_ = 0.0;      // spent on probes
   std::size_t n_silent_ = 0;  // rounds without a draft since there was anything new

@@ -285,6 +285,7 @@ Outcome Session::Impl::step() {
   if (parts_.drafter && options.method.drafts()) {
     statistics.n_draft_passes = parts_.drafter->n_passes();
     statistics.draft_s = parts_.drafter->pass_s();
+    if (outcome_ != Outcome::running) parts_.drafter->end_text();
   }
   return outcome_;
 }

@@ -48,9 +48,10 @@ FoundNodes::Limits limits_of(const Method& method, std::size_t n_ranks) {
 class TreeDrafter final : public StepDrafter {
  public:
   TreeDrafter(LanguageModel& model, const SamplingOptions& sampling, const Method& method,
-              std::shared_ptr<CostModel> costs);
+              std::shared_ptr<CostModel> costs, std::shared_ptr<CalibrationStore> calibrations);
 
   PassOutcome start(std::span<const TokenId> prompt) override;
+  void end_text() override;
   void begin(const DraftRequest& request, NoiseTable& noise, DraftTree& tree) override;
   PassOutcome append(const Room& room, std::vector<PassNode>& pass) override;
   void take(std::size_t first_row) override;
@@ -87,6 +88,8 @@ class TreeDrafter final : public StepDrafter {
 
   DraftReader reader_;
   Method method_;
+  SamplingOptions sampling_;
+  std::shared_ptr<CalibrationStore> calibrations_;
   LogWeights weights_;
   std::size_t n_ranks_;
   Calibration fixed_calibration_;  // never learns
@@ -110,10 +113,12 @@ class TreeDrafter final : public StepDrafter {
   DraftRequest request_;
   NoiseTable* noise_ = nullptr;
   DraftTree* tree_ = nullptr;
-  int n_levels_ = 0;       // at most
-  int n_taken_ = 0;        // passes that took place
-  std::size_t width_ = 0;  // nodes of the frontier in the pass that is under way
-  bool is_done_ = false;   // no further pass
+  int n_levels_ = 0;                // at most
+  int n_taken_ = 0;                 // passes that took place
+  std::size_t width_ = 0;           // nodes of the frontier in the pass that is under way
+  bool is_done_ = false;            // no further pass
+  bool has_passed_ = false;         // the draft, in this round
+  bool has_passed_before_ = false;  // and in the one before
   std::size_t n_probe_ = 0;
   bool is_one_pass_ = true;
   Stopwatch round_;
@@ -121,11 +126,14 @@ class TreeDrafter final : public StepDrafter {
 };
 
 TreeDrafter::TreeDrafter(LanguageModel& model, const SamplingOptions& sampling,
-                         const Method& method, std::shared_ptr<CostModel> costs)
+                         const Method& method, std::shared_ptr<CostModel> costs,
+                         std::shared_ptr<CalibrationStore> calibrations)
     : StepDrafter(std::max(static_cast<std::size_t>(method.width), kProbeWindow)),
       reader_(model, static_cast<std::size_t>(method.width * method.length) + 1,
               std::max(static_cast<std::size_t>(method.width), kProbeWindow)),
       method_(narrowed(method, model.limits().max_leaves)),
+      sampling_(sampling),
+      calibrations_(std::move(calibrations)),
       weights_(sampling, model.limits().n_vocab),
       n_ranks_(model.limits().max_leaves > 1 ? kRanks : 1),
       fixed_calibration_(method.tau, n_ranks_),
@@ -143,7 +151,16 @@ TreeDrafter::TreeDrafter(LanguageModel& model, const SamplingOptions& sampling,
 PassOutcome TreeDrafter::start(std::span<const TokenId> prompt) {
   examples_.clear();
   n_drafted_in_row_ = 0;
+  if (planner_ && calibrations_) {
+    begin_from(*calibrations_, sampling_, method_.tau, planner_->calibration());
+  }
   return reader_.start(prompt);
+}
+
+void TreeDrafter::end_text() {
+  if (planner_ && calibrations_) {
+    keep(*calibrations_, sampling_, method_.tau, planner_->calibration());
+  }
 }
 
 // The target's choices on the way down the last tree are in the text by now.
@@ -282,7 +299,9 @@ void TreeDrafter::take_probe() {
 
 void TreeDrafter::observe_pass(std::size_t n_nodes) {
   if (!planner_) return;
-  if (is_one_pass_) planner_->costs().draft.observe(n_nodes, level_.seconds());
+  const bool is_first = n_taken_ <= 1 && !has_passed_before_;
+  if (is_one_pass_) planner_->costs().draft.observe(n_nodes, level_.seconds(), is_first);
+  has_passed_ = true;
   if (n_probe_ > 0) planner_->probed(n_probe_, level_.seconds());
 }
 
@@ -308,6 +327,7 @@ void TreeDrafter::begin(const DraftRequest& request, NoiseTable& noise, DraftTre
   found_.clear();
   n_taken_ = 0;
   n_probe_ = 0;
+  has_passed_before_ = std::exchange(has_passed_, false);
   n_levels_ = static_cast<int>(std::min<std::size_t>(
       {static_cast<std::size_t>(method_.length),
        static_cast<std::size_t>(std::max(request.max_depth, 0)), reader_.n_levels(request.text)}));
@@ -354,8 +374,10 @@ void TreeDrafter::accept(std::span<const NodeId> path) {
 std::unique_ptr<StepDrafter> make_tree_drafter(LanguageModel& model,
                                                const SamplingOptions& sampling,
                                                const Method& method,
-                                               std::shared_ptr<CostModel> costs) {
-  return std::make_unique<TreeDrafter>(model, sampling, method, std::move(costs));
+                                               std::shared_ptr<CostModel> costs,
+                                               std::shared_ptr<CalibrationStore> calibrations) {
+  return std::make_unique<TreeDrafter>(model, sampling, method, std::move(costs),
+                                       std::move(calibrations));
 }
 
 }  // namespace gumbelspec

@@ -141,5 +141,66 @@ TEST(Calibration, IsAFunctionOfItsHistory) {
   for (std::size_t k = 0; k < kRanks; ++k) EXPECT_EQ(a.profile()[k], b.profile()[k]);
 }
 
+TEST(Calibration, BeginsWithWhatAnotherTextTaught) {
+  Calibration taught(0.5F, kRanks);
+  (void)fit(taught, 1.5F, 1500, 3);
+  CalibrationStore store;
+  const SamplingOptions sampling = {.temperature = 0.7F, .top_p = 0.9F};
+  keep(store, sampling, 0.5F, taught);
+  Calibration next(0.5F, kRanks);
+  begin_from(store, sampling, 0.5F, next);
+  EXPECT_EQ(next.tau(), taught.tau());
+  EXPECT_EQ(next.numbers().size(), taught.numbers().size());
+  for (std::size_t k = 0; k < kRanks; ++k) EXPECT_EQ(next.profile()[k], taught.profile()[k]);
+  for (const CalibrationBin& bin : next.bins()) EXPECT_EQ(bin.n, 0U) << "the report is the text's";
+  // In its first examples it is as good as one that has had many, and an untaught one is not.
+  Calibration untaught(0.5F, kRanks);
+  const double begun = fit(next, 1.5F, 60, 4).log_likelihood;
+  EXPECT_GT(begun, fit(untaught, 1.5F, 60, 4).log_likelihood + 0.5);
+  EXPECT_NEAR(begun, fit(taught, 1.5F, 60, 4).log_likelihood, 0.5);
+}
+
+TEST(Calibration, OfAnotherKindOfSamplingIsNotTaken) {
+  Calibration taught(0.5F, kRanks);
+  (void)fit(taught, 1.5F, 500, 3);
+  CalibrationStore store;
+  keep(store, {.temperature = 0.7F}, 0.5F, taught);
+  for (const SamplingOptions& other :
+       {SamplingOptions{.temperature = 0.8F}, SamplingOptions{.temperature = 0.7F, .top_k = 5},
+        SamplingOptions{.temperature = 0.7F, .top_p = 0.9F},
+        SamplingOptions{.temperature = 0.7F, .min_p = 0.1F}}) {
+    EXPECT_EQ(store.find(other, 0.5F), nullptr);
+  }
+  EXPECT_EQ(store.find({.temperature = 0.7F}, 0.6F), nullptr);
+  EXPECT_NE(store.find({.temperature = 0.7F}, 0.5F), nullptr);
+  for (int i = 0; i < 40; ++i) {
+    keep(store, {.temperature = 1.0F + 0.01F * static_cast<float>(i)}, 0.5F, taught);
+    keep(store, {.temperature = 2.0F}, 0.5F, taught);
+  }
+  EXPECT_EQ(store.records().size(), CalibrationStore::kMost);
+  EXPECT_EQ(store.find({.temperature = 0.7F}, 0.5F), nullptr) << "the oldest makes room";
+}
+
+TEST(Calibration, RefusesNumbersThatNoneCanHave) {
+  Calibration taught(0.5F, kRanks);
+  (void)fit(taught, 1.5F, 500, 3);
+  const std::vector<double> good = taught.numbers();
+  Calibration next(0.5F, kRanks);
+  const std::vector<double> before = next.numbers();
+  std::vector<double> bad = good;
+  bad.pop_back();
+  EXPECT_FALSE(next.begin_from(bad));
+  EXPECT_FALSE(next.begin_from({}));
+  for (std::size_t i = 0; i < good.size(); ++i) {
+    for (const double x : {-1.0, 1e9, std::nan(""), HUGE_VAL}) {
+      bad = good;
+      bad[i] = x;
+      EXPECT_FALSE(next.begin_from(bad)) << i << ": " << x;
+    }
+  }
+  EXPECT_EQ(next.numbers(), before);
+  EXPECT_TRUE(next.begin_from(good));
+}
+
 }  // namespace
 }  // namespace gumbelspec

@@ -89,6 +89,14 @@ TEST(PassCost, ABusyMachineIsNotAMatterOfTheSizeSeenThen) {
   }
 }
 
+TEST(PassCost, TheFirstPassAfterAPauseOnlyTellsWhereItWasFaster) {
+  PassCost cost(kCurve);
+  for (int i = 0; i < 30; ++i) cost.observe(4, 5 * 0.044, /*is_first=*/true);
+  EXPECT_DOUBLE_EQ(cost.seconds(4), 0.044);
+  for (int i = 0; i < 30; ++i) cost.observe(4, 0.5 * 0.044, /*is_first=*/true);
+  EXPECT_NEAR(cost.seconds(4), 0.5 * 0.044, 1e-3);
+}
+
 TEST(PassCost, ASizeNotSeenForLongIsWhatWasMeasured) {
   PassCost cost(kCurve);
   for (int i = 0; i < 40; ++i) {

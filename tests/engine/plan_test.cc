@@ -88,6 +88,17 @@ TEST(OwnTime, IsNotMovedByErrorsThatCancelOut) {
   EXPECT_NEAR(own.per_node(), 0.1, 0.2);
 }
 
+TEST(OwnTime, OneSlowRoundDoesNotEndDraftingForGood) {
+  OwnTime own(60.0);
+  own.observe(1, 0, 1.0);
+  own.observe(1, 2, 1.0 + 2 * 50.0);
+  EXPECT_LT(own.per_node(), 0.25 * 50.0);
+  for (int i = 0; i < 100; ++i) own.observe(1, 0, 1.0);
+  EXPECT_GT(own.per_node(), 0.1 * 50.0);
+  for (int i = 0; i < 1000; ++i) own.observe(1, 0, 1.0);
+  EXPECT_LT(own.per_node(), 0.01 * 50.0);
+}
+
 TEST(OwnTime, IsNeverNegative) {
   OwnTime own(60.0);
   own.observe(1, 0, -1.0);
@@ -112,7 +123,7 @@ LevelPlan::Input input_at_root(const std::vector<double>& root, int levels = 8) 
           .max_nodes = 64,
           .max_width = 16,
           .max_levels = levels,
-          .n_extra = 0};
+          .extra_s = 0.0};
 }
 
 TEST(LevelPlan, DraftsWhereADraftIsCheapAndNotWhereItCostsMoreThanItBrings) {

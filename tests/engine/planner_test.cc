@@ -185,6 +185,43 @@ TEST(Planner, DoesNotChangeTheTextHoweverAbsurdItsBeliefs) {
   }
 }
 
+TEST(Planner, CarriesWhatItLearntToTheNextSessionAndChangesNoToken) {
+  // A draft that is better than a planner expects of a new one.
+  World world(0.9F, costs(Curve::linear, 0.05));
+  const auto text = [&](const std::shared_ptr<CalibrationStore>& store, std::uint64_t seed) {
+    Session s(world.timed_target, &world.timed_draft,
+              {.method = parse_method("gumbel-tree"),
+               .seed = seed,
+               .max_tokens = 64,
+               .costs = world.costs,
+               .calibrations = store});
+    const std::vector<TokenId> prompt = {TokenId{1}};
+    Outcome outcome = s.start(prompt);
+    while (outcome == Outcome::running) outcome = s.step();
+    return std::vector<TokenId>(s.text().begin(), s.text().end());
+  };
+  const auto store = std::make_shared<CalibrationStore>();
+  (void)text(store, 99);
+  ASSERT_EQ(store->records().size(), 1U);
+  const auto seconds = [&](const std::shared_ptr<CalibrationStore>& used,
+                           std::vector<std::vector<TokenId>>& texts) {
+    world.timed_target.restart();
+    world.timed_draft.restart();
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) texts.push_back(text(used, seed));
+    return world.seconds();
+  };
+  std::vector<std::vector<TokenId>> afresh;
+  std::vector<std::vector<TokenId>> carried;
+  const double alone = seconds(nullptr, afresh);
+  EXPECT_LT(seconds(store, carried), 0.995 * alone);
+  EXPECT_EQ(carried, afresh);
+  // Absurd beliefs are only slow.
+  CalibrationRecord absurd = store->records()[0];
+  for (double& x : absurd.numbers) x = 1.0;
+  store->keep(absurd);
+  EXPECT_EQ(text(store, 1), afresh[0]);
+}
+
 TEST(Planner, DecidesTheSameEveryTimeWhenTimeIsGiven) {
   std::vector<std::size_t> first;
   for (int i = 0; i < 2; ++i) {

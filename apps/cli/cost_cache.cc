@@ -1,0 +1,186 @@
+#include "apps/cli/cost_cache.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <exception>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+#include <system_error>
+#include <utility>
+
+#include "apps/cli/kernels.h"
+#include "apps/cli/report.h"
+
+namespace gumbelspec::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The machine may have changed in ways that the key does not show.
+constexpr std::chrono::hours kMostAge{24 * 30};
+
+std::string model_key(const std::string& path, const LlamaModel& model) {
+  std::error_code failure;
+  const auto bytes = fs::file_size(path, failure);
+  const auto time = fs::last_write_time(path, failure).time_since_epoch().count();
+  return fs::weakly_canonical(path, failure).string() + ", " + std::to_string(bytes) + " bytes, " +
+         std::to_string(time) + ", " + model.description();
+}
+
+std::string pair_key(const Models& models, const ModelOptions& options) {
+  return "; target " + model_key(options.target, *models.target) + "; draft " +
+         model_key(options.draft, *models.draft);
+}
+
+// Where the layers are says nothing about the way there.
+std::string placement_key(const LlamaModel& model) {
+  std::string text;
+  for (const LlamaPlacement& part : model.placement()) {
+    text += " " + part.device + ":" + std::to_string(part.layers.size());
+  }
+  return text;
+}
+
+// Everything that a pass's time depends on and that can be known.
+std::string cost_key(const Models& models, const ModelOptions& options) {
+  std::string servers;
+  for (const std::string& server : options.rpc_servers) servers += "; RPC server " + server;
+  return std::string("gumbelspec ") + GUMBELSPEC_VERSION + "; " +
+         LlamaModel::backend_description() + "; kernels " +
+         (options.use_kernels ? kernels_description() : "not used") + "; threads " +
+         std::to_string(models.target->n_threads()) + "; layers on" +
+         placement_key(*models.target) + "," + placement_key(*models.draft) + servers +
+         "; attention " + std::to_string(static_cast<int>(options.attention)) +
+         pair_key(models, options);
+}
+
+// How good a draft is depends on the two models alone.
+std::string calibration_key(const Models& models, const ModelOptions& options) {
+  return std::string("calibration, gumbelspec ") + GUMBELSPEC_VERSION + pair_key(models, options);
+}
+
+// FNV-1a, 64 bits; the file holds the whole key.
+fs::path file_of(const std::string& folder, const std::string& key) {
+  std::uint64_t hash = 0xcbf29ce484222325U;
+  for (const char c : key) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
+  std::string name;
+  for (int i = 0; i < 16; ++i) name += "0123456789abcdef"[(hash >> (4 * i)) & 15U];
+  return fs::path(folder) / (name + ".json");
+}
+
+// Throws: std::exception unless there is a whole, recent file of this key.
+Json read(const std::string& folder, const std::string& key) {
+  const fs::path file = file_of(folder, key);
+  if (fs::file_time_type::clock::now() - fs::last_write_time(file) > kMostAge) {
+    throw std::runtime_error("too old");
+  }
+  std::ifstream in(file);
+  Json json = Json::parse(in);
+  if (json.at("key") != key) throw std::runtime_error("of something else");
+  return json;
+}
+
+// Several programs may do so at once, and the disk may be full: then there is no file.
+void write(const std::string& folder, const std::string& key, Json json) {
+  json["key"] = key;
+  const fs::path file = file_of(folder, key);
+  std::error_code failure;
+  fs::create_directories(file.parent_path(), failure);
+  const fs::path temporary = file.string() + "." + std::to_string(::getpid());
+  {
+    std::ofstream out(temporary);
+    out << json.dump(1) << "\n";
+    out.close();
+    if (out.fail()) {
+      fs::remove(temporary, failure);
+      return;
+    }
+  }
+  fs::rename(temporary, file, failure);
+  if (failure) fs::remove(temporary, failure);
+}
+
+Json curve_json(const PassCost& cost) {
+  Json points = Json::array();
+  for (const CostPoint& p : cost.curve()) points.push_back({p.n, p.seconds});
+  return points;
+}
+
+PassCost curve_from(const Json& json) {
+  std::vector<CostPoint> points;
+  for (const Json& p : json) points.push_back({p.at(0).get<std::size_t>(), p.at(1).get<double>()});
+  if (points.empty()) throw std::logic_error("an empty curve");
+  return PassCost(std::move(points));
+}
+
+}  // namespace
+
+CostCache::CostCache(const Models& models, const ModelOptions& options, bool is_used) {
+  if (!is_used || models.draft == nullptr) return;
+  folder_ = cost_cache_folder();
+  cost_key_ = cost_key(models, options);
+  calibration_key_ = calibration_key(models, options);
+}
+
+std::shared_ptr<CostModel> CostCache::costs() const {
+  if (folder_.empty()) return nullptr;
+  try {
+    const Json json = read(folder_, cost_key_);
+    return std::make_shared<CostModel>(
+        CostModel{curve_from(json.at("target")), curve_from(json.at("draft"))});
+  } catch (const std::exception&) {
+    return nullptr;
+  }
+}
+
+void CostCache::keep(const CostModel& costs) const {
+  if (folder_.empty()) return;
+  write(folder_, cost_key_,
+        {{"target", curve_json(costs.target)}, {"draft", curve_json(costs.draft)}});
+}
+
+std::shared_ptr<CalibrationStore> CostCache::calibrations() const {
+  auto store = std::make_shared<CalibrationStore>();
+  if (folder_.empty()) return store;
+  try {
+    for (const Json& json : read(folder_, calibration_key_).at("calibrations")) {
+      store->keep({.temperature = json.at("temperature").get<float>(),
+                   .top_k = json.at("top_k").get<int>(),
+                   .top_p = json.at("top_p").get<float>(),
+                   .min_p = json.at("min_p").get<float>(),
+                   .tau = json.at("tau").get<float>(),
+                   .numbers = json.at("numbers").get<std::vector<double>>()});
+    }
+  } catch (const std::exception&) {
+    return std::make_shared<CalibrationStore>();
+  }
+  return store;
+}
+
+void CostCache::keep(const CalibrationStore& calibrations) const {
+  if (folder_.empty() || calibrations.records().empty()) return;
+  Json list = Json::array();
+  for (const CalibrationRecord& record : calibrations.records()) {
+    list.push_back({{"temperature", record.temperature},
+                    {"top_k", record.top_k},
+                    {"top_p", record.top_p},
+                    {"min_p", record.min_p},
+                    {"tau", record.tau},
+                    {"numbers", record.numbers}});
+  }
+  write(folder_, calibration_key_, {{"calibrations", std::move(list)}});
+}
+
+std::string cost_cache_folder() {
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  const char* home = std::getenv("HOME");
+  if (cache != nullptr && *cache == '/') return (fs::path(cache) / "gumbelspec/costs").string();
+  if (home == nullptr || *home != '/') return {};
+  return (fs::path(home) / ".cache/gumbelspec/costs").string();
+}
+
+}  // namespace gumbelspec::cli
