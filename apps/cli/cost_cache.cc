@@ -147,7 +147,8 @@ std::shared_ptr<CalibrationStore> CostCache::calibrations() const {
   auto store = std::make_shared<CalibrationStore>();
   if (folder_.empty()) return store;
   try {
-    for (const Json& json : read(folder_, calibration_key_).at("calibrations")) {
+    const Json kept = read(folder_, calibration_key_);
+    for (const Json& json : kept.at("calibrations")) {
       store->keep({.temperature = json.at("temperature").get<float>(),
                    .top_k = json.at("top_k").get<int>(),
                    .top_p = json.at("top_p").get<float>(),

@@ -1,5 +1,5 @@
-// What is known about a pair of models from earlier runs: what their passes cost on this machine, and
-// what the planner's values mean.
+// What is known about a pair of models from earlier runs: what their passes cost on this machine,
+// and what the planner's values mean.
 #ifndef GUMBELSPEC_APPS_CLI_COST_CACHE_H_
 #define GUMBELSPEC_APPS_CLI_COST_CACHE_H_
 

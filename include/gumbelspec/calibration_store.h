@@ -10,8 +10,8 @@ namespace gumbelspec {
 
 struct SamplingOptions;
 
-// What the values of drafted nodes mean under one kind of sampling: at another temperature they mean
-// something else.
+// What the values of drafted nodes mean under one kind of sampling: at another temperature they
+// mean something else.
 struct CalibrationRecord {
   float temperature = 0.0F;
   int top_k = 0;
