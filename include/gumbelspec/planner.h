@@ -42,7 +42,8 @@ class PassCost {
   // Requires: n >= 1.
   [[nodiscard]] double seconds(std::size_t n) const;
   // A pass over n tokens took so long. is_first: after a while without passes; it pays for caches
-  // that other things are in, so it is looked at only where it was shorter than expected.
+  // that other things are in, so it is looked at only where it was shorter than expected; the same
+  // holds for a pass over one token behind one over more.
   void observe(std::size_t n, double seconds, bool is_first = false);
   // Passes seen since the last one of the measured size nearest to n.
   [[nodiscard]] std::size_t n_since(std::size_t n) const;
@@ -71,7 +72,7 @@ class PassCost {
   [[nodiscard]] double shape(std::size_t n) const;
   [[nodiscard]] double shape_at(std::size_t n, std::size_t i) const;
   [[nodiscard]] std::size_t nearest(std::size_t n) const;
-  void correct(Point& point) const;
+  bool correct(Point& point) const;
   void rebuild();
 
   std::vector<Point> points_;
@@ -79,7 +80,8 @@ class PassCost {
   double factor_ = 1.0;  // of all sizes
   std::array<Seen, kRecent> recent_{};
   std::size_t n_seen_ = 0;
-  std::vector<double> table_;  // [kTable], seconds by n
+  std::size_t last_n_ = 1;
+  std::vector<double> table_;  // [kTable], seconds by n without the common factor
 };
 
 // Both models of a pair. Sessions of the same models may share one.

@@ -28,7 +28,8 @@ constexpr double kOptimismWindow = 16.0;
 constexpr double kPriorOptimism = 3.0;
 // A draft that has not read the last tokens reads them in its next pass, once for all the rounds
 // that follow. So the first round is charged with a part of that only; twice as much after each
-// time that it led to few rounds.
+// time that it led to few rounds, half as much after each time that it led to many.
+constexpr double kFirstCatchUp = 1.0 / 4.0;
 constexpr double kLeastCatchUp = 1.0 / 16.0;
 constexpr std::size_t kShortStretch = 16;
 constexpr std::size_t kPause = 2;  // rounds without a draft that end a stretch
@@ -42,7 +43,7 @@ Planner::Planner(const Method& method, std::shared_ptr<CostModel> costs, std::si
       costs_(std::move(costs)),
       calibration_(method.tau, n_ranks),
       own_(kRateWindow),
-      catch_up_(kLeastCatchUp) {
+      catch_up_(kFirstCatchUp) {
   report_.rounds_by_nodes.resize(static_cast<std::size_t>(method.node_limit()) + 1);
   report_.rounds_by_levels.resize(static_cast<std::size_t>(method.length) + 1);
   n_optimism_ = kPriorOptimism;
@@ -83,7 +84,8 @@ void Planner::count_stretch() {
     ++n_stretch_;
     n_pause_ = 0;
   } else if (++n_pause_ == kPause && n_stretch_ > 0) {
-    catch_up_ = n_stretch_ < kShortStretch ? std::min(2.0 * catch_up_, 1.0) : kLeastCatchUp;
+    catch_up_ = n_stretch_ < kShortStretch ? std::min(2.0 * catch_up_, 1.0)
+                                           : std::max(0.5 * catch_up_, kLeastCatchUp);
     n_stretch_ = 0;
   }
 }
@@ -163,8 +165,12 @@ void Planner::end_round(std::size_t n_tokens, double seconds) {
   const double own = own_s(n_verified_);
   report_.expected_s += expected_s_ + own;
   seconds = std::min(seconds, kMostOvertime * (expected_s_ + own) + 1e-9);
-  // The first round of a stretch finds nothing in the processor's caches.
-  if (n_verified_ == 0 || n_stretch_ > 0) own_.observe(1, n_verified_, seconds - expected_s_);
+  // The first round of its kind finds other things in the processor's caches.
+  const bool is_plain = n_levels_ == 0;
+  if (is_plain ? was_plain_ : n_verified_ > 0 && n_stretch_ > 0) {
+    own_.observe(1, n_verified_, seconds - expected_s_);
+  }
+  was_plain_ = is_plain;
   count_stretch();
   const double fade = 1.0 - 1.0 / kRateWindow;
   tokens_ = tokens_ * fade + static_cast<double>(n_tokens);

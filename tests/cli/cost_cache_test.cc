@@ -36,8 +36,8 @@ class CostCacheTest : public ::testing::Test {
   }
 
   static Json generate(std::vector<std::string> more = {}) {
-    std::vector<std::string> call = {"generate", "--json", "-p", "The old house", "-n", "40",
-                                     "-s",       "7"};
+    std::vector<std::string> call = {"generate", "--json", "-p", "The old house",
+                                     "-n",       "40",     "-s", "7"};
     call.insert(call.end(), more.begin(), more.end());
     const ProcessResult result = run_program(call);
     EXPECT_EQ(result.exit_code, 0) << result.err;
@@ -59,8 +59,8 @@ class CostCacheTest : public ::testing::Test {
   [[nodiscard]] const fs::path& root() const { return root_; }
 
  private:
-  fs::path root_ = fs::path(::testing::TempDir()) /
-                   ("gumbelspec-cost-cache-" + std::to_string(::getpid()));
+  fs::path root_ =
+      fs::path(::testing::TempDir()) / ("gumbelspec-cost-cache-" + std::to_string(::getpid()));
   std::optional<std::string> before_;
 };
 

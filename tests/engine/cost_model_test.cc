@@ -101,15 +101,26 @@ TEST(PassCost, ASizeNotSeenForLongIsWhatWasMeasured) {
   PassCost cost(kCurve);
   for (int i = 0; i < 40; ++i) {
     cost.observe(4, 0.044);
-    cost.observe(1, 3 * 0.040);
+    cost.observe(16, 3 * 0.100);
     cost.observe(8, 0.060);
   }
-  EXPECT_GT(cost.seconds(1), 2 * 0.040);
-  EXPECT_EQ(cost.n_since(1), 1U);
+  EXPECT_GT(cost.seconds(16), 2 * 0.100);
+  EXPECT_EQ(cost.n_since(16), 1U);
   for (int i = 0; i < 250; ++i) cost.observe(8, 0.060);
-  EXPECT_NEAR(cost.seconds(1), 0.040, 0.004);
-  EXPECT_EQ(cost.n_since(1), 251U);
+  EXPECT_NEAR(cost.seconds(16), 0.100, 0.01);
+  EXPECT_EQ(cost.n_since(16), 251U);
   EXPECT_EQ(cost.n_since(8), 0U);
+}
+
+TEST(PassCost, APassOverOneTokenBehindALongerOneOnlyTellsWhereItWasFaster) {
+  PassCost cost(kCurve);
+  for (int i = 0; i < 40; ++i) {
+    cost.observe(8, 0.060);
+    cost.observe(1, 1.3 * 0.040);
+  }
+  EXPECT_NEAR(cost.seconds(1), 0.040, 1e-3);
+  for (int i = 0; i < 40; ++i) cost.observe(1, 1.3 * 0.040);
+  EXPECT_NEAR(cost.seconds(1), 1.3 * 0.040, 3e-3) << "one behind another of its kind counts";
 }
 
 TEST(PassCost, TakesAFixedCurveAtItsWord) {

@@ -130,17 +130,17 @@ TEST(Recovery, AShortTextDoesNotSufferFromWhatAnotherSaw) {
 }
 
 TEST(Recovery, DraftingBeginsAlthoughTheDraftHasToCatchUpFirst) {
-  // What it missed takes as long to read as two plain rounds; one drafted token brings a half.
+  // What it missed takes as long to read as a plain round; one drafted token brings a half.
   const auto target_s = [](std::size_t n) {
     return 1e-3 * (n == 1 ? 1.0 : 0.55 * static_cast<double>(n));
   };
   const auto costs = measured(target_s, 1e-4);
-  costs->draft = PassCost({{1, 1e-4}, {65, 1e-4 + 64 * 8e-5}});
+  costs->draft = PassCost({{1, 1e-4}, {65, 1e-4 + 64 * 4e-5}});
   AverageText text(costs, 1);
   double tokens = 0.0;
   double seconds = 0.0;
   for (int i = 0; i < 400; ++i) {
-    const auto round = text.run(target_s, 1e-4, 0.0, 8e-5);
+    const auto round = text.run(target_s, 1e-4, 0.0, 4e-5);
     tokens += round.tokens;
     seconds += round.seconds;
   }
