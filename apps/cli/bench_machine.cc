@@ -3,6 +3,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <ctime>
@@ -40,7 +41,13 @@ std::string operating_system() {
   }
   utsname system{};
   if (::uname(&system) != 0) return name;
-  const std::string kernel = std::string(system.sysname) + " " + system.release;
+  // The version without what a distributor or a host adds to it: "6.1.0-13-amd64" is 6.1.
+  std::string version = system.release;
+  const std::size_t minor = version.find('.');
+  if (minor != std::string::npos) {
+    version.resize(std::min(version.size(), version.find_first_not_of("0123456789", minor + 1)));
+  }
+  const std::string kernel = std::string(system.sysname) + " " + version;
   return name.empty() ? kernel : name + ", " + kernel;
 }
 
