@@ -113,7 +113,7 @@ int ServeRun::run() {
   // Nobody learns any more.
   http_.reset();
   service_.reset();
-  if (cache_) cache_->keep(*calibrations_);
+  if (calibrations_) cache_->keep(*calibrations_);  // a signal may come before there are any
   say("stopped");
   return 0;
 }
