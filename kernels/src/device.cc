@@ -68,11 +68,7 @@ enum ggml_backend_dev_type device_type(ggml_backend_dev_t) {
 }
 
 void device_props(ggml_backend_dev_t device, ggml_backend_dev_props* props) {
-  props->name = device_name(device);
-  props->description = device_description(device);
-  props->type = device_type(device);
-  device_memory(device, &props->memory_free, &props->memory_total);
-  props->caps = {};
+  describe(device, props);
   props->caps.mmap_support = true;
 }
 
@@ -198,6 +194,14 @@ void* reg_address(ggml_backend_reg_t, const char* name) {
 }  // namespace
 
 bool is_computed_by_kernels(const ggml_tensor* op) { return supports(settings(), op); }
+
+void describe(ggml_backend_dev_t device, ggml_backend_dev_props* props) {
+  props->name = ggml_backend_dev_name(device);
+  props->description = ggml_backend_dev_description(device);
+  props->type = ggml_backend_dev_type(device);
+  ggml_backend_dev_memory(device, &props->memory_free, &props->memory_total);
+  props->caps = {};
+}
 
 ggml_backend_reg_t registry() {
   static ggml_backend_reg reg = {

@@ -223,11 +223,7 @@ void device_memory(ggml_backend_dev_t, size_t* free, size_t* total) {
 enum ggml_backend_dev_type device_type(ggml_backend_dev_t) { return GGML_BACKEND_DEVICE_TYPE_GPU; }
 
 void device_props(ggml_backend_dev_t device, ggml_backend_dev_props* props) {
-  props->name = device_name(device);
-  props->description = device_description(device);
-  props->type = device_type(device);
-  device_memory(device, &props->memory_free, &props->memory_total);
-  props->caps = {};
+  describe(device, props);
 }
 
 ggml_backend_t init_backend(ggml_backend_dev_t device, const char*) {

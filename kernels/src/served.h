@@ -22,8 +22,10 @@ ggml_backend_dev_t served_device(ggml_backend_reg_t reg, const KernelSet* kernel
 bool is_served(ggml_backend_t backend);
 void set_served_threads(ggml_backend_t backend, int n);
 
-// Whether the kernels compute it. In device.cc.
+// In device.cc, for both devices. Whether the kernels compute it:
 bool is_computed_by_kernels(const ggml_tensor* op);
+// Fills in what the device says of itself elsewhere, and no capability.
+void describe(ggml_backend_dev_t device, ggml_backend_dev_props* props);
 
 }  // namespace gumbelspec::kernels
 
