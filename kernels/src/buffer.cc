@@ -25,13 +25,23 @@ struct Matrix {
   void* packed;
 };
 
+const ggml_tensor* whole_of(const ggml_tensor* tensor) {
+  return tensor->view_src ? tensor->view_src : tensor;
+}
+
+// The bytes of a tensor that does not lie packed, or null. An adapter's matrices, of any type, go
+// to the memory that the matrix they are for lies in.
+uint8_t* plain_bytes(const ggml_tensor* tensor) {
+  return can_pack(whole_of(tensor)) ? nullptr : static_cast<uint8_t*>(tensor->data);
+}
+
 Matrix matrix_of(const ggml_tensor* tensor) {
-  const ggml_tensor* whole = tensor->view_src ? tensor->view_src : tensor;
+  const ggml_tensor* whole = whole_of(tensor);
   const size_t offset = tensor->view_src ? tensor->view_offs : 0;
   return {*weight_format(whole->type),
           whole->ne[0],
           ggml_nrows(whole),
-          whole->nb[1],
+          ggml_row_size(whole->type, whole->ne[0]),
           offset,
           whole->data};
 }
@@ -79,6 +89,10 @@ void set_rows(const Matrix& m, const void* data, size_t offset, size_t size) {
 
 void set_tensor(ggml_backend_buffer_t, ggml_tensor* tensor, const void* data, size_t offset,
                 size_t size) {
+  if (uint8_t* plain = plain_bytes(tensor)) {
+    std::memcpy(plain + offset, data, size);
+    return;
+  }
   set_rows(matrix_of(tensor), data, offset, size);
   // The packed copy is the one in use from here on: pages of a mapped model file may go.
   release_file_pages(data, size);
@@ -86,12 +100,20 @@ void set_tensor(ggml_backend_buffer_t, ggml_tensor* tensor, const void* data, si
 
 void memset_tensor(ggml_backend_buffer_t, ggml_tensor* tensor, uint8_t value, size_t offset,
                    size_t size) {
+  if (uint8_t* plain = plain_bytes(tensor)) {
+    std::memset(plain + offset, value, size);
+    return;
+  }
   const std::vector<uint8_t> bytes(size, value);
   set_rows(matrix_of(tensor), bytes.data(), offset, size);
 }
 
 void get_tensor(ggml_backend_buffer_t, const ggml_tensor* tensor, void* data, size_t offset,
                 size_t size) {
+  if (const uint8_t* plain = plain_bytes(tensor)) {
+    std::memcpy(data, plain + offset, size);
+    return;
+  }
   const Matrix m = matrix_of(tensor);
   auto* bytes = static_cast<uint8_t*>(data);
   for_each_row(m, offset, size, [&](int64_t row, size_t at, size_t n, size_t pos) {
@@ -160,7 +182,8 @@ bool can_pack(const ggml_tensor* tensor) {
 }
 
 bool is_packed(const ggml_tensor* tensor) {
-  return tensor->buffer && tensor->buffer->buft == packed_buffer_type() && !tensor->view_src;
+  return tensor->buffer && tensor->buffer->buft == packed_buffer_type() && !tensor->view_src &&
+         can_pack(tensor);
 }
 
 }  // namespace gumbelspec::kernels

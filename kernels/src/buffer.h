@@ -6,14 +6,15 @@
 
 namespace gumbelspec::kernels {
 
-// The one buffer type of the device. Its tensors are packed (weight_format.h) and can be read by
-// this device only.
+// The one buffer type of the device. Its matrices are packed (weight_format.h) and can be read by
+// this device only. What cannot be packed lies as ggml has it, and is read by nobody but
+// get_tensor.
 ggml_backend_buffer_type_t packed_buffer_type();
 
 // The device the buffer type reports as its own; set once, before the type is used.
 void set_packed_buffer_device(ggml_backend_dev_t device);
 
-// Whether the matrix lies packed in the device's memory.
+// Whether the matrix lies packed in the device's memory; a view of such a matrix is none.
 bool is_packed(const ggml_tensor* tensor);
 
 // Whether a tensor of this type and shape can be stored packed.

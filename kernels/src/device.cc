@@ -85,9 +85,6 @@ bool device_supports_op(ggml_backend_dev_t, const ggml_tensor* op) {
   // be moved out of ggml's own memory for nothing.
   if (op->op == GGML_OP_MUL_MAT) return supports_product(op);
   if (op->op == GGML_OP_GET_ROWS) return gets_packed_rows(op);
-  for (const ggml_tensor* src : op->src) {
-    if (src && src->buffer && src->buffer->buft == packed_buffer_type()) return false;
-  }
   return supports(settings(), op);
 }
 
@@ -132,7 +129,13 @@ ggml_status backend_compute(ggml_backend_t backend, ggml_cgraph* graph) {
   Instance& instance = instance_of(backend);
   const int n = ggml_graph_n_nodes(graph);
   instance.nodes.clear();
-  for (int i = 0; i < n; ++i) instance.nodes.push_back(ggml_graph_node(graph, i));
+  for (int i = 0; i < n; ++i) {
+    const ggml_tensor* node = ggml_graph_node(graph, i);
+    if (!is_computed(node)) continue;
+    // The scheduler asks before tensors have memory; now it is known where they lie.
+    if (!supports(instance.options, node)) return GGML_STATUS_FAILED;
+    instance.nodes.push_back(node);
+  }
   try {
     instance.executor.run(instance.nodes);
   } catch (const std::bad_alloc&) {

@@ -10,37 +10,10 @@
 #include <new>
 #include <thread>
 
-#include "buffer.h"
+#include "elements.h"
 
 namespace gumbelspec::kernels {
 namespace {
-
-const uint8_t* bytes_of(const ggml_tensor* t) { return static_cast<const uint8_t*>(t->data); }
-
-// Row r of a tensor whose rows are evenly spaced; a single row serves all r.
-template <class T>
-T* row_of(const ggml_tensor* t, int64_t r) {
-  auto* base = static_cast<uint8_t*>(t->data);
-  return reinterpret_cast<T*>(base + (ggml_nrows(t) == 1 ? 0 : static_cast<size_t>(r) * t->nb[1]));
-}
-
-float float_param(const ggml_tensor* t, int i) {
-  float value;
-  std::memcpy(&value, t->op_params + i, 4);
-  return value;
-}
-
-int64_t row_index(const ggml_tensor* ids, int64_t i) {
-  const uint8_t* at = bytes_of(ids) + static_cast<size_t>(i) * ids->nb[0];
-  if (ids->type == GGML_TYPE_I64) {
-    int64_t wide;
-    std::memcpy(&wide, at, 8);
-    return wide;
-  }
-  int32_t narrow;
-  std::memcpy(&narrow, at, 4);
-  return narrow;
-}
 
 // A short wait that leaves the core to others when it gets long.
 class Backoff {
@@ -223,7 +196,7 @@ void Executor::run_product(const Step& step, int task) {
   job.layout = panel_layout(job.format, w->ne[0]);
   job.k = w->ne[0];
   job.n_rows = w->ne[1];
-  job.out_stride = static_cast<int64_t>(step.node->nb[1] / sizeof(float));
+  job.out_stride = step.node->ne[0];  // contiguous
   const int64_t begin = task * step.chunk;
   const int64_t end = std::min(begin + step.chunk, panel_count(job.n_rows));
   for (int t = 0; t < step.tiles.n_tiles; ++t) {
@@ -248,11 +221,6 @@ struct Queries {
   float* out[kMostQueries];
   float slope[kMostQueries], sink[kMostQueries];
 };
-
-uint8_t* element(const ggml_tensor* t, int64_t i1, int64_t i2, int64_t i3) {
-  return static_cast<uint8_t*>(t->data) + static_cast<size_t>(i1) * t->nb[1] +
-         static_cast<size_t>(i2) * t->nb[2] + static_cast<size_t>(i3) * t->nb[3];
-}
 
 // Factor of the mask for head h of n (attention with linear biases, Press et al. 2022).
 float mask_slope(float max_bias, uint32_t h, uint32_t n) {
@@ -314,79 +282,6 @@ void Executor::run_attention(const Step& step, int task, int thread) {
   job.scale = job.softcap != 0.0f ? float_param(t, 0) / job.softcap : float_param(t, 0);
   job.scratch = attention_.data() + static_cast<size_t>(thread) * plan_.attention_bytes;
   kernels_.attention(job);
-}
-
-// Angles of one token, in the order of operations of ggml's own rotation.
-void Executor::run_angles(const Step& step, int task) {
-  const ggml_tensor* t = step.node;
-  const int n_dims = t->op_params[1];
-  const float base = float_param(t, 5), scale = float_param(t, 6), magnitude = float_param(t, 8);
-  const auto* factors = t->src[2] ? static_cast<const float*>(t->src[2]->data) : nullptr;
-  float* cosine = reinterpret_cast<float*>(angles_.data()) + step.table + task * n_dims;
-  float* sine = cosine + n_dims / 2;
-  const float ratio = std::pow(base, -2.0f / static_cast<float>(n_dims));
-  auto theta = static_cast<float>(static_cast<const int32_t*>(t->src[1]->data)[task]);
-  for (int i = 0; i < n_dims / 2; ++i) {
-    const float angle = scale * (factors ? theta / factors[i] : theta);
-    cosine[i] = std::cos(angle) * magnitude;
-    sine[i] = std::sin(angle) * magnitude;
-    theta *= ratio;
-  }
-}
-
-void Executor::run_rotate(const Step& step, int task) {
-  const ggml_tensor* t = step.node;
-  const ggml_tensor* x = t->src[0];
-  const int64_t token = task / step.parts, part = task % step.parts;
-  const int n_dims = t->op_params[1];
-  const bool halves = t->op_params[2] == GGML_ROPE_TYPE_NEOX;
-  const float* table = reinterpret_cast<const float*>(angles_.data()) + step.table + token * n_dims;
-  const int64_t heads = t->ne[1];
-  for (int64_t h = part * heads / step.parts; h < (part + 1) * heads / step.parts; ++h) {
-    const auto* from = reinterpret_cast<const float*>(
-        bytes_of(x) + static_cast<size_t>(h) * x->nb[1] + static_cast<size_t>(token) * x->nb[2]);
-    auto* to = reinterpret_cast<float*>(static_cast<uint8_t*>(t->data) +
-                                        static_cast<size_t>(h) * t->nb[1] +
-                                        static_cast<size_t>(token) * t->nb[2]);
-    kernels_.rotate(from, to, table, n_dims / 2, halves);
-    if (from != to && n_dims < t->ne[0]) {
-      std::memcpy(to + n_dims, from + n_dims, static_cast<size_t>(t->ne[0] - n_dims) * 4);
-    }
-  }
-}
-
-void Executor::run_set_rows(const Step& step, int task) {
-  const ggml_tensor* t = step.node;
-  const ggml_tensor* x = t->src[0];
-  const auto* from =
-      reinterpret_cast<const float*>(bytes_of(x) + static_cast<size_t>(task) * x->nb[1]);
-  auto* to =
-      static_cast<uint8_t*>(t->data) + static_cast<size_t>(row_index(t->src[1], task)) * t->nb[1];
-  if (t->type == GGML_TYPE_F16) {
-    kernels_.to_half(from, reinterpret_cast<uint16_t*>(to), x->ne[0]);
-  } else {
-    std::memcpy(to, from, static_cast<size_t>(x->ne[0]) * 4);
-  }
-}
-
-void Executor::run_get_rows(const Step& step, int task) {
-  const ggml_tensor* t = step.node;
-  const ggml_tensor* x = t->src[0];
-  const int64_t row = row_index(t->src[1], task);
-  auto* to = reinterpret_cast<float*>(static_cast<uint8_t*>(t->data) +
-                                      static_cast<size_t>(task) * t->nb[1]);
-  const uint8_t* from = bytes_of(x) + static_cast<size_t>(row) * x->nb[1];
-  std::vector<uint8_t> unpacked;
-  if (is_packed(x)) {
-    unpacked.resize(ggml_row_size(x->type, x->ne[0]));
-    unpack_row(*weight_format(x->type), x->ne[0], row, x->data, unpacked.data());
-    from = unpacked.data();
-  }
-  if (x->type == GGML_TYPE_F32) {
-    std::memcpy(to, from, static_cast<size_t>(x->ne[0]) * 4);
-  } else {
-    ggml_get_type_traits(x->type)->to_float(from, to, x->ne[0]);
-  }
 }
 
 }  // namespace gumbelspec::kernels

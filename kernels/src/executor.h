@@ -32,7 +32,7 @@ class Executor {
  public:
   explicit Executor(const KernelSet* kernels) : kernels_(*kernels) {}
   void set_threads(int n) { n_threads_ = n < 1 ? 1 : n; }
-  // Every node is one that supports_* accepted, or a view.
+  // Every node is one that supports_* accepted, and is_computed.
   void run(const std::vector<const ggml_tensor*>& nodes);
 
  private:

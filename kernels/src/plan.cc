@@ -3,54 +3,13 @@
 #include <algorithm>
 
 #include "buffer.h"
+#include "hazards.h"
 
 namespace gumbelspec::kernels {
 namespace {
 
 constexpr int kActivationSlots = 4;         // products whose activations may be alive at once
 constexpr int64_t kScoreBytes = 256 << 10;  // scores a thread keeps at a time: half of a small L2
-
-struct Range {
-  uintptr_t begin, end;
-  bool overlaps(const Range& r) const { return begin < r.end && r.begin < end; }
-};
-
-Range range_of(const ggml_tensor* t) {
-  const auto begin = reinterpret_cast<uintptr_t>(t->data);
-  return {begin, begin + ggml_nbytes(t)};
-}
-
-// What has been read and written since the last barrier.
-class Hazards {
- public:
-  void read(const Range& r) { step_reads_.push_back(r); }
-  void write(const Range& r) { step_writes_.push_back(r); }
-  // Ends the description of a step. Returns: whether it must wait for the earlier ones.
-  bool commit() {
-    const bool wait =
-        any(step_reads_, writes_) || any(step_writes_, writes_) || any(step_writes_, reads_);
-    if (wait) {
-      reads_.clear();
-      writes_.clear();
-    }
-    reads_.insert(reads_.end(), step_reads_.begin(), step_reads_.end());
-    writes_.insert(writes_.end(), step_writes_.begin(), step_writes_.end());
-    step_reads_.clear();
-    step_writes_.clear();
-    return wait;
-  }
-
- private:
-  static bool any(const std::vector<Range>& a, const std::vector<Range>& b) {
-    for (const Range& x : a) {
-      for (const Range& y : b) {
-        if (x.overlaps(y)) return true;
-      }
-    }
-    return false;
-  }
-  std::vector<Range> reads_, writes_, step_reads_, step_writes_;
-};
 
 bool is_row_op(const ggml_tensor* t) {
   return t->op == GGML_OP_RMS_NORM || t->op == GGML_OP_ADD || t->op == GGML_OP_MUL ||
@@ -95,8 +54,6 @@ class Builder {
     size_t table;
   };
 
-  static bool is_empty(const ggml_tensor* t) { return ggml_nelements(t) == 0; }
-
   static Tiles tiles_of(const ggml_tensor* product) {
     return make_tiles(activation_format(*weight_format(product->src[0]->type)),
                       product->src[0]->ne[0], static_cast<int>(ggml_nrows(product->src[1])));
@@ -104,7 +61,7 @@ class Builder {
 
   void measure_slots() {
     for (const ggml_tensor* t : nodes_) {
-      if (t->op != GGML_OP_MUL_MAT || is_empty(t)) continue;
+      if (t->op != GGML_OP_MUL_MAT) continue;
       slot_bytes_ = std::max(slot_bytes_, (tiles_of(t).bytes() + 4095) / 4096 * 4096);
     }
     plan_.activation_bytes = slot_bytes_ * kActivationSlots;
@@ -112,7 +69,6 @@ class Builder {
 
   size_t add(size_t i) {
     const ggml_tensor* t = nodes_[i];
-    if (is_view(t) || is_empty(t)) return i + 1;
     if (is_row_op(t)) return add_rows(i);
     switch (t->op) {
       case GGML_OP_MUL_MAT:
@@ -125,7 +81,7 @@ class Builder {
         add_rotation(t);
         break;
       case GGML_OP_SET_ROWS:
-        add_plain(t, Step::kSetRows, t->src[0]->ne[1]);
+        add_plain(t, Step::kSetRows, ggml_nrows(t->src[0]));
         break;
       default:
         add_plain(t, Step::kGetRows, t->ne[1]);
@@ -147,7 +103,20 @@ class Builder {
     for (const ggml_tensor* src : t->src) {
       if (src && src->data && !is_packed(src)) hazards_.read(range_of(src));
     }
-    hazards_.write(range_of(t));
+    write(range_of(t));
+  }
+
+  // What was made of memory that changes is not what a later operation would make of it.
+  void write(const Range& r) {
+    for (Slot& s : slots_) {
+      if (s.source && range_of(s.source).overlaps(r)) s.source = nullptr;
+    }
+    const auto is_stale = [&](const Angles& a) {
+      const ggml_tensor* factors = a.node->src[2];
+      return range_of(a.node->src[1]).overlaps(r) || (factors && range_of(factors).overlaps(r));
+    };
+    angles_.erase(std::remove_if(angles_.begin(), angles_.end(), is_stale), angles_.end());
+    hazards_.write(r);
   }
 
   Range slot_range(const Tiles& tiles) const {
@@ -210,8 +179,7 @@ class Builder {
     bool whole_rows = false;
     for (; i < nodes_.size(); ++i) {
       const ggml_tensor* t = nodes_[i];
-      if (is_view(t)) continue;
-      if (!is_row_op(t) || is_empty(t) || !fits_group(first_op, t)) break;
+      if (!is_row_op(t) || !fits_group(first_op, t)) break;
       plan_.row_ops.push_back({row_kind(t), t, {}});
       whole_rows |= t->op == GGML_OP_RMS_NORM;
       note(t);
@@ -232,7 +200,6 @@ class Builder {
   // The activations of the product that follows a group of row operations are quantised with it.
   void quantize_with(size_t first_op, const ggml_tensor* product) {
     const ggml_tensor* x = product->src[1];
-    if (is_empty(product)) return;
     for (size_t j = first_op; j < plan_.row_ops.size(); ++j) {
       if (plan_.row_ops[j].node != x) continue;
       // A later operation of the group must not have written over it.
@@ -277,7 +244,7 @@ class Builder {
     step.chunk = std::clamp<int64_t>((panels + n_threads_ - 1) / n_threads_, 1, step.chunk);
     step.n_tasks = static_cast<int>((panels + step.chunk - 1) / step.chunk);
     hazards_.read(slot_range(step.tiles));
-    hazards_.write(range_of(t));
+    write(range_of(t));
     push(step);
   }
 
@@ -308,9 +275,10 @@ class Builder {
     push(step);
   }
 
+  // All parameters but the last, which says where in a head the rotated elements start.
   static bool same_angles(const ggml_tensor* a, const ggml_tensor* b) {
     return a->src[1] == b->src[1] && a->src[2] == b->src[2] &&
-           std::equal(a->op_params + 1, a->op_params + 11, b->op_params + 1);
+           std::equal(a->op_params, a->op_params + 15, b->op_params);
   }
 
   void add_rotation(const ggml_tensor* t) {
@@ -329,6 +297,7 @@ class Builder {
       step.table = table;
       step.n_tasks = static_cast<int>(t->ne[2]);
       hazards_.read(range_of(t->src[1]));
+      if (t->src[2]) hazards_.read(range_of(t->src[2]));
       hazards_.write(angle_range(t, table));
       push(step);
     }

@@ -60,7 +60,7 @@ struct Plan {
   size_t attention_bytes = 0;  // scratch per thread
 };
 
-// Turns nodes [0, n) into steps. Every node must be one the device supports (or a view).
+// Turns nodes [0, n) into steps. Every node must be one the device supports, and is_computed.
 void build_plan(const std::vector<const ggml_tensor*>& nodes, int n_threads, Plan* plan);
 
 // Which operations the device takes; the tensors' buffers say whether weights are packed.
@@ -70,6 +70,11 @@ bool supports_elementwise(const ggml_tensor* op);
 inline bool is_view(const ggml_tensor* t) {
   return t->op == GGML_OP_NONE || t->op == GGML_OP_VIEW || t->op == GGML_OP_RESHAPE ||
          t->op == GGML_OP_PERMUTE || t->op == GGML_OP_TRANSPOSE;
+}
+// Whether there is anything to do. A graph also holds alternatives that this pass does not take:
+// their inputs are not set, and only the flag tells them apart.
+inline bool is_computed(const ggml_tensor* t) {
+  return !is_view(t) && (t->flags & GGML_TENSOR_FLAG_COMPUTE) != 0 && ggml_nelements(t) > 0;
 }
 
 }  // namespace gumbelspec::kernels

@@ -46,17 +46,26 @@ class PackedWeights {
     packed->tensor.data = ggml_backend_buffer_get_base(packed->memory.get());
     ggml_backend_tensor_set(&packed->tensor, weight->data, 0, ggml_nbytes(weight));
     ggml_tensor* result = &packed->tensor;
-    if (known != by_address_.end()) stale_.push_back(std::move(known->second));
+    retire(static_cast<const char*>(weight->data), ggml_nbytes(weight));
     by_address_[weight->data] = std::move(packed);
     return result;
   }
 
-  // Bytes of a weight have changed.
-  void update(const ggml_tensor* tensor, const void* data, size_t offset, size_t size) {
+  // Bytes of the plain memory have changed, under whatever name: so do the copies of what they
+  // belong to.
+  void update(const void* begin, size_t size) {
     const std::lock_guard lock(mutex_);
-    const auto known = by_address_.find(tensor->data);
-    if (known == by_address_.end() || !is_same(known->second->tensor, *tensor)) return;
-    ggml_backend_tensor_set(&known->second->tensor, data, offset, size);
+    const auto* first = static_cast<const char*>(begin);
+    const char* last = first + size;
+    for (auto it = by_address_.lower_bound(last); it != by_address_.begin();) {
+      --it;
+      const auto* weight = static_cast<const char*>(it->first);
+      const char* weight_end = weight + ggml_nbytes(&it->second->tensor);
+      if (weight_end <= first) break;  // entries do not overlap
+      const char *from = std::max(first, weight), *to = std::min(last, weight_end);
+      ggml_backend_tensor_set(&it->second->tensor, from, static_cast<size_t>(from - weight),
+                              static_cast<size_t>(to - from));
+    }
   }
 
   void forget(const void* begin, size_t size) {
@@ -67,6 +76,18 @@ class PackedWeights {
   }
 
  private:
+  // Memory that is now another weight's.
+  void retire(const char* begin, size_t size) {
+    auto it = by_address_.lower_bound(begin + size);
+    while (it != by_address_.begin()) {
+      --it;
+      const auto* end = static_cast<const char*>(it->first) + ggml_nbytes(&it->second->tensor);
+      if (end <= begin) break;
+      stale_.push_back(std::move(it->second));
+      it = by_address_.erase(it);
+    }
+  }
+
   static bool is_same(const ggml_tensor& a, const ggml_tensor& b) {
     return a.type == b.type && ggml_are_same_shape(&a, &b);
   }
@@ -100,7 +121,25 @@ void free_buffer(ggml_backend_buffer_t buffer) {
 void set_tensor(ggml_backend_buffer_t buffer, ggml_tensor* tensor, const void* data, size_t offset,
                 size_t size) {
   cpu_buffer().set_tensor(buffer, tensor, data, offset, size);
-  packed_weights().update(tensor, data, offset, size);
+  packed_weights().update(static_cast<const char*>(tensor->data) + offset, size);
+}
+
+void memset_tensor(ggml_backend_buffer_t buffer, ggml_tensor* tensor, uint8_t value, size_t offset,
+                   size_t size) {
+  cpu_buffer().memset_tensor(buffer, tensor, value, offset, size);
+  packed_weights().update(static_cast<const char*>(tensor->data) + offset, size);
+}
+
+bool copy_tensor(ggml_backend_buffer_t buffer, const ggml_tensor* from, ggml_tensor* to) {
+  if (!cpu_buffer().cpy_tensor(buffer, from, to)) return false;
+  packed_weights().update(to->data, ggml_nbytes(to));
+  return true;
+}
+
+void clear(ggml_backend_buffer_t buffer, uint8_t value) {
+  cpu_buffer().clear(buffer, value);
+  packed_weights().update(ggml_backend_buffer_get_base(buffer),
+                          ggml_backend_buffer_get_size(buffer));
 }
 
 const char* type_name(ggml_backend_buffer_type_t) { return "GumbelSpecCPU"; }
@@ -113,6 +152,9 @@ ggml_backend_buffer_t alloc_buffer(ggml_backend_buffer_type_t type, size_t size)
   cpu_buffer() = buffer->iface;
   buffer->iface.free_buffer = free_buffer;
   buffer->iface.set_tensor = set_tensor;
+  buffer->iface.memset_tensor = memset_tensor;
+  buffer->iface.cpy_tensor = copy_tensor;
+  buffer->iface.clear = clear;
   return buffer;
 }
 
@@ -151,7 +193,8 @@ void use_packed(ggml_tensor* op) {
   if (op->op != GGML_OP_MUL_MAT) return;
   const ggml_tensor* w = op->src[0];
   if (w->op != GGML_OP_NONE || w->view_src != nullptr || !ggml_is_quantized(w->type) ||
-      !can_pack(w) || w->ne[2] != 1 || w->ne[3] != 1 || w->buffer == nullptr || is_packed(w)) {
+      !can_pack(w) || w->ne[2] != 1 || w->ne[3] != 1 || w->buffer == nullptr ||
+      w->buffer->iface.set_tensor != set_tensor) {  // changes elsewhere would go unnoticed
     return;
   }
   ggml_tensor* packed = packed_weights().find_or_pack(w);
@@ -170,6 +213,13 @@ ggml_status compute_on_cpu(Served& backend, ggml_cgraph* graph, int begin, int e
   return ggml_backend_graph_compute(backend.cpu, part);
 }
 
+// Memory that outlives a graph is written to through views only.
+void update_overwritten(const std::vector<const ggml_tensor*>& nodes) {
+  for (const ggml_tensor* node : nodes) {
+    if (node->view_src != nullptr) packed_weights().update(node->data, ggml_nbytes(node));
+  }
+}
+
 // Stretches of the graph in turns: those that the kernels compute, and the others.
 ggml_status compute(ggml_backend_t backend, ggml_cgraph* graph) {
   Served& self = served(backend);
@@ -177,11 +227,14 @@ ggml_status compute(ggml_backend_t backend, ggml_cgraph* graph) {
   try {
     for (int i = 0; i < n; ++i) use_packed(ggml_graph_node(graph, i));
     for (int begin = 0, end = 0; begin < n; begin = end) {
+      while (begin < n && !is_computed(ggml_graph_node(graph, begin))) ++begin;
+      if (begin == n) break;
       const bool is_ours = is_computed_by_kernels(ggml_graph_node(graph, begin));
       self.nodes.clear();
       for (end = begin; end < n; ++end) {
         const ggml_tensor* node = ggml_graph_node(graph, end);
-        if (!is_view(node) && is_computed_by_kernels(node) != is_ours) break;
+        if (!is_computed(node)) continue;
+        if (is_computed_by_kernels(node) != is_ours) break;
         self.nodes.push_back(node);
       }
       if (is_ours) {
@@ -190,6 +243,7 @@ ggml_status compute(ggml_backend_t backend, ggml_cgraph* graph) {
                  status != GGML_STATUS_SUCCESS) {
         return status;
       }
+      update_overwritten(self.nodes);
     }
   } catch (const std::bad_alloc&) {
     return GGML_STATUS_ALLOC_FAILED;
@@ -240,7 +294,10 @@ ggml_backend_t init_backend(ggml_backend_dev_t device, const char*) {
   return backend;
 }
 
-bool supports_op(ggml_backend_dev_t, const ggml_tensor*) { return true; }
+// What the kernels do not compute is the CPU backend's.
+bool supports_op(ggml_backend_dev_t, const ggml_tensor* op) {
+  return is_view(op) || is_computed_by_kernels(op) || ggml_backend_dev_supports_op(cpu(), op);
+}
 
 bool supports_buffer(ggml_backend_dev_t device, ggml_backend_buffer_type_t type) {
   return type == memory_type(device);

@@ -144,6 +144,39 @@ TEST_P(Device, LooksUpRowsAsGgmlDoes) {
   }
 }
 
+// llama.cpp's graphs hold alternatives, of which a pass takes one; the inputs of the others hold
+// whatever memory held before.
+TEST_P(Device, SkipsWhatAPassDoesNotTake) {
+  const Backend backend(ggml_backend_dev_init(device_, nullptr));
+  const Context ctx(ggml_init({size_t{1} << 20, nullptr, false}));
+  ggml_tensor* ids = ggml_new_tensor_1d(ctx.get(), GGML_TYPE_I32, 3);
+  std::memset(ids->data, 0x5a, ggml_nbytes(ids));
+  ggml_tensor* other = ggml_new_tensor_1d(ctx.get(), GGML_TYPE_F32, kColumns);
+  std::memset(other->data, 0, ggml_nbytes(other));
+  ggml_tensor* looked_up = ggml_get_rows(ctx.get(), weights_, ids);
+  std::memset(looked_up->data, 0, ggml_nbytes(looked_up));
+  ggml_tensor* ways[2] = {looked_up, ggml_rms_norm(ctx.get(), other, 1.0f)};
+  ggml_cgraph* graph = ggml_new_graph(ctx.get());
+  ggml_build_forward_select(graph, ways, 2, 1);
+  EXPECT_EQ(ggml_backend_graph_compute(backend.get(), graph), GGML_STATUS_SUCCESS);
+  EXPECT_EQ(static_cast<const float*>(looked_up->data)[0], 0.0f);
+}
+
+TEST_P(Device, ComputesNothingThatItDoesNotSupport) {
+  const Backend backend(ggml_backend_dev_init(device_, nullptr));
+  const Context ctx(ggml_init({size_t{4} << 20, nullptr, false}));
+  ggml_tensor* x = ggml_new_tensor_2d(ctx.get(), GGML_TYPE_F32, kColumns, 2);
+  ggml_tensor* plain = ggml_new_tensor_2d(ctx.get(), GetParam(), kColumns, kRows);
+  ggml_tensor* hinted = ggml_mul_mat(ctx.get(), weights_, x);
+  ggml_mul_mat_set_hint(hinted, GGML_HINT_SRC0_IS_HADAMARD);
+  for (ggml_tensor* y : {ggml_mul_mat(ctx.get(), plain, x), hinted, ggml_sqr(ctx.get(), x)}) {
+    ggml_cgraph* graph = ggml_new_graph(ctx.get());
+    ggml_build_forward_expand(graph, y);
+    EXPECT_FALSE(ggml_backend_supports_op(backend.get(), y));
+    EXPECT_EQ(ggml_backend_graph_compute(backend.get(), graph), GGML_STATUS_FAILED);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(AllTypes, Device,
                          ::testing::Values(GGML_TYPE_Q8_0, GGML_TYPE_Q4_0, GGML_TYPE_Q4_K,
                                            GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_F16,

@@ -12,27 +12,12 @@
 
 #include "ggml-cpu.h"
 #include "ggml.h"
-#include "isa.h"
-#include "isa_entry.h"
 #include "kernel_set.h"
+#include "kernel_sets.h"
 #include "plan.h"
 
 namespace gumbelspec::kernels {
 namespace {
-
-// The set of that name, or null. Processors with AVX-512 but without AVX-VNNI run the code of the
-// latter in AVX-512's encoding (CMakeLists.txt compiles it so).
-const KernelSet* kernels_named(const std::string& name) {
-  bool known = false;
-  if (const KernelSet* set = find_kernels(name, &known)) return set;
-#if defined(GUMBELSPEC_EVEX_ENCODING)
-  static constexpr KernelSet kVnni = {"avxvnni",          avxvnni::quantize, avxvnni::gemm,
-                                      avxvnni::attention, avxvnni::rms_norm, avxvnni::swiglu,
-                                      avxvnni::to_half,   avxvnni::rotate};
-  if (name == "avxvnni" && avx512_kernels()) return &kVnni;
-#endif
-  return nullptr;
-}
 
 ggml_type type_of(WeightFormat format) {
   static constexpr ggml_type kTypes[kWeightFormats] = {
