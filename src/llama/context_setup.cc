@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "ggml-backend.h"
 #include "gumbelspec/error.h"
 #include "src/llama/cpu_topology.h"
+#include "src/llama/graph_traits.h"
 #include "src/llama/model_file.h"
 
 namespace gumbelspec::internal {
@@ -26,10 +28,55 @@ constexpr std::size_t kRoundsBetweenCompactions = 22;
                                             what + "; use a causal language model");
 }
 
+struct Refusal {
+  std::string_view architecture;
+  const char* why;
+};
+
+// What neither llama.h nor the graph nor the metadata tells.
+constexpr Refusal kRefused[] = {
+    {"eagle3", "is a draft head, which reads another model's hidden states"},
+    {"dflash", "is a draft head, which reads another model's hidden states"},
+    {"gemma4-assistant", "is a draft head, which reads another model's hidden states"},
+    {"pockettts", "makes sounds, and its logits mean nothing"},
+    {"qwen3tts", "makes codes of sounds, not text"},
+};
+
 void check_is_decoder(const llama_model* model) {
+  const std::string name = model_metadata(model, "general.architecture");
+  for (const Refusal& refused : kRefused) {
+    if (refused.architecture == name) refuse(model, refused.why);
+  }
   if (llama_model_has_encoder(model)) refuse(model, "has an encoder");
   if (!llama_model_has_decoder(model)) refuse(model, "has no decoder");
   if (llama_model_is_diffusion(model)) refuse(model, "generates by diffusion");
+}
+
+void check_has_logits(const llama_model* model, std::size_t n_logits, std::size_t n_vocab) {
+  if (n_logits == 0) refuse(model, "has no output head (it makes embeddings)");
+  if (n_logits != n_vocab) {
+    refuse(model, "gives " + std::to_string(n_logits) + " logits for a vocabulary of " +
+                      std::to_string(n_vocab) + " tokens");
+  }
+}
+
+// Files of any architecture can be made for embeddings or for ranking.
+void check_is_generator(const llama_model* model) {
+  const auto refuse_file = [](const std::string& what) {
+    throw Error(ErrorCode::invalid_model, "the model " + what + "; use a causal language model");
+  };
+  if (model_metadata(model, "%s.attention.causal") == "false") {
+    refuse_file("is not causal (" + model_metadata(model, "general.architecture") +
+                ".attention.causal is false): its tokens see what comes after them");
+  }
+  const std::string pooling = model_metadata(model, "%s.pooling_type");
+  // 0 is none; llama.cpp's own tools write -1 for what they do not know.
+  constexpr std::string_view kKinds = "1234";
+  if (pooling.size() == 1 && kKinds.find(pooling) != std::string_view::npos) {
+    refuse_file("makes embeddings or ranks texts (" +
+                model_metadata(model, "general.architecture") + ".pooling_type is " + pooling +
+                ")");
+  }
 }
 
 void check_range(const char* name, std::size_t value, std::size_t low, std::size_t high) {
@@ -154,6 +201,7 @@ ContextSetup make_context(llama_model* model, const LlamaModelOptions& options,
                           std::span<const Device> devices, ggml_abort_callback on_cancel,
                           void* cancel_data, const LogSink& log) {
   check_is_decoder(model);
+  check_is_generator(model);
   check_range("n_sequences", options.n_sequences, 1, 64);
   check_range("max_pass_nodes", options.max_pass_nodes, 1, 4096);
   if (options.n_threads < 0 || options.n_threads > 1024) {
@@ -188,6 +236,8 @@ ContextSetup make_context(llama_model* model, const LlamaModelOptions& options,
                                               "; ask for a shorter context or fewer sequences");
   }
   if (llama_get_memory(setup.context.get()) == nullptr) refuse(model, "keeps no cache");
+  setup.cache.graph = read_graph_traits(setup.context.get());
+  check_has_logits(model, setup.cache.graph.n_logits, setup.limits.n_vocab);
   return setup;
 }
 

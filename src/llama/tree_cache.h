@@ -11,6 +11,7 @@
 #include "gumbelspec/language_model.h"
 #include "llama.h"
 #include "src/llama/branch_ids.h"
+#include "src/llama/graph_traits.h"
 #include "src/llama/log_capture.h"
 #include "src/llama/pass_plan.h"
 
@@ -27,6 +28,7 @@ struct TreeCacheSettings {
   bool can_branch = true;   // several children, and evaluated tokens can be dropped
   bool keeps_order = true;  // the cells of a text stay in the order of its positions
   bool has_window = false;  // some layers see a sliding window only
+  GraphTraits graph = {};
   // Asked after every pass; throws if the machines that computed it did not all do so. Empty: they
   // cannot fail.
   std::function<void()> check_pass = {};
@@ -103,6 +105,8 @@ class TreeCache {
   void take_back_ids(std::span<const PassNode> nodes);
   void fill_batch(std::span<const PassNode> nodes);
   void record(std::span<const PassNode> nodes);
+  void ask_for_rows();
+  void complete_rows();
   [[nodiscard]] PassOutcome decode();
   [[nodiscard]] PassOutcome extend_by(Sequence& sequence, std::span<const TokenId> tokens);
 

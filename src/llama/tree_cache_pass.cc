@@ -25,7 +25,33 @@ void TreeCache::reserve_batch(std::size_t n, std::size_t n_ids) {
   }
 }
 
+// Rows that nobody wants, but the graph needs asked for.
+void TreeCache::ask_for_rows() {
+  const auto begin = batch_wants_row_.begin();
+  const auto end = begin + static_cast<std::ptrdiff_t>(n_batch_);
+  const bool has_rows = std::find(begin, end, 1) != end;
+  if (settings_.graph.gives_all_rows && has_rows) std::fill(begin, end, 1);
+  if (settings_.graph.has_first_row_only() && !has_rows) *begin = 1;
+}
+
+// Every row as the graph makes the first one.
+void TreeCache::complete_rows() {
+  const GraphTraits& graph = settings_.graph;
+  if (!graph.has_first_row_only()) return;
+  const float* first = nullptr;
+  for (std::size_t s = 0; s < n_batch_; ++s) {
+    if (batch_wants_row_[s] == 0) continue;
+    float* row = llama_get_logits_ith(context_, static_cast<std::int32_t>(s));
+    if (first == nullptr) first = row;
+    if (row != first) {
+      std::copy(first + graph.first_row_begin, first + graph.first_row_end,
+                row + graph.first_row_begin);
+    }
+  }
+}
+
 PassOutcome TreeCache::decode() {
+  ask_for_rows();
   llama_batch batch{};
   batch.n_tokens = static_cast<std::int32_t>(n_batch_);
   batch.token = batch_token_.data();
@@ -43,6 +69,7 @@ PassOutcome TreeCache::decode() {
   }
   switch (code) {
     case 0:
+      complete_rows();
       return PassOutcome::ok;
     case 1:
       return PassOutcome::no_space;

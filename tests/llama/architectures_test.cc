@@ -1,6 +1,7 @@
 // Architectures other than the demo pair's, as tiny models with random weights.
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <random>
 #include <string>
 #include <vector>
@@ -18,7 +19,8 @@ TinyModel tiny(const std::string& architecture, ggml_type weights) {
   model.architecture = architecture;
   model.weights = weights;
   if (architecture == "gemma3") model.n_layer = 6;  // five with a window, one without
-  if (architecture == "gpt2") model.n_head_kv = model.n_head;
+  if (architecture == "gpt2" || architecture == "cogvlm") model.n_head_kv = model.n_head;
+  if (architecture == "chameleon") model.vocabulary.n_tokens = 8300;
   if (ggml_blck_size(weights) == 256) {
     model.n_embd = 256;
     model.n_ff = 512;
@@ -57,8 +59,58 @@ TEST_P(Architecture, Float32TreesGiveAboutTheRowsOfPlainDecoding) {
 
 INSTANTIATE_TEST_SUITE_P(All, Architecture,
                          ::testing::Values("llama", "qwen2", "qwen3", "gemma3", "phi2", "phi3",
-                                           "gpt2"),
+                                           "gpt2", "cogvlm", "chameleon"),
                          [](const auto& param) { return std::string(param.param); });
+
+// Cogvlm's graph does not look at which rows are asked for; chameleon's hides the tokens of images
+// in the first row only, and fails without any.
+class Rows : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(Rows, AreThoseOfTheTokensThatAskForThem) {
+  const auto model = load_tiny(tiny(GetParam(), GGML_TYPE_Q8_0));
+  std::mt19937 random(4);
+  const auto text = random_text(random, kPrompt + 6, model->limits().n_vocab);
+  const SeqId first = model->open();
+  const auto oracle = decode_plainly(*model, first, text, kPrompt);
+  model->close(first);
+  for (unsigned wanted = 0; wanted < 64; ++wanted) {
+    const SeqId seq = model->open();
+    ASSERT_EQ(model->extend(seq, std::span(text).first(kPrompt)), PassOutcome::ok);
+    std::vector<PassNode> nodes;
+    for (std::size_t i = 0; i < 6; ++i) {
+      nodes.push_back({seq, i == 0 ? kCommitted : pending_id(i - 1), text[kPrompt + i],
+                       (wanted >> i) % 2 == 1});
+    }
+    ASSERT_EQ(model->evaluate(nodes), PassOutcome::ok);
+    for (std::size_t i = 0; i < 6; ++i) {
+      if (nodes[i].wants_row) {
+        EXPECT_TRUE(same_bits(model->row(i), oracle[i])) << "rows " << wanted << ", row " << i;
+      } else {
+        EXPECT_THROW((void)model->row(i), std::logic_error);
+      }
+    }
+    model->close(seq);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Rows, ::testing::Values("llama", "cogvlm", "chameleon"),
+                         [](const auto& param) { return std::string(param.param); });
+
+TEST(Rows, HideTheTokensOfImagesAsChameleonDoes) {
+  const auto model = load_tiny(tiny("chameleon", GGML_TYPE_Q8_0));
+  const SeqId seq = model->open();
+  const std::vector<PassNode> nodes = {{seq, kCommitted, token_id(3), true},
+                                       {seq, pending_id(0), token_id(5), true}};
+  ASSERT_EQ(model->evaluate(nodes), PassOutcome::ok);
+  for (const std::size_t i : {0U, 1U}) {
+    const auto row = model->row(i);
+    for (const std::size_t token : {std::size_t{4}, std::size_t{8195}}) {
+      EXPECT_EQ(row[token], -std::numeric_limits<float>::max()) << i;
+    }
+    EXPECT_GT(row[3], -1e6F);
+    EXPECT_GT(row[8196], -1e6F);
+  }
+}
 
 // Its output matrix is the token table, which is float32 here.
 TEST(Architecture, Gemma2TreesGiveAboutTheRowsOfPlainDecoding) {

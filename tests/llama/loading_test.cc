@@ -105,11 +105,34 @@ TEST(Loading, RefusesWhatIsNoCausalDecoder) {
   const std::pair<const char*, const char*> kCases[] = {
       {"nosuch", "unknown model architecture: 'nosuch'"},
       {"bert", "bert, keeps no cache"},
-      {"t5", "t5, has an encoder"}};
+      {"t5", "t5, has an encoder"},
+      {"llama-embed", "llama-embed, has no output head (it makes embeddings)"}};
   for (const auto& [architecture, part] : kCases) {
     tiny.architecture = architecture;
     write_tiny_model(tiny, folder.file("tiny.gguf"));
     expect_refused(options_for(folder.file("tiny.gguf")), ErrorCode::invalid_model, part);
+  }
+}
+
+TEST(Loading, RefusesFilesMadeForEmbeddingsOrRanking) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("tiny.gguf");
+  for (const char* architecture : {"llama", "qwen2"}) {
+    TinyModel tiny;
+    tiny.architecture = architecture;
+    for (const int pooling : {1, 2, 3, 4}) {
+      tiny.pooling_type = pooling;
+      write_tiny_model(tiny, path);
+      expect_refused(options_for(path), ErrorCode::invalid_model,
+                     "embeddings or ranks texts (" + std::string(architecture) +
+                         ".pooling_type is " + std::to_string(pooling) + "); use a causal");
+    }
+    tiny.pooling_type = 0;
+    write_tiny_model(tiny, path);
+    EXPECT_NO_THROW(LlamaModel::load(options_for(path))) << "no pooling";
+    tiny.is_causal = false;
+    write_tiny_model(tiny, path);
+    expect_refused(options_for(path), ErrorCode::invalid_model, "is not causal");
   }
 }
 

@@ -100,6 +100,8 @@ class Writer {
       set_count("rope.scaling.original_context_length", model_.n_context_original);
     }
     if (is("t5")) set_count("attention.relative_buckets_count", 8);
+    if (model_.pooling_type >= 0) set_count("pooling_type", model_.pooling_type);
+    if (!model_.is_causal) gguf_set_val_bool(gguf_.get(), key("attention.causal").c_str(), false);
     if (is("mamba") || is("jamba")) {
       set_count("ssm.conv_kernel", 4);
       set_count("ssm.inner_size", 2 * model_.n_embd);
@@ -223,9 +225,9 @@ class Writer {
   void write_attention(const std::string& block) {
     const std::int64_t n = model_.n_embd;
     norm(block + (is("bert") ? "attn_output_norm" : "attn_norm"), n);
-    if (is("gpt2")) {
+    if (is("gpt2") || is("cogvlm")) {
       matrix(block + "attn_qkv.weight", n, n + 2 * n_embd_kv());
-      bias(block + "attn_qkv", n + 2 * n_embd_kv());
+      if (is("gpt2")) bias(block + "attn_qkv", n + 2 * n_embd_kv());
     } else {
       matrix(block + "attn_q.weight", n, n);
       matrix(block + "attn_k.weight", n, n_embd_kv());
@@ -240,12 +242,30 @@ class Writer {
       norm(block + "attn_q_norm", head_size());
       norm(block + "attn_k_norm", head_size());
     }
+    if (is("chameleon")) {
+      for (const char* part : {"attn_q_norm", "attn_k_norm"}) {
+        const bool is_q = std::strcmp(part, "attn_q_norm") == 0;
+        add(block + part + ".weight", head_size(), is_q ? model_.n_head : model_.n_head_kv, 1.0F,
+            0.1F, GGML_TYPE_F32);
+      }
+    }
     matrix(block + "attn_output.weight", n, n);
     if (has_bias()) bias(block + "attn_output", n);
+    if (is("cogvlm")) write_vision_expert(block);
     if (is("gemma2") || is("gemma3")) {
       norm(block + "post_attention_norm", n);
       norm(block + "post_ffw_norm", n);
     }
+  }
+
+  // What images would go through.
+  void write_vision_expert(const std::string& block) {
+    const std::int64_t n = model_.n_embd;
+    matrix(block + "vis_attn_qkv.weight", n, 3 * n);
+    matrix(block + "vis_attn_output.weight", n, n);
+    matrix(block + "vis_gate.weight", n, model_.n_ff);
+    matrix(block + "vis_up.weight", n, model_.n_ff);
+    matrix(block + "vis_down.weight", model_.n_ff, n);
   }
 
   void write_recurrent(const std::string& block) {

@@ -21,8 +21,8 @@ struct TinyVocabulary {
 };
 
 struct TinyModel {
-  // llama, qwen2, qwen3, gemma2, gemma3, phi2, phi3, gpt2, mamba, jamba, bert, t5; any other name
-  // gets llama's tensors.
+  // llama, qwen2, qwen3, gemma2, gemma3, phi2, phi3, gpt2, mamba, jamba, bert, t5, cogvlm,
+  // chameleon (with at least 8,196 tokens); any other name gets llama's tensors.
   std::string architecture = "llama";
   std::int64_t n_layer = 2;
   std::int64_t n_embd = 64;
@@ -35,6 +35,8 @@ struct TinyModel {
   std::int64_t n_context_original = 0;
   ggml_type weights = GGML_TYPE_F32;  // of matrices; vectors are F32
   std::uint64_t seed = 1;
+  int pooling_type = -1;  // llama.cpp's number; -1: the file does not say
+  bool is_causal = true;
   TinyVocabulary vocabulary;
 };
 
