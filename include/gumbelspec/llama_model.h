@@ -19,7 +19,9 @@ namespace gumbelspec {
 enum class Attention {
   // Flash attention over a cache whose cells stay in the order of their positions, keys in float16
   // and values in bfloat16: on the CPU a token's attention is then the same number in every pass.
-  // Weights of type Q2_K and Q4_K are not repacked, for the same reason. So the logits of a token
+  // Weights of type Q2_K and Q4_K are not repacked, those of type IQ4_NL are, and ggml's panels for
+  // the other IQ types are turned off for the process (the environment variable GGML_NO_IQ_PANEL is
+  // set, before the first pass over such weights), for the same reason. So the logits of a token
   // are the same bits in every pass for models whose matrices are all quantized; not for F32, F16
   // and BF16 matrices (mixtures of experts have F32 ones), nor on a GPU.
   exact,

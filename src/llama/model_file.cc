@@ -13,6 +13,7 @@
 #include "gguf.h"
 #include "gumbelspec/error.h"
 #include "src/llama/utf8.h"
+#include "src/llama/weight_layout.h"
 
 namespace gumbelspec::internal {
 namespace {
@@ -58,17 +59,25 @@ void check_is_gguf(const std::string& path) {
 
 using GgufPtr = std::unique_ptr<gguf_context, decltype(&gguf_free)>;
 
-GgufPtr read_header(const std::string& path, const LogSink& log) {
+struct Header {
+  GgufPtr gguf{nullptr, &gguf_free};
+  std::unique_ptr<ggml_context, decltype(&ggml_free)> tensors{nullptr, &ggml_free};  // no data
+};
+
+Header read_header(const std::string& path, const LogSink& log) {
   const LogCapture capture(log);
-  const gguf_init_params params{/*no_alloc=*/true, /*ctx=*/nullptr};
-  GgufPtr gguf(gguf_init_from_file(path.c_str(), params), &gguf_free);
-  if (gguf == nullptr) {
+  Header header;
+  ggml_context* tensors = nullptr;
+  const gguf_init_params params{/*no_alloc=*/true, /*ctx=*/&tensors};
+  header.gguf.reset(gguf_init_from_file(path.c_str(), params));
+  header.tensors.reset(tensors);
+  if (header.gguf == nullptr) {
     const std::string cause = capture.last_error();
     fail(ErrorCode::invalid_model, path,
          "is damaged or incomplete" + (cause.empty() ? "" : " (" + cause + ")") +
              "; download or convert it again");
   }
-  return gguf;
+  return header;
 }
 
 // llama.cpp would end in a complaint about a tensor that a model of weights must have.
@@ -79,17 +88,6 @@ void check_has_weights(const std::string& path, const gguf_context* gguf) {
     fail(ErrorCode::invalid_model, path,
          "holds a vocabulary but no weights; give the model's own .gguf file");
   }
-}
-
-// llama.cpp reorders ("repacks") the weights of some types for its CPU kernels. For these types the
-// kernels for one token and for several then round differently; without it they agree. For all
-// other quantized types they agree either way, except IQ4_NL, which needs the repacking.
-bool is_repacking_exact(const gguf_context* gguf) {
-  for (std::int64_t i = 0; i < gguf_get_n_tensors(gguf); ++i) {
-    const ggml_type type = gguf_get_tensor_type(gguf, i);
-    if (type == GGML_TYPE_Q2_K || type == GGML_TYPE_Q4_K) return false;
-  }
-  return true;
 }
 
 bool contains(std::string_view text, std::string_view part) {
@@ -166,8 +164,8 @@ LlamaModelPtr load_model_file(const ModelFileOptions& options, const LogSink& lo
   check_is_readable_file(options.path);
   check_is_gguf(options.path);
   LogCapture::install();
-  const GgufPtr header = read_header(options.path, log);
-  if (!options.vocabulary_only) check_has_weights(options.path, header.get());
+  const Header header = read_header(options.path, log);
+  if (!options.vocabulary_only) check_has_weights(options.path, header.gguf.get());
   const LogCapture capture(log);
   prepare_backends();
   Progress progress{options.on_progress, false, nullptr};
@@ -177,7 +175,12 @@ LlamaModelPtr load_model_file(const ModelFileOptions& options, const LogSink& lo
   devices.put(options, params);
   params.load_mode = options.use_mmap ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_NONE;
   params.vocab_only = options.vocabulary_only;
-  params.use_extra_bufts = !options.is_batch_invariant || is_repacking_exact(header.get());
+  const bool is_on_cpu = options.n_gpu_layers == 0 || options.devices.empty();
+  const WeightLayout layout(header.tensors.get(), is_on_cpu);
+  if (options.is_batch_invariant) {
+    layout.put(params);
+    turn_off_iq_panels();
+  }
   params.progress_callback = report_progress;
   params.progress_callback_user_data = &progress;
   LlamaModelPtr model(llama_model_load_from_file(options.path.c_str(), params));
@@ -192,18 +195,19 @@ LlamaModelPtr load_model_file(const ModelFileOptions& options, const LogSink& lo
 bool has_only_types(const std::string& path, const std::vector<std::string>& types,
                     const LogSink& log) {
   if (types.empty()) return false;
-  const GgufPtr header = read_header(path, log);
-  if (gguf_find_key(header.get(), "split.count") >= 0) return false;
+  const Header header = read_header(path, log);
+  const gguf_context* gguf = header.gguf.get();
+  if (gguf_find_key(gguf, "split.count") >= 0) return false;
   const auto is_same = [](std::string_view a, std::string_view b) {
     return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
       return std::tolower(x) == std::tolower(y);
     });
   };
-  for (std::int64_t i = 0; i < gguf_get_n_tensors(header.get()); ++i) {
-    const std::string_view type = ggml_type_name(gguf_get_tensor_type(header.get(), i));
+  for (std::int64_t i = 0; i < gguf_get_n_tensors(gguf); ++i) {
+    const std::string_view type = ggml_type_name(gguf_get_tensor_type(gguf, i));
     const bool is_known = std::any_of(types.begin(), types.end(),
                                       [&](const std::string& t) { return is_same(t, type); });
-    if (!is_known || contains(gguf_get_tensor_name(header.get(), i), "_exps")) return false;
+    if (!is_known || contains(gguf_get_tensor_name(gguf, i), "_exps")) return false;
   }
   return true;
 }

@@ -133,10 +133,22 @@ TEST_P(WeightType, TreesGiveTheBitsOfPlainDecoding) {
 INSTANTIATE_TEST_SUITE_P(Quantized, WeightType,
                          ::testing::Values(GGML_TYPE_Q2_K, GGML_TYPE_Q3_K, GGML_TYPE_Q4_0,
                                            GGML_TYPE_Q4_1, GGML_TYPE_Q4_K, GGML_TYPE_Q5_0,
-                                           GGML_TYPE_Q5_1, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K),
+                                           GGML_TYPE_Q5_1, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K,
+                                           GGML_TYPE_MXFP4, GGML_TYPE_IQ4_NL, GGML_TYPE_IQ4_XS,
+                                           GGML_TYPE_IQ3_S, GGML_TYPE_IQ3_XXS, GGML_TYPE_IQ2_S,
+                                           GGML_TYPE_IQ2_XS, GGML_TYPE_IQ2_XXS, GGML_TYPE_IQ1_M,
+                                           GGML_TYPE_IQ1_S, GGML_TYPE_TQ1_0, GGML_TYPE_TQ2_0),
                          [](const auto& param) {
                            return std::string(ggml_type_name(param.param));
                          });
+
+// llama.cpp's quantizer falls back to IQ4_NL for rows that are no multiple of 256.
+TEST_P(WeightType, BesideIq4NlGivesTheBitsOfPlainDecoding) {
+  TinyModel model = tiny("llama", GetParam());
+  model.n_ff = 352;
+  model.narrow_weights = GGML_TYPE_IQ4_NL;
+  EXPECT_EQ(compare(model, 40).n_different, 0U);
+}
 #endif
 
 // Two sets of rotation factors: which one is taken depends on the number of cells, which must not

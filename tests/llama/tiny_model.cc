@@ -169,7 +169,10 @@ class Writer {
     if (type == GGML_TYPE_F32) {
       std::memcpy(bytes.data(), values.data(), bytes.size());
     } else {
-      ggml_quantize_chunk(type, values.data(), bytes.data(), 0, ggml_nrows(tensor), n0, nullptr);
+      // The smallest types need to be told how much each column matters.
+      const std::vector<float> importance(static_cast<std::size_t>(n0), 1.0F);
+      ggml_quantize_chunk(type, values.data(), bytes.data(), 0, ggml_nrows(tensor), n0,
+                          ggml_quantize_requires_imatrix(type) ? importance.data() : nullptr);
     }
     gguf_add_tensor(gguf_.get(), tensor);
     gguf_set_tensor_data(gguf_.get(), name.c_str(), bytes.data());
@@ -181,7 +184,7 @@ class Writer {
         n_in % 256 == 0 || !ggml_is_quantized(model_.weights) ||
                 ggml_blck_size(model_.weights) <= 32
             ? model_.weights
-            : GGML_TYPE_F32);
+            : model_.narrow_weights);
   }
   void table(const std::string& name, std::int64_t n_in, std::int64_t n_rows) {
     add(name, n_in, n_rows, 0.0F, 1.0F, GGML_TYPE_F32);

@@ -33,7 +33,8 @@ struct TinyModel {
   std::int64_t n_window = 32;  // of sliding-window layers
   // phi3: the context up to which the short rotation factors hold; 0: no factors.
   std::int64_t n_context_original = 0;
-  ggml_type weights = GGML_TYPE_F32;  // of matrices; vectors are F32
+  ggml_type weights = GGML_TYPE_F32;         // of matrices; vectors are F32
+  ggml_type narrow_weights = GGML_TYPE_F32;  // of those with rows that weights cannot have
   std::uint64_t seed = 1;
   int pooling_type = -1;  // llama.cpp's number; -1: the file does not say
   bool is_causal = true;
