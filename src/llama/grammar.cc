@@ -18,6 +18,7 @@
 #include "llama-grammar.h"
 #include "src/llama/log_capture.h"
 #include "src/llama/utf8.h"
+#include "src/llama/vocabulary.h"
 
 namespace gumbelspec::internal {
 namespace {
@@ -180,6 +181,7 @@ class GrammarConstraint final : public TokenConstraint {
 
 std::unique_ptr<TokenConstraint> make_grammar_constraint(const llama_vocab* vocab,
                                                          const std::string& gbnf) {
+  require_texts(vocab);
   return std::make_unique<GrammarConstraint>(vocab, parse(vocab, gbnf));
 }
 

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <string_view>
 #include <system_error>
+#include <unordered_map>
 
 #include "gguf.h"
 #include "gumbelspec/error.h"
@@ -42,6 +43,24 @@ void check_is_readable_file(const std::string& path) {
   }
 }
 
+// Small numbers look large in the wrong order of bytes.
+void check_version(const std::string& path, std::uint32_t version) {
+  if (version != 0 && (version & 0xFFFFU) == 0) {
+    fail(ErrorCode::invalid_model, path,
+         "has the other order of bytes (endianness) than this machine; convert it with gguf-py's "
+         "gguf_convert_endian.py");
+  }
+  if (version == 1) {
+    fail(ErrorCode::invalid_model, path,
+         "is of GGUF version 1, but llama.cpp reads 2 and 3; convert the original model again");
+  }
+  if (version > GGUF_VERSION) {
+    fail(ErrorCode::invalid_model, path,
+         "is of GGUF version " + std::to_string(version) + ", but llama.cpp " + llama_version() +
+             " reads 2 to " + std::to_string(GGUF_VERSION) + "; build with a newer llama.cpp");
+  }
+}
+
 void check_is_gguf(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) fail(ErrorCode::file_not_found, path, "cannot be opened; check its permissions");
@@ -55,6 +74,9 @@ void check_is_gguf(const std::string& path) {
     fail(ErrorCode::invalid_model, path,
          "is not a GGUF file: it begins with " + printable(start) + "; " + kGetGguf);
   }
+  std::uint32_t version = GGUF_VERSION;
+  file.read(reinterpret_cast<char*>(&version), sizeof version);
+  if (file) check_version(path, version);
 }
 
 using GgufPtr = std::unique_ptr<gguf_context, decltype(&gguf_free)>;
@@ -92,6 +114,49 @@ void check_has_weights(const std::string& path, const gguf_context* gguf) {
 
 bool contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
+}
+
+// llama.cpp aborts outside this range; its LLAMA_MAX_LAYERS is not in llama.h.
+void check_block_count(const std::string& path, const gguf_context* gguf) {
+  constexpr std::uint32_t kMaxBlocks = 512;
+  const std::int64_t name = gguf_find_key(gguf, "general.architecture");
+  if (name < 0 || gguf_get_kv_type(gguf, name) != GGUF_TYPE_STRING) return;
+  const std::string key = std::string(gguf_get_val_str(gguf, name)) + ".block_count";
+  const std::int64_t count = gguf_find_key(gguf, key.c_str());
+  // llama.cpp says what is wrong with another type.
+  if (count < 0 || gguf_get_kv_type(gguf, count) != GGUF_TYPE_UINT32) return;
+  const std::uint32_t n = gguf_get_val_u32(gguf, count);
+  if (n >= 1 && n <= kMaxBlocks) return;
+  fail(ErrorCode::invalid_model, path,
+       "has " + std::to_string(n) + " layers (" + printable(key) + "), but llama.cpp takes 1 to " +
+           std::to_string(kMaxBlocks) + "; convert it again");
+}
+
+// llama.cpp aborts at two tokens with one text. Empty ones it gives texts of their own.
+void check_tokens_differ(const std::string& path, const gguf_context* gguf) {
+  const std::int64_t key = gguf_find_key(gguf, "tokenizer.ggml.tokens");
+  if (key < 0 || gguf_get_kv_type(gguf, key) != GGUF_TYPE_ARRAY ||
+      gguf_get_arr_type(gguf, key) != GGUF_TYPE_STRING) {
+    return;
+  }
+  std::unordered_map<std::string_view, std::size_t> tokens;
+  const std::size_t n = gguf_get_arr_n(gguf, key);
+  tokens.reserve(n);
+  for (std::size_t i = 0; i < n; ++i) {
+    const std::string_view text = gguf_get_arr_str(gguf, key, i);
+    const auto [known, is_new] = tokens.emplace(text, i);
+    if (is_new || text.empty()) continue;
+    fail(ErrorCode::invalid_model, path,
+         "has the token " + printable(text) + " twice, as " + std::to_string(known->second) +
+             " and " + std::to_string(i) + "; convert it again");
+  }
+}
+
+// ggml wants mapped weights where its own memory would begin.
+bool can_map(const gguf_context* gguf) {
+  return gguf_get_alignment(gguf) %
+             ggml_backend_buft_get_alignment(ggml_backend_cpu_buffer_type()) ==
+         0;
 }
 
 [[noreturn]] void fail_to_load(const std::string& path, const std::string& cause) {
@@ -165,7 +230,11 @@ LlamaModelPtr load_model_file(const ModelFileOptions& options, const LogSink& lo
   check_is_gguf(options.path);
   LogCapture::install();
   const Header header = read_header(options.path, log);
-  if (!options.vocabulary_only) check_has_weights(options.path, header.gguf.get());
+  if (!options.vocabulary_only) {
+    check_has_weights(options.path, header.gguf.get());
+    check_block_count(options.path, header.gguf.get());
+  }
+  check_tokens_differ(options.path, header.gguf.get());
   const LogCapture capture(log);
   prepare_backends();
   Progress progress{options.on_progress, false, nullptr};
@@ -173,7 +242,8 @@ LlamaModelPtr load_model_file(const ModelFileOptions& options, const LogSink& lo
   params.n_gpu_layers = options.n_gpu_layers;
   DeviceParams devices(options);
   devices.put(options, params);
-  params.load_mode = options.use_mmap ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_NONE;
+  const bool is_mapped = options.use_mmap && can_map(header.gguf.get());
+  params.load_mode = is_mapped ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_NONE;
   params.vocab_only = options.vocabulary_only;
   const bool is_on_cpu = options.n_gpu_layers == 0 || options.devices.empty();
   const WeightLayout layout(header.tensors.get(), is_on_cpu);

@@ -102,8 +102,16 @@ std::optional<std::string> token_difference(const llama_vocab* target, const lla
 
 }  // namespace
 
+void require_texts(const llama_vocab* vocab) {
+  if (llama_vocab_type(vocab) != LLAMA_VOCAB_TYPE_NONE) return;
+  throw Error(ErrorCode::invalid_model,
+              "the model file has no vocabulary (tokenizer.ggml.model is none), so there are no "
+              "texts; convert the model with its tokenizer");
+}
+
 std::vector<TokenId> tokenize(const llama_vocab* vocab, std::string_view text,
                               const TokenizeOptions& options) {
+  require_texts(vocab);
   if (const auto offset = first_invalid_utf8(text)) {
     throw Error(ErrorCode::invalid_prompt,
                 "the text is not UTF-8: byte " + std::to_string(*offset) + " is " +
@@ -134,10 +142,12 @@ std::vector<TokenId> tokenize(const llama_vocab* vocab, std::string_view text,
 }
 
 std::string text_of_token(const llama_vocab* vocab, llama_token token) {
-  return token == LLAMA_TOKEN_NULL ? std::string() : llama_vocab_get_text(vocab, token);
+  if (token == LLAMA_TOKEN_NULL || llama_vocab_type(vocab) == LLAMA_VOCAB_TYPE_NONE) return {};
+  return llama_vocab_get_text(vocab, token);
 }
 
 std::string piece_of(const llama_vocab* vocab, TokenId token) {
+  if (llama_vocab_type(vocab) == LLAMA_VOCAB_TYPE_NONE) return {};
   std::string piece(32, '\0');
   const auto write = [&] {
     return llama_token_to_piece(vocab, static_cast<llama_token>(token), piece.data(),
@@ -162,6 +172,11 @@ std::optional<std::string> vocabulary_difference(const llama_vocab* target,
   }
   const llama_token n_target = llama_vocab_n_tokens(target);
   const llama_token n_draft = llama_vocab_n_tokens(draft);
+  if (target_type == LLAMA_VOCAB_TYPE_NONE) {
+    if (n_target == n_draft) return std::nullopt;
+    return "the target has " + std::to_string(n_target) + " tokens, the draft " +
+           std::to_string(n_draft) + ", all without texts";
+  }
   for (llama_token token = 0; token < std::min(n_target, n_draft); ++token) {
     if (auto difference = token_difference(target, draft, token)) return difference;
   }

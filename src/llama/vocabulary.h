@@ -13,14 +13,19 @@
 
 namespace gumbelspec::internal {
 
-// Throws: Error{invalid_prompt} if text is not UTF-8, with the offset of the first wrong byte.
+// Some files have no vocabulary ("tokenizer.ggml.model" is none or no_vocab), which llama.cpp's
+// functions abort at. Throws: Error{invalid_model}.
+void require_texts(const llama_vocab* vocab);
+
+// Throws: Error{invalid_prompt} if text is not UTF-8, with the offset of the first wrong byte; as
+// require_texts().
 std::vector<TokenId> tokenize(const llama_vocab* vocab, std::string_view text,
                               const TokenizeOptions& options = {});
 
 // A token as the vocabulary writes it, control tokens too; empty for LLAMA_TOKEN_NULL.
 std::string text_of_token(const llama_vocab* vocab, llama_token token);
 
-// The bytes of a token; empty for control tokens.
+// The bytes of a token; empty for control tokens and without a vocabulary.
 std::string piece_of(const llama_vocab* vocab, TokenId token);
 
 // What keeps the two from sharing tokens, as a sentence for an error message; nullopt if nothing.

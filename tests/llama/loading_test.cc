@@ -8,7 +8,9 @@
 #include <string>
 
 #include "gumbelspec/error.h"
+#include "gumbelspec/llama_grammar.h"
 #include "gumbelspec/llama_model.h"
+#include "gumbelspec/token_constraint.h"
 #include "tests/llama/llama_fixture.h"
 
 namespace gumbelspec::testing {
@@ -89,6 +91,88 @@ TEST(Loading, RefusesATruncatedFileWhereverItEnds) {
     write_file(folder.file("short.gguf"), whole.substr(0, n));
     expect_refused(options_for(folder.file("short.gguf")), ErrorCode::invalid_model, "truncated");
   }
+}
+
+TEST(Loading, RefusesFilesOfAnotherVersionOrOrderOfBytes) {
+  const TemporaryFolder folder;
+  std::string content = read_file(kDraft);
+  const std::pair<const char*, const char*> kCases[] = {
+      {"\x01\0\0\0", "GGUF version 1, but llama.cpp reads 2 and 3"},
+      {"\x04\0\0\0", "GGUF version 4, but llama.cpp 0.5.0 reads 2 to 3"},
+      {"\0\0\0\x02", "order of bytes"},
+      {"\0\0\0\x03", "order of bytes"},
+      {"\0\0\0\0", "damaged"}};
+  for (const auto& [version, part] : kCases) {
+    content.replace(4, 4, version, 4);
+    write_file(folder.file("other.gguf"), content);
+    expect_refused(options_for(folder.file("other.gguf")), ErrorCode::invalid_model, part);
+  }
+}
+
+TEST(Loading, RefusesMoreOrFewerLayersThanLlamaCppTakes) {
+  const TemporaryFolder folder;
+  for (const std::int64_t n_layer : {0, 513, 100000}) {
+    TinyModel tiny;
+    tiny.n_layer_said = n_layer;
+    write_tiny_model(tiny, folder.file("tiny.gguf"));
+    expect_refused(options_for(folder.file("tiny.gguf")), ErrorCode::invalid_model,
+                   "has " + std::to_string(n_layer) + " layers (\"llama.block_count\")");
+  }
+}
+
+TEST(Loading, RefusesTwoTokensWithOneText) {
+  const TemporaryFolder folder;
+  TinyModel tiny;
+  tiny.vocabulary.renamed[300] = "x";
+  write_tiny_model(tiny, folder.file("tiny.gguf"));
+  expect_refused(options_for(folder.file("tiny.gguf")), ErrorCode::invalid_model,
+                 "token \"x\" twice, as 282 and 300");
+}
+
+TEST(Loading, TakesFilesWithEveryAlignment) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("tiny.gguf");
+  std::vector<Logits> rows;
+  for (const std::uint32_t alignment : {8U, 16U, 32U, 64U}) {
+    // Names of different lengths move the data to other places.
+    for (int length = 0; length < 32; length += 3) {
+      TinyModel tiny;
+      tiny.alignment = alignment;
+      tiny.vocabulary.renamed[300] = std::string(static_cast<std::size_t>(length) + 2, 'x');
+      write_tiny_model(tiny, path);
+      const auto model = LlamaModel::load(options_for(path));
+      const PassNode node{model->open(), kCommitted, token_id(5), true};
+      ASSERT_EQ(model->evaluate({&node, 1}), PassOutcome::ok);
+      rows.emplace_back(model->row(0).begin(), model->row(0).end());
+      EXPECT_TRUE(same_bits(rows.back(), rows.front())) << alignment << ", " << length;
+    }
+  }
+}
+
+TEST(Loading, TakesAModelWithoutVocabularyButNoTexts) {
+  const TemporaryFolder folder;
+  TinyModel tiny;
+  tiny.vocabulary.is_there = false;
+  write_tiny_model(tiny, folder.file("tiny.gguf"));
+  const auto model = LlamaModel::load(options_for(folder.file("tiny.gguf")));
+  EXPECT_EQ(model->limits().n_vocab, 320U);
+  const PassNode node{model->open(), kCommitted, token_id(5), true};
+  EXPECT_EQ(model->evaluate({&node, 1}), PassOutcome::ok);
+  EXPECT_EQ(model->piece(token_id(5)), "");
+  EXPECT_EQ(model->eos_text(), "");
+  EXPECT_FALSE(model->is_end(token_id(2)));
+  EXPECT_NO_THROW(LlamaModel::require_same_vocabulary(*model, *model));
+  const auto expect_no_texts = [](auto&& call) {
+    try {
+      call();
+      ADD_FAILURE() << "a text was taken";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::invalid_model);
+      EXPECT_THAT(error.what(), HasSubstr("has no vocabulary"));
+    }
+  };
+  expect_no_texts([&] { (void)model->tokenize("a"); });
+  expect_no_texts([&] { (void)make_grammar(*model, "root ::= \"a\""); });
 }
 
 TEST(Loading, RefusesAVocabularyWithoutWeights) {

@@ -2,6 +2,8 @@
 
 #include <cmath>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <stdexcept>
 #include <vector>
@@ -43,10 +45,38 @@ class Writer {
     if (!gguf_write_to_file(gguf_.get(), path.c_str(), false)) {
       throw std::runtime_error("cannot write " + path);
     }
+    if (model_.alignment != kAlignment) realign(path);
   }
 
  private:
   static constexpr std::size_t kMaxTensors = 4096;
+  static constexpr std::uint32_t kAlignment = 32;  // what ggml's writer always writes with
+
+  // Moves the data to where a reader of another alignment looks for it. The tensors keep their
+  // distances: those of these models take multiples of 64 bytes.
+  void realign(const std::string& path) const {
+    std::ifstream in(path, std::ios::binary);
+    std::string file{std::istreambuf_iterator<char>(in), {}};
+    in.close();
+    std::size_t n_data = 0;
+    for (const auto& bytes : data_) {
+      if (bytes.size() % 64 != 0) throw std::runtime_error("a tensor cannot be realigned");
+      n_data += bytes.size();
+    }
+    const ggml_tensor* last = nullptr;
+    for (ggml_tensor* t = ggml_get_first_tensor(tensors_.get()); t != nullptr;
+         t = ggml_get_next_tensor(tensors_.get(), t)) {
+      last = t;
+    }
+    // Behind a tensor's name: number of dimensions, dimensions, type, offset.
+    const std::size_t n_begin = file.size() - n_data;
+    const auto n_dims = static_cast<std::size_t>(ggml_n_dims(last));
+    const std::size_t n_header = file.rfind(ggml_get_name(last), n_begin) +
+                                 std::strlen(ggml_get_name(last)) + 4 + 8 * n_dims + 4 + 8;
+    std::string moved = file.substr(0, n_header);
+    moved.resize((n_header + model_.alignment - 1) / model_.alignment * model_.alignment, '\0');
+    std::ofstream(path, std::ios::binary) << moved << file.substr(n_begin);
+  }
 
   [[nodiscard]] bool is(const char* architecture) const {
     return model_.architecture == architecture;
@@ -68,9 +98,12 @@ class Writer {
 
   void write_parameters() {
     gguf_set_val_str(gguf_.get(), "general.architecture", model_.architecture.c_str());
+    if (model_.alignment != kAlignment) {
+      gguf_set_val_u32(gguf_.get(), "general.alignment", model_.alignment);
+    }
     set_count("context_length", model_.n_context);
     set_count("embedding_length", model_.n_embd);
-    set_count("block_count", model_.n_layer);
+    set_count("block_count", model_.n_layer_said < 0 ? model_.n_layer : model_.n_layer_said);
     set_real("attention.layer_norm_rms_epsilon", 1e-5F);
     set_real("attention.layer_norm_epsilon", 1e-5F);
     const bool has_attention = !is("mamba");
@@ -112,6 +145,11 @@ class Writer {
 
   void write_vocabulary() {
     const TinyVocabulary& vocabulary = model_.vocabulary;
+    if (!vocabulary.is_there) {
+      gguf_set_val_str(gguf_.get(), "tokenizer.ggml.model", "none");
+      set_count("vocab_size", n_vocab());
+      return;
+    }
     std::vector<std::string> texts;
     std::vector<std::int32_t> types;
     std::vector<float> scores;

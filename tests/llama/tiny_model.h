@@ -17,6 +17,7 @@ struct TinyVocabulary {
   int n_unused = 0;   // padding after them, of type unused
   int n_control = 0;  // control tokens after that
   bool add_bos = true;
+  bool is_there = true;                // false: only the number of tokens
   std::map<int, std::string> renamed;  // token -> text
 };
 
@@ -25,6 +26,7 @@ struct TinyModel {
   // chameleon (with at least 8,196 tokens); any other name gets llama's tensors.
   std::string architecture = "llama";
   std::int64_t n_layer = 2;
+  std::int64_t n_layer_said = -1;  // what the file says instead; -1: the truth
   std::int64_t n_embd = 64;
   std::int64_t n_head = 4;
   std::int64_t n_head_kv = 2;
@@ -38,6 +40,7 @@ struct TinyModel {
   std::uint64_t seed = 1;
   int pooling_type = -1;  // llama.cpp's number; -1: the file does not say
   bool is_causal = true;
+  std::uint32_t alignment = 32;  // of the tensors in the file
   TinyVocabulary vocabulary;
 };
 
