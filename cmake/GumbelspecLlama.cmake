@@ -6,11 +6,13 @@
 #                                      GUMBELSPEC_LLAMA_CMAKE_ARGS asked for
 #          GUMBELSPEC_GGML_SOURCE_DIR  include/ and src/ with the headers that kernels/ needs
 #          GUMBELSPEC_HTTPLIB_DIR      httplib.h and httplib.cpp, which apps/server/http compiles
+#          GUMBELSPEC_LLAMA_MODELS     with tests: its vocabularies (ggml-vocab-*) and chat templates
 # Targets: gumbelspec::lib<library>, - written as _: gumbelspec::libllama, gumbelspec::libggml_base
 #          (imported, shared)
 set(GUMBELSPEC_LLAMA_DIR ${PROJECT_BINARY_DIR}/llama.cpp)
 set(GUMBELSPEC_GGML_SOURCE_DIR ${GUMBELSPEC_LLAMA_DIR})
 set(GUMBELSPEC_HTTPLIB_DIR ${GUMBELSPEC_LLAMA_DIR}/vendor/cpp-httplib)
+set(GUMBELSPEC_LLAMA_MODELS ${GUMBELSPEC_LLAMA_DIR}/models)
 # The same place, as seen from the program, in the build tree and in an installation.
 set(GUMBELSPEC_LLAMA_LIBDIR ${PROJECT_BINARY_DIR}/${CMAKE_INSTALL_LIBDIR}/gumbelspec)
 
@@ -43,6 +45,13 @@ function(gumbelspec_llama_value variable key output)
   set(${variable} "${CMAKE_MATCH_2}" PARENT_SCOPE)
 endfunction()
 
+# What tests of tokenizers and chat templates read: 76 MB, so not in every build.
+function(gumbelspec_copy_llama_models source)
+  if(GUMBELSPEC_BUILD_TESTS)
+    file(COPY ${source}/models/ DESTINATION ${GUMBELSPEC_LLAMA_MODELS})
+  endif()
+endfunction()
+
 function(gumbelspec_copy_llama)
   set(stamp ${GUMBELSPEC_LLAMA_DIR}/stamp)
   gumbelspec_llama_script(output --key)
@@ -50,7 +59,8 @@ function(gumbelspec_copy_llama)
   if(EXISTS ${stamp} AND EXISTS ${GUMBELSPEC_LLAMA_LIBDIR}/libllama.so
       AND EXISTS ${GUMBELSPEC_LLAMA_DIR}/common
       AND EXISTS ${GUMBELSPEC_LLAMA_DIR}/tools/rpc/rpc-server.cpp
-      AND EXISTS ${GUMBELSPEC_HTTPLIB_DIR}/httplib.cpp)
+      AND EXISTS ${GUMBELSPEC_HTTPLIB_DIR}/httplib.cpp
+      AND (EXISTS ${GUMBELSPEC_LLAMA_MODELS}/templates OR NOT GUMBELSPEC_BUILD_TESTS))
     file(STRINGS ${stamp} lines)
     list(GET lines 0 built_key)
     list(GET lines 1 source)
@@ -81,6 +91,7 @@ function(gumbelspec_copy_llama)
   # What GUMBELSPEC_BUILD_RPC_SERVER compiles.
   file(COPY ${source}/tools/rpc/rpc-server.cpp DESTINATION ${GUMBELSPEC_LLAMA_DIR}/tools/rpc)
   file(COPY ${source}/common/jinja DESTINATION ${GUMBELSPEC_LLAMA_DIR}/common)
+  gumbelspec_copy_llama_models(${source})
   file(COPY ${prefix}/share/licenses/llama.cpp/LICENSE DESTINATION ${GUMBELSPEC_LLAMA_DIR})
   file(MAKE_DIRECTORY ${GUMBELSPEC_LLAMA_LIBDIR})
   file(GLOB old ${GUMBELSPEC_LLAMA_LIBDIR}/lib*.so*)

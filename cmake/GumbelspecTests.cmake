@@ -15,8 +15,8 @@ endif()
 # gumbelspec_test(<name> LABEL unit|stat|model|slow SOURCES a.cc... [LINK targets...]
 #                 [TIMEOUT seconds])
 # The tests see testing/ and the layers named in LINK; GUMBELSPEC_MODELS_DIR is the demo pair's
-# folder, GUMBELSPEC_PROGRAM the program, GUMBELSPEC_LLAMA_SOURCE llama.cpp's source tree (empty when
-# the cache has been deleted since).
+# folder, GUMBELSPEC_PROGRAM the program, GUMBELSPEC_LLAMA_MODELS the vocabularies and chat templates
+# of llama.cpp's source tree.
 function(gumbelspec_test name)
   cmake_parse_arguments(arg "" "LABEL;TIMEOUT" "SOURCES;LINK" ${ARGN})
   if(NOT arg_LABEL MATCHES "^(unit|stat|model|slow)$")
@@ -33,7 +33,7 @@ function(gumbelspec_test name)
   target_compile_definitions(${name} PRIVATE
     GUMBELSPEC_MODELS_DIR="${PROJECT_BINARY_DIR}/share/gumbelspec/models"
     GUMBELSPEC_PROGRAM="${PROJECT_BINARY_DIR}/bin/gumbelspec"
-    GUMBELSPEC_LLAMA_SOURCE="${GUMBELSPEC_LLAMA_SOURCE}")
+    GUMBELSPEC_LLAMA_MODELS="${GUMBELSPEC_LLAMA_MODELS}")
   set_target_properties(${name} PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   add_dependencies(${name} gumbelspec_models)
