@@ -1,5 +1,7 @@
 #include "src/llama/utf8.h"
 
+#include <algorithm>
+
 namespace gumbelspec::internal {
 namespace {
 
@@ -46,6 +48,12 @@ std::optional<std::size_t> first_invalid_utf8(std::string_view text) {
     i += length;
   }
   return std::nullopt;
+}
+
+std::size_t n_characters(std::string_view text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char byte) {
+    return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U;
+  }));
 }
 
 std::string printable(std::string_view text) {

@@ -13,6 +13,9 @@ namespace gumbelspec::internal {
 // no overlong forms, no surrogates, nothing above U+10FFFF); nullopt if there is none.
 std::optional<std::size_t> first_invalid_utf8(std::string_view text);
 
+// Requires: well-formed text.
+std::size_t n_characters(std::string_view text);
+
 // text in double quotes on one line: control characters, quotes, backslashes and bytes that are
 // not UTF-8 as \xNN.
 std::string printable(std::string_view text);

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <limits>
 
 #include "gumbelspec/error.h"
+#include "src/llama/deep_stack.h"
 #include "src/llama/utf8.h"
 
 namespace gumbelspec::internal {
@@ -100,6 +102,26 @@ std::optional<std::string> token_difference(const llama_vocab* target, const lla
   return std::nullopt;
 }
 
+// llama.cpp splits texts for most byte-pair vocabularies with std::regex, which goes down by some
+// 320 bytes of stack with every character of a match: a hundred thousand digits in a row end the
+// process. What a match can span depends on the vocabulary's expression, so there is room for all.
+constexpr std::size_t kStackPerCharacter = 640;
+constexpr std::size_t kStackOfTheRest = std::size_t{1} << 20U;
+constexpr std::size_t kMaxShallow = 500;                 // characters: any thread has room
+constexpr std::size_t kMaxDeep = std::size_t{4} << 20U;  // 2.5 GiB of stack, if all is used
+
+void with_room_for(const llama_vocab* vocab, std::string_view text,
+                   const std::function<void()>& work) {
+  const std::size_t n = n_characters(text);
+  if (n <= kMaxShallow || llama_vocab_type(vocab) != LLAMA_VOCAB_TYPE_BPE) return work();
+  if (n > kMaxDeep) {
+    throw Error(ErrorCode::prompt_too_long, "the text has " + std::to_string(n) +
+                                                " characters, at most " + std::to_string(kMaxDeep) +
+                                                " can be tokenized for this model; shorten it");
+  }
+  run_with_stack(n * kStackPerCharacter + kStackOfTheRest, work);
+}
+
 }  // namespace
 
 void require_texts(const llama_vocab* vocab) {
@@ -129,11 +151,14 @@ std::vector<TokenId> tokenize(const llama_vocab* vocab, std::string_view text,
                           static_cast<std::int32_t>(tokens.size()), options.adds_special,
                           options.reads_control);
   };
-  std::int32_t n = tokenize_into();
-  if (n < 0 && n != std::numeric_limits<std::int32_t>::min()) {
-    tokens.resize(static_cast<std::size_t>(-n));
+  std::int32_t n = 0;
+  with_room_for(vocab, text, [&] {
     n = tokenize_into();
-  }
+    if (n < 0 && n != std::numeric_limits<std::int32_t>::min()) {
+      tokens.resize(static_cast<std::size_t>(-n));
+      n = tokenize_into();
+    }
+  });
   if (n < 0) throw Error(ErrorCode::invalid_prompt, "llama.cpp could not tokenize the text");
   std::vector<TokenId> ids(static_cast<std::size_t>(n));
   std::transform(tokens.begin(), tokens.begin() + n, ids.begin(),

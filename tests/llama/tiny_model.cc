@@ -39,8 +39,16 @@ class Writer {
         random_(model.seed) {}
 
   void write(const std::string& path) {
+    if (model_.vocabulary.file.empty()) {
+      write_vocabulary();
+    } else {
+      copy_vocabulary();
+    }
+    if (!model_.vocabulary.chat_template.empty()) {
+      gguf_set_val_str(gguf_.get(), "tokenizer.chat_template",
+                       model_.vocabulary.chat_template.c_str());
+    }
     write_parameters();
-    write_vocabulary();
     write_tensors();
     if (!gguf_write_to_file(gguf_.get(), path.c_str(), false)) {
       throw std::runtime_error("cannot write " + path);
@@ -85,6 +93,10 @@ class Writer {
   [[nodiscard]] std::int64_t n_embd_kv() const { return head_size() * model_.n_head_kv; }
   [[nodiscard]] std::int64_t n_vocab() const {
     const TinyVocabulary& vocabulary = model_.vocabulary;
+    if (!vocabulary.file.empty()) {
+      const auto tokens = gguf_find_key(gguf_.get(), "tokenizer.ggml.tokens");
+      return static_cast<std::int64_t>(gguf_get_arr_n(gguf_.get(), tokens));
+    }
     return vocabulary.n_tokens + vocabulary.n_unused + vocabulary.n_control;
   }
 
@@ -141,6 +153,22 @@ class Writer {
       set_count("ssm.state_size", 8);
       set_count("ssm.time_step_rank", 8);
     }
+  }
+
+  // Of the file's other values none fits this model.
+  void copy_vocabulary() {
+    const std::unique_ptr<gguf_context, decltype(&gguf_free)> file(
+        gguf_init_from_file(model_.vocabulary.file.c_str(), {true, nullptr}), &gguf_free);
+    if (file == nullptr || gguf_find_key(file.get(), "tokenizer.ggml.tokens") < 0) {
+      throw std::runtime_error("no tokenizer in " + model_.vocabulary.file);
+    }
+    std::vector<std::string> others;
+    for (std::int64_t i = 0; i < gguf_get_n_kv(file.get()); ++i) {
+      const std::string key = gguf_get_key(file.get(), i);
+      if (key.rfind("tokenizer.", 0) != 0) others.push_back(key);
+    }
+    for (const std::string& key : others) gguf_remove_key(file.get(), key.c_str());
+    gguf_set_kv(gguf_.get(), file.get());
   }
 
   void write_vocabulary() {
@@ -237,7 +265,7 @@ class Writer {
   [[nodiscard]] bool has_bias() const { return is("phi2") || is("gpt2") || is("bert"); }
 
   void write_tensors() {
-    table("token_embd.weight", model_.n_embd, n_vocab());
+    add("token_embd.weight", model_.n_embd, n_vocab(), 0.0F, 1.0F, model_.embeddings);
     if (is("t5")) return write_t5();
     if (is("bert")) {
       table("token_types.weight", model_.n_embd, 2);

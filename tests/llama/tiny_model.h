@@ -13,12 +13,15 @@ namespace gumbelspec::testing {
 
 // A SentencePiece vocabulary: unknown, BOS (1), EOS (2), the 256 bytes, then words.
 struct TinyVocabulary {
+  std::string
+      file;  // a GGUF file whose tokenizer it is instead; of the rest only chat_template counts
   int n_tokens = 320;
   int n_unused = 0;   // padding after them, of type unused
   int n_control = 0;  // control tokens after that
   bool add_bos = true;
   bool is_there = true;                // false: only the number of tokens
   std::map<int, std::string> renamed;  // token -> text
+  std::string chat_template;           // Jinja; empty: that of the file, or none
 };
 
 struct TinyModel {
@@ -37,6 +40,7 @@ struct TinyModel {
   std::int64_t n_context_original = 0;
   ggml_type weights = GGML_TYPE_F32;         // of matrices; vectors are F32
   ggml_type narrow_weights = GGML_TYPE_F32;  // of those with rows that weights cannot have
+  ggml_type embeddings = GGML_TYPE_F32;
   std::uint64_t seed = 1;
   int pooling_type = -1;  // llama.cpp's number; -1: the file does not say
   bool is_causal = true;
