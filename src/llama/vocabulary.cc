@@ -122,6 +122,14 @@ void with_room_for(const llama_vocab* vocab, std::string_view text,
   run_with_stack(n * kStackPerCharacter + kStackOfTheRest, work);
 }
 
+bool is_written_plainly(const llama_vocab* vocab, TokenId token, std::string_view llama_piece) {
+  // llama.cpp's words for a character that stands for no byte.
+  constexpr std::string_view kNoByte = "[UNK_BYTE_0x";
+  return llama_piece.find(kNoByte) != std::string_view::npos &&
+         std::string_view(llama_vocab_get_text(vocab, static_cast<llama_token>(token)))
+                 .find(kNoByte) == std::string_view::npos;
+}
+
 }  // namespace
 
 void require_texts(const llama_vocab* vocab) {
@@ -172,6 +180,14 @@ std::string text_of_token(const llama_vocab* vocab, llama_token token) {
 }
 
 std::string piece_of(const llama_vocab* vocab, TokenId token) {
+  std::string piece = llama_piece_of(vocab, token);
+  if (is_written_plainly(vocab, token, piece)) {
+    return llama_vocab_get_text(vocab, static_cast<llama_token>(token));
+  }
+  return piece;
+}
+
+std::string llama_piece_of(const llama_vocab* vocab, TokenId token) {
   if (llama_vocab_type(vocab) == LLAMA_VOCAB_TYPE_NONE) return {};
   std::string piece(32, '\0');
   const auto write = [&] {

@@ -28,6 +28,11 @@ std::string text_of_token(const llama_vocab* vocab, llama_token token);
 // The bytes of a token; empty for control tokens and without a vocabulary.
 std::string piece_of(const llama_vocab* vocab, TokenId token);
 
+// The same as llama.cpp has it, its grammars too. It differs where a byte-pair vocabulary has
+// normal tokens that are written plainly and not in bytes (Command-R's emoji): llama.cpp writes
+// "[UNK_BYTE_0x...]" for them, the tokenizers of the models' makers the text.
+std::string llama_piece_of(const llama_vocab* vocab, TokenId token);
+
 // What keeps the two from sharing tokens, as a sentence for an error message; nullopt if nothing.
 // Tokens at the end that only one of them has must be unused or control tokens.
 std::optional<std::string> vocabulary_difference(const llama_vocab* target,
