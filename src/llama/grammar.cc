@@ -2,6 +2,10 @@
 // sampler: they say what is wrong with a grammar, and let a state be kept, compared and set again,
 // where the sampler can only be copied as a whole. Most places in a text share their state with
 // earlier ones (inside a string, for one), so that most masks are found and not computed.
+//
+// llama.cpp lets tokens pass that would leave the text outside the grammar all the same: control
+// tokens whose name fits, but which write nothing, bytes that are no character, which readers of
+// the text replace, and tokens whose text it does not know. Those are taken out here.
 #include "src/llama/grammar.h"
 
 #include <algorithm>
@@ -84,17 +88,82 @@ GrammarPtr parse(const llama_vocab* vocab, const std::string& gbnf) {
 struct State {
   llama_grammar_stacks stacks;
   llama_partial_utf8 partial{};
+  std::string unfinished;  // the beginning of a character that the text ends with
 
   bool operator<(const State& other) const {
-    return std::tie(partial.value, partial.n_remain, stacks) <
-           std::tie(other.partial.value, other.partial.n_remain, other.stacks);
+    return std::tie(partial.value, partial.n_remain, unfinished, stacks) <
+           std::tie(other.partial.value, other.partial.n_remain, other.unfinished, other.stacks);
   }
 };
+
+// The grammar asks for the token itself, as in "<[123]>", and not for characters.
+bool names_token(const State& at, llama_token token) {
+  return std::any_of(at.stacks.begin(), at.stacks.end(), [&](const llama_grammar_stack& stack) {
+    if (stack.empty()) return false;
+    const llama_grammar_element& next = *stack.back();
+    const bool is_it = next.value == static_cast<std::uint32_t>(token);
+    return (next.type == LLAMA_GRETYPE_TOKEN && is_it) ||
+           (next.type == LLAMA_GRETYPE_TOKEN_NOT && !is_it);
+  });
+}
+
+struct Range {
+  std::uint32_t low;
+  std::uint32_t high;
+};
+
+// The characters that begin with this one byte, where llama.cpp counts in what is none: overlong
+// forms, surrogates, and what lies above U+10FFFF. Of other beginnings it knows the same.
+std::optional<Range> narrowed_range(std::string_view unfinished) {
+  if (unfinished == "\xE0") return Range{0x800, 0xFFF};
+  if (unfinished == "\xED") return Range{0xD000, 0xD7FF};
+  if (unfinished == "\xF0") return Range{0x10000, 0x3FFFF};
+  if (unfinished == "\xF4") return Range{0x100000, 0x10FFFF};
+  return std::nullopt;
+}
+
+// The ranges of a class of characters, e.g. "[a-z0]" or "[^a-z0]".
+std::vector<Range> ranges_of(const llama_grammar_element* element) {
+  std::vector<Range> ranges;
+  do {
+    const bool has_upper = element[1].type == LLAMA_GRETYPE_CHAR_RNG_UPPER;
+    ranges.push_back({element->value, has_upper ? element[1].value : element->value});
+    element += has_upper ? 2 : 1;
+  } while (element->type == LLAMA_GRETYPE_CHAR_ALT);
+  return ranges;
+}
+
+// Whether a class has a character of the range.
+bool meets(const llama_grammar_element* element, Range range) {
+  if (element->type == LLAMA_GRETYPE_CHAR_ANY) return true;
+  if (element->type != LLAMA_GRETYPE_CHAR && element->type != LLAMA_GRETYPE_CHAR_NOT) return false;
+  const std::vector<Range> ranges = ranges_of(element);
+  const auto has = [&](std::uint32_t c) {
+    return std::any_of(ranges.begin(), ranges.end(),
+                       [&](Range r) { return r.low <= c && c <= r.high; });
+  };
+  if (element->type == LLAMA_GRETYPE_CHAR) {
+    return has(range.low) || std::any_of(ranges.begin(), ranges.end(), [&](Range r) {
+             return range.low <= r.low && r.low <= range.high;
+           });
+  }
+  return !has(range.low) || std::any_of(ranges.begin(), ranges.end(), [&](Range r) {
+    return range.low <= r.high && r.high < range.high && !has(r.high + 1);
+  });
+}
+
+bool can_complete(const State& at) {
+  const std::optional<Range> range = narrowed_range(at.unfinished);
+  return !range ||
+         std::any_of(at.stacks.begin(), at.stacks.end(), [&](const llama_grammar_stack& stack) {
+           return !stack.empty() && meets(stack.back(), *range);
+         });
+}
 
 class GrammarConstraint final : public TokenConstraint {
  public:
   GrammarConstraint(const llama_vocab* vocab, GrammarPtr grammar)
-      : vocab_(vocab), grammar_(std::move(grammar)), begin_(state()), base_(begin_) {
+      : vocab_(vocab), grammar_(std::move(grammar)), begin_(state({})), base_(begin_) {
     const auto n_vocab = static_cast<std::size_t>(llama_vocab_n_tokens(vocab));
     tokens_.resize(n_vocab);
     ends_only_.assign((n_vocab + 31) / 32, 0);
@@ -116,7 +185,13 @@ class GrammarConstraint final : public TokenConstraint {
 
   static void set(Mask& mask, std::size_t i) { mask[i / 32] |= 1U << (i % 32); }
 
-  [[nodiscard]] State state() const { return {grammar_->stacks, grammar_->partial_utf8}; }
+  static bool is_set(const Mask& mask, std::size_t i) {
+    return (mask[i / 32] >> (i % 32) & 1U) != 0;
+  }
+
+  [[nodiscard]] State state(std::string unfinished) const {
+    return {grammar_->stacks, grammar_->partial_utf8, std::move(unfinished)};
+  }
 
   void restore(const State& state) {
     grammar_->stacks = state.stacks;
@@ -128,13 +203,59 @@ class GrammarConstraint final : public TokenConstraint {
   std::optional<State> after(std::optional<State> before, TokenId token) {
     const auto id = static_cast<llama_token>(token);
     if (!before || llama_vocab_is_eog(vocab_, id)) return std::nullopt;
+    std::optional<std::string> unfinished = unfinished_behind(*before, id);
+    if (!unfinished) return std::nullopt;
     restore(*before);
     try {
       llama_grammar_accept_impl(*grammar_, id);
     } catch (const std::exception&) {
       return std::nullopt;
     }
-    return state();
+    State behind = state(std::move(*unfinished));
+    if (!can_complete(behind)) return std::nullopt;
+    return behind;
+  }
+
+  // Whether llama.cpp's grammar sees the text of the token. It does not look behind a U+0000.
+  [[nodiscard]] bool is_read_whole(const std::string& piece, llama_token token) const {
+    return piece.find('\0') == std::string::npos &&
+           piece == llama_piece_of(vocab_, static_cast<TokenId>(token));
+  }
+
+  // nullopt if the token may not follow, whatever the grammar's characters.
+  [[nodiscard]] std::optional<std::string> unfinished_behind(const State& before,
+                                                             llama_token token) const {
+    const std::string piece = piece_of(vocab_, static_cast<TokenId>(token));
+    if (piece.empty()) {
+      return names_token(before, token) ? std::optional(before.unfinished) : std::nullopt;
+    }
+    if (!is_read_whole(piece, token)) return std::nullopt;
+    return unfinished_after(before.unfinished, piece);
+  }
+
+  // llama.cpp's answer, without what is no text and with what it takes wrongly for none.
+  [[nodiscard]] bool may_follow(const State& at, std::size_t i, bool llama_says_so) {
+    if (!llama_says_so) {
+      return at.unfinished.empty() && is_set(narrow_tokens_, i) && after(at, token_id(i));
+    }
+    if (at.unfinished.empty() && is_set(whole_tokens_, i)) return true;
+    const auto id = static_cast<llama_token>(i);
+    if (llama_vocab_is_eog(vocab_, id)) return at.unfinished.empty();
+    const std::optional<std::string> unfinished = unfinished_behind(at, id);
+    if (!unfinished || !narrowed_range(*unfinished)) return unfinished.has_value();
+    return after(at, static_cast<TokenId>(id)).has_value();
+  }
+
+  void sort_tokens() {
+    whole_tokens_.assign(ends_only_.size(), 0);
+    narrow_tokens_.assign(ends_only_.size(), 0);
+    for (std::size_t i = 0; i < tokens_.size(); ++i) {
+      const std::string piece = piece_of(vocab_, token_id(i));
+      if (piece.empty() || !is_read_whole(piece, static_cast<llama_token>(i))) continue;
+      const std::optional<std::string> unfinished = unfinished_after({}, piece);
+      if (unfinished && unfinished->empty()) set(whole_tokens_, i);
+      if (unfinished && narrowed_range(*unfinished)) set(narrow_tokens_, i);
+    }
   }
 
   void follow(std::span<const TokenId> generated) {
@@ -153,6 +274,7 @@ class GrammarConstraint final : public TokenConstraint {
   const Mask& mask(const State& at) {
     const auto known = masks_.find(at);
     if (known != masks_.end()) return known->second;
+    if (whole_tokens_.empty()) sort_tokens();
     restore(at);
     for (std::size_t i = 0; i < tokens_.size(); ++i) {
       tokens_[i] = {static_cast<llama_token>(i), 0.0F, 0.0F};
@@ -160,8 +282,8 @@ class GrammarConstraint final : public TokenConstraint {
     llama_token_data_array array{tokens_.data(), tokens_.size(), -1, false};
     llama_grammar_apply_impl(*grammar_, &array);
     Mask mask(ends_only_.size(), 0);
-    for (const llama_token_data& token : tokens_) {
-      if (!std::isinf(token.logit)) set(mask, static_cast<std::size_t>(token.id));
+    for (std::size_t i = 0; i < tokens_.size(); ++i) {
+      if (may_follow(at, i, !std::isinf(tokens_[i].logit))) set(mask, i);
     }
     if (masks_.size() >= kMaxMasks) masks_.clear();
     return masks_.emplace(at, std::move(mask)).first->second;
@@ -174,6 +296,8 @@ class GrammarConstraint final : public TokenConstraint {
   std::vector<TokenId> followed_;  // of the generated text
   std::vector<llama_token_data> tokens_;
   Mask ends_only_;
+  Mask whole_tokens_;   // of whole characters: nearly all. Empty: not asked for yet
+  Mask narrow_tokens_;  // that end in a narrowed_range()
   std::map<State, Mask> masks_;
 };
 

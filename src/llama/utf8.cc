@@ -9,33 +9,49 @@ unsigned byte_at(std::string_view text, std::size_t i) {
   return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
 }
 
-// The length of the well-formed character at i; 0 if there is none.
-std::size_t length_at(std::string_view text, std::size_t i) {
-  const unsigned first = byte_at(text, i);
-  if (first < 0x80) return 1;
+// What a first byte says of its character. The second byte's range excludes overlong forms,
+// surrogates and what lies above U+10FFFF. length 0: no character begins so.
+struct Lead {
   std::size_t length = 0;
-  // The second byte's range excludes overlong forms, surrogates and what lies above U+10FFFF.
   unsigned low = 0x80;
   unsigned high = 0xBF;
-  if (first >= 0xC2 && first <= 0xDF) {
-    length = 2;
-  } else if (first >= 0xE0 && first <= 0xEF) {
-    length = 3;
-    if (first == 0xE0) low = 0xA0;
-    if (first == 0xED) high = 0x9F;
-  } else if (first >= 0xF0 && first <= 0xF4) {
-    length = 4;
-    if (first == 0xF0) low = 0x90;
-    if (first == 0xF4) high = 0x8F;
-  } else {
-    return 0;
+};
+
+Lead lead_of(unsigned first) {
+  if (first < 0x80) return {1};
+  if (first >= 0xC2 && first <= 0xDF) return {2};
+  if (first >= 0xE0 && first <= 0xEF) {
+    return {3, first == 0xE0 ? 0xA0U : 0x80U, first == 0xED ? 0x9FU : 0xBFU};
   }
-  const unsigned second = byte_at(text, i + 1);
-  if (second < low || second > high) return 0;
-  for (std::size_t k = 2; k < length; ++k) {
-    if ((byte_at(text, i + k) & 0xC0U) != 0x80U) return 0;
+  if (first >= 0xF0 && first <= 0xF4) {
+    return {4, first == 0xF0 ? 0x90U : 0x80U, first == 0xF4 ? 0x8FU : 0xBFU};
   }
-  return length;
+  return {};
+}
+
+struct Found {
+  bool is_well_formed = false;  // as far as it goes
+  bool is_complete = false;
+  std::size_t n_bytes = 0;
+};
+
+// Requires: i < text.size().
+Found character_at(std::string_view text, std::size_t i) {
+  const Lead lead = lead_of(byte_at(text, i));
+  if (lead.length == 0) return {};
+  for (std::size_t k = 1; k < lead.length; ++k) {
+    if (i + k == text.size()) return {true, false, k};
+    const unsigned byte = byte_at(text, i + k);
+    const bool fits = k == 1 ? byte >= lead.low && byte <= lead.high : (byte & 0xC0U) == 0x80U;
+    if (!fits) return {};
+  }
+  return {true, true, lead.length};
+}
+
+// The length of the well-formed character at i; 0 if there is none.
+std::size_t length_at(std::string_view text, std::size_t i) {
+  const Found found = character_at(text, i);
+  return found.is_complete ? found.n_bytes : 0;
 }
 
 }  // namespace
@@ -48,6 +64,18 @@ std::optional<std::size_t> first_invalid_utf8(std::string_view text) {
     i += length;
   }
   return std::nullopt;
+}
+
+std::optional<std::string> unfinished_after(std::string_view unfinished, std::string_view bytes) {
+  std::string text(unfinished);
+  text += bytes;
+  for (std::size_t i = 0; i < text.size();) {
+    const Found found = character_at(text, i);
+    if (!found.is_well_formed) return std::nullopt;
+    if (!found.is_complete) return text.substr(i);
+    i += found.n_bytes;
+  }
+  return std::string();
 }
 
 std::size_t n_characters(std::string_view text) {
