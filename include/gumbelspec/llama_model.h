@@ -61,7 +61,12 @@ struct LlamaModelOptions {
   // kernels do (kernels::Info). Attention::exact then does not keep the cells of a model in order
   // that has no other matrices, which saves the rewriting of the cache.
   std::vector<std::string> order_free_types = {};
-  // Called from load with [0, 1]; returning false gives up (Error{invalid_model}).
+  // Whether ggml's registered accelerators (devices of type ACCEL, such as this project's CPU
+  // kernels or a BLAS) may compute. false: as in a process that has registered none; other models
+  // keep theirs, order_free_types is ignored, and no other model can be loaded meanwhile.
+  bool accelerators = true;
+  // Called from load with [0, 1]; returning false gives up (Error{invalid_model}). It must not load
+  // a model itself.
   std::function<bool(float)> on_progress = {};
   // llama.cpp's own messages, one call per line; empty: they are dropped.
   std::function<void(std::string_view)> on_log = {};

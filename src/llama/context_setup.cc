@@ -211,8 +211,8 @@ ContextSetup make_context(llama_model* model, const LlamaModelOptions& options,
   }
   ContextSetup setup;
   // The kernels compute here, not on a device.
-  const bool is_order_free =
-      !uses_device(options, devices) && has_only_types(options.path, options.order_free_types, log);
+  const bool is_order_free = options.accelerators && !uses_device(options, devices) &&
+                             has_only_types(options.path, options.order_free_types, log);
   setup.cache = cache_settings(model, options, is_order_free);
   setup.limits = limits_of(model, setup.cache);
   setup.n_threads = options.n_threads > 0 ? options.n_threads : n_physical_cores();

@@ -9,6 +9,7 @@
 #include "gumbelspec/error.h"
 #include "gumbelspec/llama_grammar.h"
 #include "llama.h"
+#include "src/llama/accelerators.h"
 #include "src/llama/context_setup.h"
 #include "src/llama/devices.h"
 #include "src/llama/grammar.h"
@@ -61,6 +62,7 @@ class LlamaModel::Impl {
     internal::ModelFileOptions file;
     file.path = options.path;
     file.vocabulary_only = true;
+    const internal::DeviceList list(/*with_accelerators=*/true);
     vocabulary_ = internal::load_model_file(file, log_);
   }
 
@@ -107,7 +109,7 @@ class LlamaModel::Impl {
 
  private:
   void load() {
-    const std::vector<internal::Device> devices = internal::chosen_devices(options_);
+    const std::vector<internal::Device> devices = chosen_devices();
     relays_.clear();
     for (const internal::Device& device : devices) {
       const bool is_known =
@@ -125,6 +127,11 @@ class LlamaModel::Impl {
     }
   }
 
+  [[nodiscard]] std::vector<internal::Device> chosen_devices() const {
+    const internal::DeviceList list(/*with_accelerators=*/true);
+    return internal::chosen_devices(options_);
+  }
+
   void load_on(const std::vector<internal::Device>& devices) {
     internal::ModelFileOptions file;
     file.path = options_.path;
@@ -137,6 +144,7 @@ class LlamaModel::Impl {
     file.is_batch_invariant = options_.attention == Attention::exact;
     file.on_progress = options_.on_progress;
     internal::PlacementLog placement(log_, devices);
+    const internal::DeviceList list(options_.accelerators);
     model_ = internal::load_model_file(file, placement.sink());
     placement_ = placement.placements();
     setup_ = internal::make_context(model_.get(), options_, devices,
@@ -258,6 +266,7 @@ RpcTraffic LlamaModel::rpc_traffic() const { return impl_->traffic(); }
 
 std::vector<LlamaDevice> LlamaModel::devices(const std::vector<std::string>& rpc_servers,
                                              std::chrono::milliseconds rpc_timeout) {
+  const internal::DeviceList list(/*with_accelerators=*/true);
   std::vector<internal::Device> found = internal::find_devices(rpc_servers, rpc_timeout);
   if (const auto cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU); cpu != nullptr) {
     found.push_back({ggml_backend_dev_name(cpu), ggml_backend_dev_description(cpu), cpu, nullptr});
