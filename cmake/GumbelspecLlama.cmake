@@ -58,6 +58,7 @@ function(gumbelspec_copy_llama)
   gumbelspec_llama_value(key key "${output}")
   if(EXISTS ${stamp} AND EXISTS ${GUMBELSPEC_LLAMA_LIBDIR}/libllama.so
       AND EXISTS ${GUMBELSPEC_LLAMA_DIR}/common
+      AND EXISTS ${GUMBELSPEC_LLAMA_DIR}/src/llama-context.h
       AND EXISTS ${GUMBELSPEC_LLAMA_DIR}/tools/rpc/rpc-server.cpp
       AND EXISTS ${GUMBELSPEC_HTTPLIB_DIR}/httplib.cpp
       AND (EXISTS ${GUMBELSPEC_LLAMA_MODELS}/templates OR NOT GUMBELSPEC_BUILD_TESTS))
@@ -81,8 +82,11 @@ function(gumbelspec_copy_llama)
   # ggml's header for devices (kernels/) is not among the installed ones.
   file(COPY ${source}/ggml/src/ggml-backend-impl.h DESTINATION ${GUMBELSPEC_LLAMA_DIR}/src)
   file(COPY ${source}/vendor/cpp-httplib DESTINATION ${GUMBELSPEC_LLAMA_DIR}/vendor)
-  # Its parser says what is wrong with a grammar, which the functions in llama.h do not.
-  file(COPY ${source}/src/llama-grammar.h DESTINATION ${GUMBELSPEC_LLAMA_DIR}/src)
+  # Its parser says what is wrong with a grammar, which the functions in llama.h do not; its context
+  # and what that includes, which device computes what.
+  foreach(header adapter arch batch context cparams ext graph grammar hparams impl memory)
+    file(COPY ${source}/src/llama-${header}.h DESTINATION ${GUMBELSPEC_LLAMA_DIR}/src)
+  endforeach()
   # What apps/server/llama_common compiles.
   foreach(file json json-schema json-schema-to-grammar trie unicode)
     file(COPY ${source}/common/${file}.cpp ${source}/common/${file}.h

@@ -102,6 +102,25 @@ struct RpcTraffic {
   std::uint64_t n_received_bytes = 0;
 };
 
+// Whether the logits of a token are the same bits in every pass: alone, in a chain, in a tree,
+// beside other texts. That a seed's text is the same with every method rests on the target's being
+// so. Told from the operations of the model's passes, from what computes each, and from what is
+// known of that; not measured (gumbelspec selftest measures).
+struct PassGuarantee {
+  // Operations of one kind.
+  struct Part {
+    std::string operations;  // "43 products with Q8_0 weights"
+    std::string device;      // as in LlamaDevice, or an accelerator's name
+    bool holds = true;
+    std::string why;  // one clause: what makes it so, or what does not and what would help
+  };
+  bool holds = true;
+  std::vector<Part> parts;  // what does not hold comes first
+
+  // Of the first part that does not hold, one line; empty if all do.
+  [[nodiscard]] std::string reason() const;
+};
+
 class TokenConstraint;
 
 class LlamaModel final : public LanguageModel {
@@ -147,6 +166,8 @@ class LlamaModel final : public LanguageModel {
   // A value of the file's metadata as text, e.g. of "general.name"; empty if there is none.
   [[nodiscard]] std::string metadata(const std::string& key) const;
   [[nodiscard]] int n_threads() const;
+
+  [[nodiscard]] PassGuarantee guarantee() const;
 
   // Where its layers are, as of loading.
   [[nodiscard]] std::vector<LlamaPlacement> placement() const;

@@ -8,7 +8,6 @@
 #include "gumbelspec/error.h"
 #include "src/llama/devices.h"
 #include "src/llama/utf8.h"
-#include "src/llama/utf8.h"
 
 namespace gumbelspec::internal {
 namespace {

@@ -1,6 +1,6 @@
-// Loading with and without ggml's accelerators, which llama.cpp has no option for: it takes all that
-// are in ggml's list of devices while a model is loaded and while its context is made, and does not
-// look at the list afterwards.
+// Loading with and without ggml's accelerators, which llama.cpp has no option for: it takes all
+// that are in ggml's list of devices while a model is loaded and while its context is made, and
+// does not look at the list afterwards.
 #ifndef GUMBELSPEC_SRC_LLAMA_ACCELERATORS_H_
 #define GUMBELSPEC_SRC_LLAMA_ACCELERATORS_H_
 

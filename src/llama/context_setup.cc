@@ -195,6 +195,19 @@ ModelLimits limits_of(const llama_model* model, const TreeCacheSettings& cache) 
   return limits;
 }
 
+PassFacts facts_of(const TreeCacheSettings& cache, const LlamaModelOptions& options,
+                   std::span<const Device> devices) {
+  PassFacts facts;
+  facts.trusts_accelerators = options.accelerators && !options.order_free_types.empty();
+  facts.has_steady_attention = options.attention == Attention::exact &&
+                               !uses_gpu(options, devices) &&
+                               (cache.keeps_order || !cache.can_branch);
+  facts.decodes_plainly = !cache.can_branch && cache.n_sequences == 1;
+  facts.max_pass_nodes = cache.max_pass_nodes;
+  facts.devices.assign(devices.begin(), devices.end());
+  return facts;
+}
+
 }  // namespace
 
 ContextSetup make_context(llama_model* model, const LlamaModelOptions& options,
@@ -215,6 +228,7 @@ ContextSetup make_context(llama_model* model, const LlamaModelOptions& options,
                              has_only_types(options.path, options.order_free_types, log);
   setup.cache = cache_settings(model, options, is_order_free);
   setup.limits = limits_of(model, setup.cache);
+  setup.facts = facts_of(setup.cache, options, devices);
   setup.n_threads = options.n_threads > 0 ? options.n_threads : n_physical_cores();
   llama_context_params params = context_params(setup.cache, options, devices);
   params.n_threads = params.n_threads_batch = setup.n_threads;

@@ -9,6 +9,7 @@
 #include "llama.h"
 #include "src/llama/devices.h"
 #include "src/llama/log_capture.h"
+#include "src/llama/pass_audit.h"
 #include "src/llama/tree_cache.h"
 
 namespace gumbelspec::internal {
@@ -22,6 +23,7 @@ struct ContextSetup {
   LlamaContextPtr context;
   TreeCacheSettings cache;
   ModelLimits limits;
+  PassFacts facts;
   int n_threads = 1;
 };
 

@@ -14,6 +14,7 @@
 #include "src/llama/devices.h"
 #include "src/llama/grammar.h"
 #include "src/llama/model_file.h"
+#include "src/llama/pass_audit.h"
 #include "src/llama/tree_cache.h"
 #include "src/llama/vocabulary.h"
 
@@ -80,6 +81,7 @@ class LlamaModel::Impl {
   [[nodiscard]] int n_threads() const { return description_.n_threads; }
   [[nodiscard]] const std::string& description() const { return description_.text; }
   [[nodiscard]] const std::vector<LlamaPlacement>& placement() const { return placement_; }
+  [[nodiscard]] const PassGuarantee& guarantee() const { return guarantee_; }
   // For what does not change.
   [[nodiscard]] const llama_model* vocabulary() const {
     return vocabulary_ ? vocabulary_.get() : model_.get();
@@ -149,6 +151,7 @@ class LlamaModel::Impl {
     placement_ = placement.placements();
     setup_ = internal::make_context(model_.get(), options_, devices,
                                     is_cancelled_ ? &Impl::ask_cancelled : nullptr, this, log_);
+    guarantee_ = internal::audit_passes(setup_.context.get(), setup_.facts);
     if (!relays_.empty()) setup_.cache.check_pass = [this] { check_servers(); };
     cache_ = std::make_unique<internal::TreeCache>(setup_.context.get(), setup_.cache, log_,
                                                    is_cancelled_);
@@ -188,6 +191,7 @@ class LlamaModel::Impl {
   internal::ContextSetup setup_;
   std::unique_ptr<internal::TreeCache> cache_;
   std::vector<LlamaPlacement> placement_;
+  PassGuarantee guarantee_;
   Description description_;
 };
 
@@ -260,6 +264,15 @@ std::string LlamaModel::metadata(const std::string& key) const {
 int LlamaModel::n_threads() const { return impl_->n_threads(); }
 
 void LlamaModel::restore() { impl_->restore(); }
+
+PassGuarantee LlamaModel::guarantee() const { return impl_->guarantee(); }
+
+std::string PassGuarantee::reason() const {
+  if (holds || parts.empty()) return {};
+  const Part& part = parts.front();
+  const std::string where = part.device.empty() ? "" : " on " + part.device;
+  return part.operations + where + ": " + part.why;
+}
 
 std::vector<LlamaPlacement> LlamaModel::placement() const { return impl_->placement(); }
 RpcTraffic LlamaModel::rpc_traffic() const { return impl_->traffic(); }

@@ -1,4 +1,6 @@
 // Models loaded without ggml's accelerators, beside others that have them.
+#include "src/llama/accelerators.h"
+
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -11,7 +13,6 @@
 #include "gumbelspec/error.h"
 #include "gumbelspec/kernels.h"
 #include "gumbelspec/llama_model.h"
-#include "src/llama/accelerators.h"
 #include "tests/llama/llama_fixture.h"
 
 namespace gumbelspec::testing {
@@ -30,8 +31,7 @@ using Kind = enum ggml_backend_dev_type;  // ggml has a function of that name, t
 // A registry of devices that have a name and a kind and nothing else.
 class FakeRegistry {
  public:
-  FakeRegistry(const char* name, std::vector<Kind> kinds)
-      : name_(name), kinds_(std::move(kinds)) {
+  FakeRegistry(const char* name, std::vector<Kind> kinds) : name_(name), kinds_(std::move(kinds)) {
     registry_.api_version = GGML_BACKEND_API_VERSION;
     registry_.context = this;
     registry_.iface.get_name = [](ggml_backend_reg_t r) { return of(r).name_; };
@@ -82,8 +82,7 @@ TEST(DeviceList, IsWithoutAcceleratorsForAWhileAndThenAsItWas) {
 }
 
 TEST(DeviceList, RefusesARegistryOfAcceleratorsAndOthers) {
-  const FakeRegistry mixed("mixed",
-                           {GGML_BACKEND_DEVICE_TYPE_ACCEL, GGML_BACKEND_DEVICE_TYPE_GPU});
+  const FakeRegistry mixed("mixed", {GGML_BACKEND_DEVICE_TYPE_ACCEL, GGML_BACKEND_DEVICE_TYPE_GPU});
   const std::vector<std::string> with = listed_devices();
   EXPECT_THROW(internal::DeviceList(/*with_accelerators=*/false), Error);
   EXPECT_EQ(listed_devices(), with);

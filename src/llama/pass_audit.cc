@@ -1,0 +1,289 @@
+// Through llama.cpp's private context (its shared library exports what is needed here): only its
+// scheduler knows where an operation goes.
+#include "src/llama/pass_audit.h"
+
+#include <algorithm>
+#include <array>
+#include <compare>
+#include <cstdlib>
+#include <map>
+#include <utility>
+
+#include "llama-context.h"
+#include "llama-memory.h"
+
+namespace gumbelspec::internal {
+namespace {
+
+constexpr const char* kRowByRow = "operations row by row";
+
+// More than a single token, and as many as where the last of ggml's thresholds lies (8).
+constexpr std::uint32_t kManyTokens = 16;
+
+constexpr const char* kNoPanels = "GGML_NO_IQ_PANEL";
+
+// Type, plain, repacked, expert, repacked expert, grid. What ggml does not repack is false there.
+constexpr std::array<ProductRule, 28> kRules = {{
+    {GGML_TYPE_F32, false, false, true, false, false},
+    {GGML_TYPE_F16, false, false, true, false, false},
+    {GGML_TYPE_BF16, false, false, true, false, false},
+    {GGML_TYPE_Q4_0, true, true, true, true, false},
+    {GGML_TYPE_MXFP4, true, true, true, true, false},
+    {GGML_TYPE_IQ4_NL, false, true, true, true, false},
+    {GGML_TYPE_Q2_K, true, false, true, true, false},
+    {GGML_TYPE_Q4_K, true, false, true, true, false},
+    {GGML_TYPE_Q8_0, true, false, true, false, false},
+    {GGML_TYPE_Q4_1, true, false, true, false, false},
+    {GGML_TYPE_Q5_0, true, false, true, false, false},
+    {GGML_TYPE_Q5_1, true, false, true, false, false},
+    {GGML_TYPE_Q3_K, true, false, true, false, false},
+    {GGML_TYPE_Q5_K, true, false, true, false, false},
+    {GGML_TYPE_Q6_K, true, false, true, false, false},
+    {GGML_TYPE_TQ1_0, true, false, true, false, false},
+    {GGML_TYPE_TQ2_0, true, false, true, false, false},
+    {GGML_TYPE_NVFP4, true, false, true, false, false},
+    {GGML_TYPE_Q1_0, true, false, true, false, false},
+    {GGML_TYPE_Q2_0, true, false, true, false, false},
+    {GGML_TYPE_IQ1_S, false, false, false, false, true},
+    {GGML_TYPE_IQ1_M, false, false, false, false, true},
+    {GGML_TYPE_IQ2_XXS, false, false, false, false, true},
+    {GGML_TYPE_IQ2_XS, false, false, false, false, true},
+    {GGML_TYPE_IQ2_S, false, false, false, false, true},
+    {GGML_TYPE_IQ3_XXS, false, false, false, false, true},
+    {GGML_TYPE_IQ3_S, false, false, false, false, true},
+    {GGML_TYPE_IQ4_XS, false, false, false, false, true},
+}};
+
+// Operations of one kind, as they are counted.
+struct Kind {
+  std::string what;  // "products with Q8_0 weights"
+  std::string device;
+  bool holds = true;
+  std::string why;
+  friend auto operator<=>(const Kind&, const Kind&) = default;
+};
+
+struct Verdict {
+  bool holds;
+  std::string why;
+};
+
+const ggml_tensor* owner(const ggml_tensor* t) { return t->view_src ? t->view_src : t; }
+
+bool is_weight(const ggml_tensor* t) {
+  const ggml_tensor* whole = owner(t);
+  return whole->buffer != nullptr &&
+         ggml_backend_buffer_get_usage(whole->buffer) == GGML_BACKEND_BUFFER_USAGE_WEIGHTS;
+}
+
+bool moves_nothing(const ggml_tensor* op) {
+  return op->op == GGML_OP_NONE || op->op == GGML_OP_RESHAPE || op->op == GGML_OP_VIEW ||
+         op->op == GGML_OP_PERMUTE || op->op == GGML_OP_TRANSPOSE;
+}
+
+// Each row of the result is computed from rows of its own token, by one loop for all rows.
+bool is_row_by_row(const ggml_tensor* op) {
+  switch (op->op) {
+    case GGML_OP_DUP:
+    case GGML_OP_ADD:
+    case GGML_OP_ADD_ID:
+    case GGML_OP_ADD1:
+    case GGML_OP_SUB:
+    case GGML_OP_MUL:
+    case GGML_OP_DIV:
+    case GGML_OP_SQR:
+    case GGML_OP_SQRT:
+    case GGML_OP_LOG:
+    case GGML_OP_SIN:
+    case GGML_OP_COS:
+    case GGML_OP_SUM_ROWS:
+    case GGML_OP_MEAN:
+    case GGML_OP_ARGMAX:
+    case GGML_OP_REPEAT:
+    case GGML_OP_CONCAT:
+    case GGML_OP_NORM:
+    case GGML_OP_RMS_NORM:
+    case GGML_OP_L2_NORM:
+    case GGML_OP_SCALE:
+    case GGML_OP_CPY:
+    case GGML_OP_CONT:
+    case GGML_OP_GET_ROWS:
+    case GGML_OP_SET_ROWS:
+    case GGML_OP_SOFT_MAX:
+    case GGML_OP_ROPE:
+    case GGML_OP_CLAMP:
+    case GGML_OP_PAD:
+    case GGML_OP_ARANGE:
+    case GGML_OP_ARGSORT:
+    case GGML_OP_TOP_K:
+    case GGML_OP_LEAKY_RELU:
+    case GGML_OP_FILL:
+    case GGML_OP_UNARY:
+    case GGML_OP_GLU:
+      return true;
+    default:
+      return false;
+  }
+}
+
+std::string upper(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) {
+    return static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+  });
+  return text;
+}
+
+std::string what_of(const ggml_tensor* op) {
+  const bool is_product = op->op == GGML_OP_MUL_MAT || op->op == GGML_OP_MUL_MAT_ID;
+  if (is_product && is_weight(op->src[0])) {
+    return std::string("products with ") + upper(ggml_type_name(op->src[0]->type)) +
+           (op->op == GGML_OP_MUL_MAT_ID ? " experts" : " weights");
+  }
+  if (is_product) return "products of activations";
+  if (op->op == GGML_OP_FLASH_ATTN_EXT) return "attentions";
+  if (is_row_by_row(op)) return kRowByRow;
+  return upper(ggml_op_name(op->op)) + " operations";
+}
+
+// Some graphs bring rows into place for several tokens only.
+std::map<Kind, std::size_t> without_rows(std::map<Kind, std::size_t> kinds) {
+  std::erase_if(kinds, [](const auto& entry) { return entry.first.what == kRowByRow; });
+  return kinds;
+}
+
+class Audit {
+ public:
+  Audit(llama_context* context, const PassFacts& facts) : context_(context), facts_(facts) {}
+
+  PassGuarantee run() {
+    const std::map<Kind, std::size_t> one = kinds_of(1);
+    const auto n = static_cast<std::uint32_t>(
+        std::min<std::size_t>(kManyTokens, facts_.max_pass_nodes));
+    std::map<Kind, std::size_t> many = kinds_of(n);
+    if (without_rows(many) != without_rows(one)) {
+      const std::string why = "the model computes several tokens in another way than a single one";
+      many[{"operations", "", facts_.decodes_plainly, why}] = 0;
+    }
+    PassGuarantee guarantee;
+    for (const auto& [kind, count] : many) {
+      const std::string counted = (count > 0 ? std::to_string(count) + " " : "") + kind.what;
+      guarantee.parts.push_back({counted, kind.device, kind.holds, kind.why});
+      guarantee.holds = guarantee.holds && kind.holds;
+    }
+    std::stable_sort(guarantee.parts.begin(), guarantee.parts.end(),
+                     [](const auto& a, const auto& b) { return !a.holds && b.holds; });
+    return guarantee;
+  }
+
+ private:
+  std::map<Kind, std::size_t> kinds_of(std::uint32_t n_tokens) {
+    std::map<Kind, std::size_t> kinds;
+    const ggml_backend_sched_t scheduler = context_->get_sched();
+    const llama_memory_context_ptr memory = context_->get_memory()->init_full();
+    ggml_cgraph* graph =
+        context_->graph_reserve(n_tokens, 1, n_tokens, memory.get(), /*split_only=*/true);
+    if (graph == nullptr) {
+      kinds[{"operations", "", false, "llama.cpp could not plan a pass"}] = 0;
+      return kinds;
+    }
+    for (int i = 0; i < ggml_graph_n_nodes(graph); ++i) {
+      const ggml_tensor* op = ggml_graph_node(graph, i);
+      if (moves_nothing(op)) continue;
+      const ggml_backend_dev_t device = device_of(op);
+      const Verdict verdict = judge(op, device);
+      ++kinds[{what_of(op), name_of(device), verdict.holds || facts_.decodes_plainly, verdict.why}];
+    }
+    ggml_backend_sched_reset(scheduler);
+    return kinds;
+  }
+
+  ggml_backend_dev_t device_of(const ggml_tensor* op) const {
+    const ggml_backend_t backend = ggml_backend_sched_get_tensor_backend(
+        context_->get_sched(), const_cast<ggml_tensor*>(op));
+    return backend == nullptr ? nullptr : ggml_backend_get_device(backend);
+  }
+
+  std::string name_of(ggml_backend_dev_t device) const {
+    if (device == nullptr) return "unknown";
+    for (const Device& d : facts_.devices) {
+      if (d.handle == device) return d.name;
+    }
+    return ggml_backend_dev_name(device);
+  }
+
+  Verdict judge(const ggml_tensor* op, ggml_backend_dev_t device) const {
+    if (device == nullptr) return {false, "llama.cpp does not say what computes them"};
+    switch (ggml_backend_dev_type(device)) {
+      case GGML_BACKEND_DEVICE_TYPE_CPU:
+        return judge_cpu(op, /*is_remote=*/false);
+      case GGML_BACKEND_DEVICE_TYPE_ACCEL:
+        if (facts_.trusts_accelerators) return {true, "does not depend on the pass"};
+        return {false, "this accelerator does not say whether its results depend on the pass"};
+      default:
+        break;
+    }
+    const bool is_known = std::any_of(
+        facts_.devices.begin(), facts_.devices.end(),
+        [&](const Device& d) { return d.handle == device && is_cpu_like(d); });
+    if (is_known) return judge_cpu(op, /*is_remote=*/true);
+    return {false, "a GPU's results depend on the pass; the CPU's need not (--device none)"};
+  }
+
+  // A server's CPU has weights as they are in the file.
+  Verdict judge_cpu(const ggml_tensor* op, bool is_remote) const {
+    if (op->op == GGML_OP_FLASH_ATTN_EXT) {
+      if (facts_.has_steady_attention) return {true, "ggml's, in the order of positions"};
+      return {false, "ggml's sums depend on the pass and on the cache; use exact attention"};
+    }
+    if (op->op == GGML_OP_MUL_MAT || op->op == GGML_OP_MUL_MAT_ID) {
+      return judge_product(op, is_remote);
+    }
+    if (is_row_by_row(op)) return {true, "ggml's"};
+    return {false, "nothing is known of whether ggml's depend on the pass"};
+  }
+
+  static Verdict judge_product(const ggml_tensor* op, bool is_remote) {
+    const ggml_tensor* matrix = op->src[0];
+    const ProductRule* rule = product_rule(matrix->type);
+    if (rule == nullptr) return {false, "nothing is known of ggml's products with this type"};
+    const bool is_plain =
+        is_remote || !is_weight(matrix) ||
+        ggml_backend_buft_is_host(ggml_backend_buffer_get_type(owner(matrix)->buffer));
+    const bool is_expert = op->op == GGML_OP_MUL_MAT_ID;
+    const bool holds = is_plain ? (is_expert ? rule->expert : rule->plain)
+                                : (is_expert ? rule->repacked_expert : rule->repacked);
+    if (holds) return {true, "ggml's, the same for any number of columns"};
+    if (rule->is_grid && is_plain && std::getenv(kNoPanels) != nullptr) {
+      return {true, "ggml's, without its panels the same for any number of columns"};
+    }
+    if (!is_plain) return {false, "ggml's repacked weights take another order with several columns"};
+    if (rule->is_grid) {
+      return {false, std::string("ggml takes another way from 8 columns on; set ") + kNoPanels +
+                         "=1 in the environment, or use another type (Q8_0, Q4_K, Q6_K)"};
+    }
+    return {false,
+            "ggml sums several columns in another order than one; use the kernels, or another type "
+            "(Q8_0, Q4_K, Q6_K)"};
+  }
+
+  llama_context* context_;
+  const PassFacts& facts_;
+};
+
+}  // namespace
+
+std::span<const ProductRule> product_rules() { return kRules; }
+
+const ProductRule* product_rule(ggml_type type) {
+  const auto found = std::find_if(kRules.begin(), kRules.end(),
+                                  [type](const ProductRule& rule) { return rule.type == type; });
+  return found == kRules.end() ? nullptr : &*found;
+}
+
+PassGuarantee audit_passes(llama_context* context, const PassFacts& facts) {
+  // Accelerators may wait with what they take until a context is in use (kernels/src/device.cc).
+  llama_synchronize(context);
+  return Audit(context, facts).run();
+}
+
+}  // namespace gumbelspec::internal
