@@ -59,6 +59,7 @@ function(gumbelspec_copy_llama)
   if(EXISTS ${stamp} AND EXISTS ${GUMBELSPEC_LLAMA_LIBDIR}/libllama.so
       AND EXISTS ${GUMBELSPEC_LLAMA_DIR}/common
       AND EXISTS ${GUMBELSPEC_LLAMA_DIR}/src/llama-context.h
+      AND EXISTS ${GUMBELSPEC_LLAMA_DIR}/ggml
       AND EXISTS ${GUMBELSPEC_LLAMA_DIR}/tools/rpc/rpc-server.cpp
       AND EXISTS ${GUMBELSPEC_HTTPLIB_DIR}/httplib.cpp
       AND (EXISTS ${GUMBELSPEC_LLAMA_MODELS}/templates OR NOT GUMBELSPEC_BUILD_TESTS))
@@ -91,6 +92,15 @@ function(gumbelspec_copy_llama)
   foreach(file json json-schema json-schema-to-grammar trie unicode)
     file(COPY ${source}/common/${file}.cpp ${source}/common/${file}.h
       DESTINATION ${GUMBELSPEC_LLAMA_DIR}/common)
+  endforeach()
+  # What tests/processors compiles: ggml's AMX code, and its private headers.
+  foreach(folder "" /ggml-cpu /ggml-cpu/amx)
+    file(GLOB headers ${source}/ggml/src${folder}/*.h)
+    file(COPY ${headers} DESTINATION ${GUMBELSPEC_LLAMA_DIR}/ggml/src${folder})
+  endforeach()
+  foreach(file amx mmq)
+    file(COPY ${source}/ggml/src/ggml-cpu/amx/${file}.cpp
+      DESTINATION ${GUMBELSPEC_LLAMA_DIR}/ggml/src/ggml-cpu/amx)
   endforeach()
   # What GUMBELSPEC_BUILD_RPC_SERVER compiles.
   file(COPY ${source}/tools/rpc/rpc-server.cpp DESTINATION ${GUMBELSPEC_LLAMA_DIR}/tools/rpc)
