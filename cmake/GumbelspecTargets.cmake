@@ -18,6 +18,28 @@ function(gumbelspec_target_options target)
   endif()
 endfunction()
 
+# gumbelspec_cold_code(<target>): code that runs a few times a start or a request. Optimising it for
+# speed takes a third of the first build and makes nothing faster that anybody could measure.
+function(gumbelspec_cold_code target)
+  # Behind the build type's own -O3, so this one counts.
+  target_compile_options(${target} PRIVATE
+    $<$<AND:$<CONFIG:Release>,$<CXX_COMPILER_ID:GNU,Clang,AppleClang>>:-O1>)
+endfunction()
+
+# Whether headers are precompiled: not for developers, who want to know what a source forgot to
+# include, and not with a compiler launcher (ccache), which knows better what to compile again.
+set(GUMBELSPEC_PRECOMPILES ON)
+if(GUMBELSPEC_DEVELOPER OR GUMBELSPEC_SANITIZE OR CMAKE_CXX_COMPILER_LAUNCHER)
+  set(GUMBELSPEC_PRECOMPILES OFF)
+endif()
+
+# gumbelspec_precompile(<target> <header>...): what most of its sources include, read once.
+function(gumbelspec_precompile target)
+  if(GUMBELSPEC_PRECOMPILES)
+    target_precompile_headers(${target} PRIVATE ${ARGN})
+  endif()
+endfunction()
+
 # gumbelspec_library(<layer>): the installed static library gumbelspec_<layer>, known as
 # gumbelspec::<layer>. The layer's CMakeLists.txt adds sources and public headers to it.
 function(gumbelspec_library layer)

@@ -12,6 +12,18 @@ if(GUMBELSPEC_SANITIZE MATCHES thread)
     "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/tsan-suppressions.txt")
 endif()
 
+# GoogleTest's headers take longer to read than most tests: read once, for all of them.
+if(GUMBELSPEC_PRECOMPILES)
+  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/test_headers.cc CONTENT "int main() {}\n")
+  add_executable(gumbelspec_test_headers ${PROJECT_BINARY_DIR}/test_headers.cc)
+  gumbelspec_target_options(gumbelspec_test_headers)
+  gumbelspec_cold_code(gumbelspec_test_headers)
+  target_link_libraries(gumbelspec_test_headers PRIVATE GTest::gmock Threads::Threads)
+  gumbelspec_precompile(gumbelspec_test_headers
+    <gmock/gmock.h> <gtest/gtest.h> <algorithm> <functional> <map> <memory> <optional> <string>
+    <string_view> <vector>)
+endif()
+
 # gumbelspec_test(<name> LABEL unit|stat|model|slow SOURCES a.cc... [LINK targets...]
 #                 [TIMEOUT seconds])
 # The tests see testing/ and the layers named in LINK; GUMBELSPEC_MODELS_DIR is the demo pair's
@@ -27,6 +39,10 @@ function(gumbelspec_test name)
   endif()
   add_executable(${name} ${arg_SOURCES})
   gumbelspec_target_options(${name})
+  gumbelspec_cold_code(${name})
+  if(GUMBELSPEC_PRECOMPILES)
+    target_precompile_headers(${name} REUSE_FROM gumbelspec_test_headers)
+  endif()
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${arg_LINK} gumbelspec_testing GTest::gmock
     GTest::gtest_main Threads::Threads)
