@@ -9,7 +9,9 @@
 
 namespace gumbelspec::kernels {
 
-inline const uint8_t* bytes_of(const ggml_tensor* t) { return static_cast<const uint8_t*>(t->data); }
+inline const uint8_t* bytes_of(const ggml_tensor* t) {
+  return static_cast<const uint8_t*>(t->data);
+}
 
 // Row r of a tensor whose rows are evenly spaced; a single row serves all r.
 template <class T>

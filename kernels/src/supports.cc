@@ -113,7 +113,7 @@ bool supports_rope_params(const ggml_tensor* op) {
                        get_float(op, 9, &fast) && get_float(op, 10, &slow);
   return unused(op, 0, 1) && unused(op, 3, 4) && numbers && base > 0.0f && unused(op, 11, 15) &&
          (share == 0.0f ||
-          (p[4] > 0 && base != 1.0f && scale > 0.0f && fast > 0.0f && slow > 0.0f));
+          (p[4] >= 0 && base != 1.0f && scale > 0.0f && fast > 0.0f && slow > 0.0f));
 }
 
 bool supports_rope(const ggml_tensor* op) {

@@ -138,8 +138,9 @@ inline std::vector<float> elements(const ggml_tensor* t, const uint8_t* at) {
     const int64_t i0 = i % t->ne[0], i1 = i / t->ne[0] % t->ne[1];
     const int64_t i2 = i / t->ne[0] / t->ne[1] % t->ne[2];
     const int64_t i3 = i / t->ne[0] / t->ne[1] / t->ne[2];
-    const uint8_t* e = at + static_cast<size_t>(i0) * t->nb[0] + static_cast<size_t>(i1) * t->nb[1] +
-                       static_cast<size_t>(i2) * t->nb[2] + static_cast<size_t>(i3) * t->nb[3];
+    const uint8_t* e = at + static_cast<size_t>(i0) * t->nb[0] +
+                       static_cast<size_t>(i1) * t->nb[1] + static_cast<size_t>(i2) * t->nb[2] +
+                       static_cast<size_t>(i3) * t->nb[3];
     float f = 0.0f;
     if (t->type == GGML_TYPE_F16) {
       ggml_fp16_t half;
@@ -174,12 +175,13 @@ inline void compute_by_us(const KernelSet& set, int n_threads, ggml_cgraph* grap
   executor.run(nodes);
 }
 
-// Both compute the graph from the same state. `swaps`: matrices that ggml reads plain and we packed.
-// Expects: the same elements in every node up to `tolerance` (error_of), and the same bytes
+// Both compute the graph from the same state. `swaps`: matrices that ggml reads plain and we
+// packed. Expects: the same elements in every node up to `tolerance` (error_of), and the same bytes
 // everywhere else, so nothing is written that is not a result.
 using Swaps = std::vector<std::pair<ggml_tensor*, ggml_tensor*>>;
-inline void expect_same(Sandbox& box, const KernelSet& set, const std::vector<ggml_tensor*>& results,
-                        double tolerance, const Swaps& swaps = {}) {
+inline void expect_same(Sandbox& box, const KernelSet& set,
+                        const std::vector<ggml_tensor*>& results, double tolerance,
+                        const Swaps& swaps = {}) {
   ggml_cgraph* graph = box.graph(results);
   const auto swap = [&](bool to_packed) {
     for (int i = 0; i < ggml_graph_n_nodes(graph); ++i) {

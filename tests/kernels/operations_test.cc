@@ -48,9 +48,10 @@ TEST_P(Operations, SumsAndProductsAgree) {
     Sandbox box;
     ggml_tensor *a = box.floats(n, 3, 2, 2), *b = box.floats(n, 3, 2, 2), *row = box.floats(n);
     ggml_tensor *part = columns(box, box.floats(n + 2, 3, 2, 2), 1, n), *c = box.floats(n, 5);
-    expect(box, {ggml_add(box, a, b), ggml_mul(box, a, b), ggml_add(box, a, row),
-                 ggml_mul(box, a, row), ggml_add(box, a, part), ggml_mul(box, part, a),
-                 ggml_add(box, a, a), ggml_mul(box, row, row)},
+    expect(box,
+           {ggml_add(box, a, b), ggml_mul(box, a, b), ggml_add(box, a, row), ggml_mul(box, a, row),
+            ggml_add(box, a, part), ggml_mul(box, part, a), ggml_add(box, a, a),
+            ggml_mul(box, row, row)},
            0.0);
     expect(box, {ggml_add_inplace(box, a, b)}, 0.0);
     expect(box, {ggml_mul_inplace(box, c, row)}, 0.0);
@@ -147,7 +148,8 @@ TEST_P(Operations, StoredRowsAgree) {
             std::memcpy(static_cast<uint8_t*>(ids->data) + static_cast<size_t>(i) * ids->nb[0],
                         &row, ids->nb[0]);
           }
-          expect(box, {ggml_set_rows(box, columns(box, cache, 2, n), box.floats(n, 5, 2, streams), ids)},
+          expect(box,
+                 {ggml_set_rows(box, columns(box, cache, 2, n), box.floats(n, 5, 2, streams), ids)},
                  0.0);
         }
       }
@@ -171,10 +173,9 @@ TEST_P(Operations, LookedUpRowsAgree) {
 
 TEST_P(Operations, ProductsAgree) {
   for (int f = 0; f < kWeightFormats; ++f) {
-    const ggml_type type =
-        std::vector<ggml_type>{GGML_TYPE_Q8_0, GGML_TYPE_Q4_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K,
-                               GGML_TYPE_Q6_K, GGML_TYPE_F16, GGML_TYPE_BF16,
-                               GGML_TYPE_F32}[static_cast<size_t>(f)];
+    const ggml_type type = std::vector<ggml_type>{
+        GGML_TYPE_Q8_0, GGML_TYPE_Q4_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K,
+        GGML_TYPE_Q6_K, GGML_TYPE_F16,  GGML_TYPE_BF16, GGML_TYPE_F32}[static_cast<size_t>(f)];
     // Quantised activations differ in their scales; ggml's floats are halves beside halves.
     const double tolerance = type == GGML_TYPE_F32 ? 1e-10 : ggml_is_quantized(type) ? 2e-4 : 1e-5;
     for (const int64_t n : {1, 3, 20}) {
@@ -182,10 +183,11 @@ TEST_P(Operations, ProductsAgree) {
       ggml_tensor *plain = box.values(type, 256, 21), *x = box.floats(256, n);
       ggml_tensor* exact = ggml_mul_mat(box, plain, box.floats(256, 1, n));
       ggml_prec_set_acc(exact, GGML_PREC_F32);
-      expect(box,
-             {ggml_mul_mat(box, plain, x), exact, ggml_mul_mat(box, plain, box.floats(256, 2, n, 2)),
-              ggml_mul_mat(box, plain, columns(box, box.floats(300, n), 7, 256))},
-             tolerance, {{plain, box.packed(plain)}});
+      expect(
+          box,
+          {ggml_mul_mat(box, plain, x), exact, ggml_mul_mat(box, plain, box.floats(256, 2, n, 2)),
+           ggml_mul_mat(box, plain, columns(box, box.floats(300, n), 7, 256))},
+          tolerance, {{plain, box.packed(plain)}});
     }
   }
 }
@@ -225,21 +227,19 @@ struct AttentionForm {
 
 ggml_tensor* attend(Sandbox& box, const AttentionForm& f) {
   // As llama.cpp builds it: heads of a token are neighbours in memory.
-  ggml_tensor* q = ggml_permute(
-      box, box.floats(f.head_k, f.heads, f.tokens, f.streams, 2.0f), 0, 2, 1, 3);
+  ggml_tensor* q =
+      ggml_permute(box, box.floats(f.head_k, f.heads, f.tokens, f.streams, 2.0f), 0, 2, 1, 3);
   ggml_tensor* k =
       ggml_permute(box, box.values(f.type, f.head_k, f.heads_kv, f.cells, f.streams), 0, 2, 1, 3);
-  ggml_tensor* v = f.shared
-                       ? ggml_view_4d(box, k, f.head_v, f.cells, f.heads_kv, f.streams, k->nb[1],
-                                      k->nb[2], k->nb[3], 0)
-                       : ggml_permute(box,
-                                      box.values(f.type, f.head_v, f.heads_kv, f.cells, f.streams),
-                                      0, 2, 1, 3);
+  ggml_tensor* v =
+      f.shared ? ggml_view_4d(box, k, f.head_v, f.cells, f.heads_kv, f.streams, k->nb[1], k->nb[2],
+                              k->nb[3], 0)
+               : ggml_permute(box, box.values(f.type, f.head_v, f.heads_kv, f.cells, f.streams), 0,
+                              2, 1, 3);
   const float scale = 2.0f / std::sqrt(static_cast<float>(f.head_k));
   ggml_tensor* mask =
       f.masked ? box.mask(f.cells, f.tokens, f.mask_heads, f.mask_streams) : nullptr;
-  ggml_tensor* t =
-      ggml_flash_attn_ext(box, q, k, v, mask, scale, f.max_bias, f.softcap);
+  ggml_tensor* t = ggml_flash_attn_ext(box, q, k, v, mask, scale, f.max_bias, f.softcap);
   ggml_prec_set_acc(t, f.precision);
   ggml_flash_attn_ext_set_n_kv_max(t, f.n_visible);
   if (f.sinks) ggml_flash_attn_ext_add_sinks(t, box.floats(f.heads, 1, 1, 1, 3.0f));
@@ -331,8 +331,11 @@ TEST_P(Operations, RandomGraphsAgree) {
           t = ggml_swiglu_split(box, a, b);
           break;
         case 6:
-          t = ggml_reshape_2d(box, ggml_rope_ext_inplace(box, ggml_reshape_3d(box, a, 64, n / 64, rows),
-                              positions, nullptr, 32, 0, 0, 1e4f, 1.0f, 0.0f, 1.0f, 0.0f, 0.0f), n, rows);
+          t = ggml_reshape_2d(
+              box,
+              ggml_rope_ext_inplace(box, ggml_reshape_3d(box, a, 64, n / 64, rows), positions,
+                                    nullptr, 32, 0, 0, 1e4f, 1.0f, 0.0f, 1.0f, 0.0f, 0.0f),
+              n, rows);
           break;
         default:
           results.push_back(ggml_mul_mat(box, plain, a));

@@ -1,4 +1,5 @@
-// The device for rpc-servers: a weight changes in every way that memory can, and the product with it.
+// The device for rpc-servers: a weight changes in every way that memory can, and the product with
+// it.
 #include "served.h"
 
 #include <gtest/gtest.h>

@@ -47,51 +47,66 @@ std::map<std::string, Subject> subjects() {
   };
   std::map<std::string, Subject> all;
   all["RMS_NORM"] = {[](Sandbox& box) { return ggml_rms_norm(box, box.floats(64, 3), 1e-5f); },
-                     {{0, and_also({bits(-1.0f)})}}, {}};
-  all["ADD"] = {[](Sandbox& box) { return ggml_add(box, box.floats(64, 3), box.floats(64)); }, {}, {}};
-  all["MUL"] = {[](Sandbox& box) { return ggml_mul(box, box.floats(64, 3), box.floats(64)); }, {}, {}};
-  all["GLU"] = {[](Sandbox& box) {
-                  return ggml_swiglu_split(box, box.floats(64, 3), box.floats(64, 3));
-                },
-                {{0, {GGML_GLU_OP_REGLU, GGML_GLU_OP_GEGLU, GGML_GLU_OP_SWIGLU_OAI,
-                      GGML_GLU_OP_GEGLU_ERF, GGML_GLU_OP_GEGLU_QUICK, GGML_GLU_OP_SWIGLU_CLAMP, 99}}},
-                {}};
-  const std::map<int, std::vector<int32_t>> rope = {
-      {1, {0, -2, 7, 66}}, {2, {1, 3, 8, 24, 40, 64}}, {5, and_also({0, bits(-1.0f)})},
-      {6, no_numbers},     {7, no_numbers},            {8, no_numbers},
-      {9, no_numbers},     {10, no_numbers},           {15, {-2, 1, 33, 34, 64}}};
+                     {{0, and_also({bits(-1.0f)})}},
+                     {}};
+  all["ADD"] = {
+      [](Sandbox& box) { return ggml_add(box, box.floats(64, 3), box.floats(64)); }, {}, {}};
+  all["MUL"] = {
+      [](Sandbox& box) { return ggml_mul(box, box.floats(64, 3), box.floats(64)); }, {}, {}};
+  all["GLU"] = {
+      [](Sandbox& box) { return ggml_swiglu_split(box, box.floats(64, 3), box.floats(64, 3)); },
+      {{0,
+        {GGML_GLU_OP_REGLU, GGML_GLU_OP_GEGLU, GGML_GLU_OP_SWIGLU_OAI, GGML_GLU_OP_GEGLU_ERF,
+         GGML_GLU_OP_GEGLU_QUICK, GGML_GLU_OP_SWIGLU_CLAMP, 99}}},
+      {}};
+  const std::map<int, std::vector<int32_t>> rope = {{1, {0, -2, 7, 66}},
+                                                    {2, {1, 3, 8, 24, 40, 64}},
+                                                    {5, and_also({0, bits(-1.0f)})},
+                                                    {6, no_numbers},
+                                                    {7, no_numbers},
+                                                    {8, no_numbers},
+                                                    {9, no_numbers},
+                                                    {10, no_numbers},
+                                                    {15, {-2, 1, 33, 34, 64}}};
   all["ROPE"] = {[](Sandbox& box) { return rotation(box); }, rope, {4}};
   all["ROPE with extrapolation"] = {[](Sandbox& box) { return rotation(box, 1.0f); }, rope, {}};
   auto& extrapolated = all["ROPE with extrapolation"].refused;
-  extrapolated[4] = {0, -1};
+  extrapolated[4] = {-1, -512};
   for (const int i : {6, 9, 10}) extrapolated[i] = and_also({0, bits(-1.0f)});
   extrapolated[5].push_back(bits(1.0f));
   all["SET_ROWS"] = {[](Sandbox& box) {
                        return ggml_set_rows(box, box.values(GGML_TYPE_F16, 64, 9),
                                             box.floats(64, 3), box.ints({1, 2, 3}));
                      },
-                     {}, {}};
-  all["GET_ROWS"] = {[](Sandbox& box) {
-                       return ggml_get_rows(box, box.values(GGML_TYPE_Q8_0, 64, 9),
-                                            box.ints({1, 2, 3}));
-                     },
-                     {}, {}};
+                     {},
+                     {}};
+  all["GET_ROWS"] = {
+      [](Sandbox& box) {
+        return ggml_get_rows(box, box.values(GGML_TYPE_Q8_0, 64, 9), box.ints({1, 2, 3}));
+      },
+      {},
+      {}};
   all["GET_ROWS of a packed matrix"] = {[](Sandbox& box) {
                                           return ggml_get_rows(
                                               box, box.packed(box.values(GGML_TYPE_Q8_0, 64, 9)),
                                               box.ints({1, 2, 3}));
                                         },
-                                        {}, {}};
+                                        {},
+                                        {}};
   for (const ggml_type type : {GGML_TYPE_Q8_0, GGML_TYPE_Q6_K, GGML_TYPE_BF16, GGML_TYPE_F32}) {
     Subject& s = all[std::string("MUL_MAT with ") + ggml_type_name(type)];
     s.build = [type](Sandbox& box) { return product(box, type); };
-    s.refused = {{0, {7, GGML_PREC_Q8, GGML_PREC_Q4}}, {1, {GGML_HINT_SRC0_IS_HADAMARD, 7}}, {3, {7, -1}}};
+    s.refused = {
+        {0, {7, GGML_PREC_Q8, GGML_PREC_Q4}}, {1, {GGML_HINT_SRC0_IS_HADAMARD, 7}}, {3, {7, -1}}};
     if (type != GGML_TYPE_F32) s.refused[3].push_back(GGML_PREC_F32);
     if (ggml_is_quantized(type)) s.refused[3].push_back(GGML_PREC_F16);
   }
   all["FLASH_ATTN_EXT"] = {[](Sandbox& box) { return attention(box); },
-                           {{0, no_numbers}, {1, and_also({bits(-1.0f)})}, {2, no_numbers},
-                            {3, {7, GGML_PREC_Q8, GGML_PREC_Q4}}, {4, {-1}}},
+                           {{0, no_numbers},
+                            {1, and_also({bits(-1.0f)})},
+                            {2, no_numbers},
+                            {3, {7, GGML_PREC_Q8, GGML_PREC_Q4}},
+                            {4, {-1}}},
                            {}};
   return all;
 }
@@ -109,7 +124,8 @@ TEST(Support, RefusesEveryParameterThatIsNotUnderstood) {
       const int32_t before = op->op_params[i];
       for (const int32_t value : values) {
         op->op_params[i] = value;
-        EXPECT_EQ(is_taken(op), subject.not_read.count(i) == 1) << "parameter " << i << " = " << value;
+        EXPECT_EQ(is_taken(op), subject.not_read.count(i) == 1)
+            << "parameter " << i << " = " << value;
       }
       op->op_params[i] = before;
       EXPECT_TRUE(is_taken(op));
@@ -124,7 +140,8 @@ TEST(Support, RefusesASourceMoreThanItKnows) {
     ggml_tensor* op = subject.build(box);
     for (int i = 0; i < GGML_MAX_SRC; ++i) {
       // Rotations know factors, stored rows the matrix they go to, attention sinks.
-      const bool optional = (op->op == GGML_OP_ROPE && i == 2) || (op->op == GGML_OP_SET_ROWS && i == 2) ||
+      const bool optional = (op->op == GGML_OP_ROPE && i == 2) ||
+                            (op->op == GGML_OP_SET_ROWS && i == 2) ||
                             (op->op == GGML_OP_FLASH_ATTN_EXT && i == 4);
       if (op->src[i] || optional) continue;
       op->src[i] = box.floats(64);
@@ -182,8 +199,8 @@ TEST(Support, RefusesRowsThatItCannotWalk) {
       {"norm with gaps between the streams",
        [](Sandbox& b) {
          ggml_tensor* t = b.floats(64, 5, 1, 3);
-         return ggml_rms_norm(
-             b, ggml_view_4d(b, t, 64, 4, 1, 3, t->nb[1], t->nb[3], t->nb[3], 0), 1e-5f);
+         return ggml_rms_norm(b, ggml_view_4d(b, t, 64, 4, 1, 3, t->nb[1], t->nb[3], t->nb[3], 0),
+                              1e-5f);
        }},
       {"norm with gaps between the matrices",
        [](Sandbox& b) {
@@ -223,14 +240,15 @@ TEST(Support, RefusesGatesItDoesNotKnow) {
       {"swapped", [](Sandbox& b) { return ggml_swiglu_swapped(b, b.floats(64, 3)); }},
       {"OpenAI's",
        [](Sandbox& b) { return ggml_swiglu_oai(b, b.floats(64), b.floats(64), 1.7f, 7.0f); }},
-      {"clamped", [](Sandbox& b) { return ggml_swiglu_clamp(b, b.floats(64), b.floats(64), 7.0f); }},
+      {"clamped",
+       [](Sandbox& b) { return ggml_swiglu_clamp(b, b.floats(64), b.floats(64), 7.0f); }},
       {"halves",
        [](Sandbox& b) {
          return ggml_swiglu_split(b, b.values(GGML_TYPE_F16, 64), b.values(GGML_TYPE_F16, 64));
        }},
   };
-  for (const ggml_glu_op op : {GGML_GLU_OP_REGLU, GGML_GLU_OP_GEGLU, GGML_GLU_OP_GEGLU_ERF,
-                               GGML_GLU_OP_GEGLU_QUICK}) {
+  for (const ggml_glu_op op :
+       {GGML_GLU_OP_REGLU, GGML_GLU_OP_GEGLU, GGML_GLU_OP_GEGLU_ERF, GGML_GLU_OP_GEGLU_QUICK}) {
     forms[ggml_glu_op_name(op)] = [op](Sandbox& b) {
       return ggml_glu_split(b, b.floats(64), b.floats(64), op);
     };
@@ -278,8 +296,7 @@ TEST(Support, RefusesRotationsItDoesNotKnow) {
          return ggml_rope_ext_back(b, b.floats(64, 2, 5), b.positions(5), nullptr, 32, 0, 0, 1e4f,
                                    1.0f, 0.0f, 1.0f, 0.0f, 0.0f);
        }},
-      {"beyond the head",
-       [](Sandbox& b) { return ggml_rope_set_offset(rotation(b), 34); }},
+      {"beyond the head", [](Sandbox& b) { return ggml_rope_set_offset(rotation(b), 34); }},
       {"from an odd element", [](Sandbox& b) { return ggml_rope_set_offset(rotation(b), 1); }},
   });
 }
@@ -300,10 +317,13 @@ TEST(Support, RefusesRowsOfOtherTypes) {
                               b.ints({1, 2}));
        }},
       {"looked up integers",
-       [](Sandbox& b) { return ggml_get_rows(b, b.ints({7, 8, 9}), b.ints({0})); }},
+       [](Sandbox& b) {
+         return ggml_get_rows(b, b.ints({7, 8, 9}), b.ints({0}));
+       }},
       {"looked up in several matrices",
        [](Sandbox& b) {
-         return ggml_get_rows(b, b.floats(64, 9, 2), ggml_reshape_2d(b, b.ints({1, 2, 3, 4}), 2, 2));
+         return ggml_get_rows(b, b.floats(64, 9, 2),
+                              ggml_reshape_2d(b, b.ints({1, 2, 3, 4}), 2, 2));
        }},
       {"looked up in a view of a packed matrix",
        [](Sandbox& b) {
@@ -331,7 +351,9 @@ TEST(Support, RefusesProductsItCannotCompute) {
          return ggml_mul_mat(b, ggml_view_2d(b, w, 64, 16, w->nb[1], 0), b.floats(64, 2));
        }},
       {"with a matrix of another shape",
-       [&](Sandbox& b) { return ggml_mul_mat(b, ggml_reshape_2d(b, packed(b), 32, 42), b.floats(32, 2)); }},
+       [&](Sandbox& b) {
+         return ggml_mul_mat(b, ggml_reshape_2d(b, packed(b), 32, 42), b.floats(32, 2));
+       }},
       {"of halves",
        [&](Sandbox& b) { return ggml_mul_mat(b, packed(b), b.values(GGML_TYPE_F16, 64, 2)); }},
       {"of permuted rows",
@@ -427,11 +449,13 @@ TEST(PackedMemory, HoldsWhatCannotBePacked) {
 TEST(PackedMemory, GivesViewsInGgmlsForm) {
   Sandbox box;
   ggml_tensor* plain = box.floats(48, 40);
-  ggml_tensor* view = ggml_view_2d(box, box.packed(plain), 16, 17, plain->nb[1], 5 * plain->nb[1] + 32);
+  ggml_tensor* view =
+      ggml_view_2d(box, box.packed(plain), 16, 17, plain->nb[1], 5 * plain->nb[1] + 32);
   view->buffer = view->view_src->buffer;
   std::vector<uint8_t> got(ggml_nbytes(view));
   ggml_backend_tensor_get(view, got.data(), 0, got.size());
-  EXPECT_EQ(std::memcmp(got.data(), static_cast<uint8_t*>(plain->data) + view->view_offs, got.size()), 0);
+  EXPECT_EQ(
+      std::memcmp(got.data(), static_cast<uint8_t*>(plain->data) + view->view_offs, got.size()), 0);
 }
 
 }  // namespace
