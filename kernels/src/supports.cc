@@ -17,7 +17,9 @@ constexpr int kParams = GGML_MAX_OP_PARAMS / static_cast<int>(sizeof(int32_t));
 
 // Parameters [first, last) are not in use.
 bool unused(const ggml_tensor* op, int first, int last = kParams) {
-  return std::all_of(op->op_params + first, op->op_params + last, [](int32_t p) { return p == 0; });
+  int32_t any = 0;
+  for (int i = first; i < last; ++i) any |= op->op_params[i];
+  return any == 0;
 }
 
 // A float parameter that is a number.
@@ -26,13 +28,13 @@ bool get_float(const ggml_tensor* op, int i, float* value) {
   return std::isfinite(*value);
 }
 
-// Has the first `n` sources, but for those that may be missing, and no other.
+constexpr int kMostSources = 5;
+
+// Has the first n_needed sources, perhaps those up to n_most, and no other.
 bool has_sources(const ggml_tensor* op, int n_needed, int n_most) {
-  for (int i = 0; i < GGML_MAX_SRC; ++i) {
-    if (i < n_needed && !op->src[i]) return false;
-    if (i >= n_most && op->src[i]) return false;
-  }
-  return true;
+  uintptr_t others = 0;
+  for (int i = n_most; i < GGML_MAX_SRC; ++i) others |= reinterpret_cast<uintptr_t>(op->src[i]);
+  return others == 0 && std::find(op->src, op->src + n_needed, nullptr) == op->src + n_needed;
 }
 
 // Packed memory is read by products and by look-ups of rows, which ask for it themselves. A view
@@ -45,7 +47,7 @@ bool in_packed_memory(const ggml_tensor* t) {
 // What is written lies in ordinary memory, and so does what is read from source `first` on.
 bool in_plain_memory(const ggml_tensor* op, int first = 0) {
   if (in_packed_memory(op)) return false;
-  return std::none_of(op->src + first, op->src + GGML_MAX_SRC,
+  return std::none_of(op->src + first, op->src + kMostSources,
                       [](const ggml_tensor* src) { return src && in_packed_memory(src); });
 }
 
@@ -225,16 +227,16 @@ bool supports_attention(const ggml_tensor* op) {
 bool supports_elementwise(const ggml_tensor* op) {
   switch (op->op) {
     case GGML_OP_RMS_NORM:
-      return in_plain_memory(op) && supports_norm(op);
+      return supports_norm(op) && in_plain_memory(op);
     case GGML_OP_ADD:
     case GGML_OP_MUL:
-      return in_plain_memory(op) && supports_sum_or_product(op);
+      return supports_sum_or_product(op) && in_plain_memory(op);
     case GGML_OP_GLU:
-      return in_plain_memory(op) && supports_gate(op);
+      return supports_gate(op) && in_plain_memory(op);
     case GGML_OP_ROPE:
-      return in_plain_memory(op) && supports_rope(op);
+      return supports_rope(op) && in_plain_memory(op);
     case GGML_OP_SET_ROWS:
-      return in_plain_memory(op) && supports_set_rows(op);
+      return supports_set_rows(op) && in_plain_memory(op);
     case GGML_OP_GET_ROWS:
       return supports_get_rows(op);
     default:

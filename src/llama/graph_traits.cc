@@ -32,8 +32,7 @@ GraphTraits read_graph_traits(llama_context* context) {
   traits.gives_all_rows = logits->ne[1] > 1;
   if (logits->op == GGML_OP_SET && logits->src[1] != nullptr && ggml_is_vector(logits->src[1])) {
     traits.first_row_begin = offset_of_set(logits) / ggml_element_size(logits);
-    traits.first_row_end =
-        traits.first_row_begin + static_cast<std::size_t>(logits->src[1]->ne[0]);
+    traits.first_row_end = traits.first_row_begin + static_cast<std::size_t>(logits->src[1]->ne[0]);
   }
   return traits;
 }

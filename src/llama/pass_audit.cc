@@ -157,8 +157,8 @@ class Audit {
 
   PassGuarantee run() {
     const std::map<Kind, std::size_t> one = kinds_of(1);
-    const auto n = static_cast<std::uint32_t>(
-        std::min<std::size_t>(kManyTokens, facts_.max_pass_nodes));
+    const auto n =
+        static_cast<std::uint32_t>(std::min<std::size_t>(kManyTokens, facts_.max_pass_nodes));
     std::map<Kind, std::size_t> many = kinds_of(n);
     if (without_rows(many) != without_rows(one)) {
       const std::string why = "the model computes several tokens in another way than a single one";
@@ -198,8 +198,8 @@ class Audit {
   }
 
   ggml_backend_dev_t device_of(const ggml_tensor* op) const {
-    const ggml_backend_t backend = ggml_backend_sched_get_tensor_backend(
-        context_->get_sched(), const_cast<ggml_tensor*>(op));
+    const ggml_backend_t backend =
+        ggml_backend_sched_get_tensor_backend(context_->get_sched(), const_cast<ggml_tensor*>(op));
     return backend == nullptr ? nullptr : ggml_backend_get_device(backend);
   }
 
@@ -222,9 +222,9 @@ class Audit {
       default:
         break;
     }
-    const bool is_known = std::any_of(
-        facts_.devices.begin(), facts_.devices.end(),
-        [&](const Device& d) { return d.handle == device && is_cpu_like(d); });
+    const bool is_known =
+        std::any_of(facts_.devices.begin(), facts_.devices.end(),
+                    [&](const Device& d) { return d.handle == device && is_cpu_like(d); });
     if (is_known) return judge_cpu(op, /*is_remote=*/true);
     return {false, "a GPU's results depend on the pass; the CPU's need not (--device none)"};
   }
@@ -256,7 +256,8 @@ class Audit {
     if (rule->is_grid && is_plain && std::getenv(kNoPanels) != nullptr) {
       return {true, "ggml's, without its panels the same for any number of columns"};
     }
-    if (!is_plain) return {false, "ggml's repacked weights take another order with several columns"};
+    if (!is_plain)
+      return {false, "ggml's repacked weights take another order with several columns"};
     if (rule->is_grid) {
       return {false, std::string("ggml takes another way from 8 columns on; set ") + kNoPanels +
                          "=1 in the environment, or use another type (Q8_0, Q4_K, Q6_K)"};

@@ -1,5 +1,5 @@
-// How ggml's CPU code has to be told to lay out and multiply weights, so that a product with a token
-// does not depend on how many others are in the pass.
+// How ggml's CPU code has to be told to lay out and multiply weights, so that a product with a
+// token does not depend on how many others are in the pass.
 #ifndef GUMBELSPEC_SRC_LLAMA_WEIGHT_LAYOUT_H_
 #define GUMBELSPEC_SRC_LLAMA_WEIGHT_LAYOUT_H_
 

@@ -20,8 +20,8 @@
 namespace gumbelspec::testing {
 namespace {
 
-using ::testing::HasSubstr;
 using internal::ProductRule;
+using ::testing::HasSubstr;
 
 constexpr std::int64_t kColumns = 256;
 constexpr std::int64_t kRows = 16;
@@ -126,8 +126,7 @@ class Products {
     ggml_tensor* result;
   };
   static GgmlPtr new_context() {
-    return GgmlPtr(
-        ggml_init({8 * ggml_tensor_overhead() + ggml_graph_overhead(), nullptr, true}));
+    return GgmlPtr(ggml_init({8 * ggml_tensor_overhead() + ggml_graph_overhead(), nullptr, true}));
   }
   Product product(ggml_context* context, std::int64_t n) const {
     if (!has_experts_) {
