@@ -162,6 +162,10 @@ void ServeRun::start_service() {
   model.method = method_;
   model.has_draft = models_.draft != nullptr;
   model.sampling = options_.sampling;
+  if (const std::string& why = model.chat_template->why_unreadable(); !why.empty()) {
+    say("warning: llama.cpp's Jinja engine cannot read the model's chat template (" + visible(why) +
+        "); /v1/chat/completions will refuse, /v1/completions works");
+  }
   BatchOptions batch;
   batch.max_active = options_.n_parallel;
   batch.prompt_tokens_per_round = options_.n_batch;

@@ -35,7 +35,8 @@ std::string complaint(const std::exception& error) {
   const std::size_t mark = text.rfind(kMark);
   const std::size_t begin = mark == std::string::npos ? 0 : mark + kMark.size();
   constexpr std::size_t kMost = 300;
-  return text.substr(begin, std::min(text.find('\n', begin) - begin, kMost));
+  const std::string line = text.substr(begin, std::min(text.find('\n', begin) - begin, kMost));
+  return line.empty() ? "no reason is known" : line;
 }
 
 jinja::value text_value(const std::string& text, bool is_input) {
@@ -94,14 +95,18 @@ class ChatTemplate::Impl {
       program_ = jinja::parse_from_tokens(lexer.tokenize(source_));
       caps_ = jinja::caps_get(program_);
     } catch (const std::exception& error) {
-      throw Error(ErrorCode::invalid_model,
-                  "the chat template is not one that llama.cpp's Jinja engine reads (" +
-                      complaint(error) + "); give another with --chat-template-file");
+      origin_ = "unreadable";
+      why_unreadable_ = complaint(error);
     }
   }
 
   std::vector<PromptPart> render(const std::vector<ChatMessage>& messages,
                                  const ChatOptions& options) {
+    if (!why_unreadable_.empty()) {
+      throw Error(ErrorCode::invalid_prompt,
+                  "the model's chat template is not one that llama.cpp's Jinja engine reads (" +
+                      why_unreadable_ + "); write the prompt out and send it to /v1/completions");
+    }
     const std::scoped_lock lock(mutex_);
     try {
       jinja::context context(source_);
@@ -120,6 +125,7 @@ class ChatTemplate::Impl {
   }
 
   [[nodiscard]] const char* origin() const { return origin_; }
+  [[nodiscard]] const std::string& why_unreadable() const { return why_unreadable_; }
 
  private:
   void set_variables(jinja::context& context, const std::vector<ChatMessage>& messages,
@@ -147,6 +153,7 @@ class ChatTemplate::Impl {
 
   std::mutex mutex_;  // the engine does not say that a program may run twice at once
   const char* origin_;
+  std::string why_unreadable_;
   std::string source_;
   std::string bos_;
   std::string eos_;
@@ -165,5 +172,6 @@ std::vector<PromptPart> ChatTemplate::render(const std::vector<ChatMessage>& mes
 }
 
 const char* ChatTemplate::origin() const { return impl_->origin(); }
+const std::string& ChatTemplate::why_unreadable() const { return impl_->why_unreadable(); }
 
 }  // namespace gumbelspec::server

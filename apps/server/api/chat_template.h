@@ -29,19 +29,21 @@ class ChatTemplate {
  public:
   // source: Jinja, of the model file's tokenizer.chat_template; empty: ChatML where has_chatml says
   // that the vocabulary has its control tokens, else lines of "Role: text". bos, eos: those tokens'
-  // texts, for the template; bos is not part of the prompt, the tokenizer adds it.
-  // Throws: Error{invalid_model} if source is not a template.
+  // texts, for the template; bos is not part of the prompt, the tokenizer adds it. A source that
+  // cannot be read is no reason to do without the model: only render() fails then.
   ChatTemplate(std::string source, std::string bos, std::string eos, bool has_chatml = false);
   ~ChatTemplate();
   ChatTemplate(const ChatTemplate&) = delete;
   ChatTemplate& operator=(const ChatTemplate&) = delete;
 
-  // Throws: Error{invalid_prompt} with the template's own complaint.
+  // Throws: Error{invalid_prompt} with the template's own complaint, or with why_unreadable().
   [[nodiscard]] std::vector<PromptPart> render(const std::vector<ChatMessage>& messages,
                                                const ChatOptions& options = {}) const;
 
-  // "model", "chatml" or "plain".
+  // "model", "chatml", "plain" or "unreadable".
   [[nodiscard]] const char* origin() const;
+  // Empty if it can be read.
+  [[nodiscard]] const std::string& why_unreadable() const;
 
  private:
   class Impl;

@@ -83,8 +83,22 @@ TEST(ChatTemplate, TellsTheTemplatesOwnComplaint) {
   }
 }
 
-TEST(ChatTemplate, RefusesWhatIsNoTemplate) {
-  EXPECT_THROW(ChatTemplate("{% for %}", "", ""), Error);
+TEST(ChatTemplate, IsRefusedOnlyWhereItIsUsedIfItCannotBeRead) {
+  for (const char* source : {"{% for %}", "{% for m in messages %}{{ m.content }", "{{ 1 +"}) {
+    const ChatTemplate chat(source, "", "");
+    EXPECT_STREQ(chat.origin(), "unreadable");
+    EXPECT_NE(chat.why_unreadable(), "");
+    try {
+      (void)chat.render({{"user", "x"}});
+      ADD_FAILURE() << source;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::invalid_prompt);
+      EXPECT_THAT(error.what(), HasSubstr(chat.why_unreadable()));
+      EXPECT_THAT(error.what(), HasSubstr("/v1/completions"));
+      EXPECT_THAT(error.what(), ::testing::Not(HasSubstr("--")));
+    }
+  }
+  EXPECT_EQ(ChatTemplate("", "", "").why_unreadable(), "");
 }
 
 TEST(ChatTemplate, PutsTheSystemMessageBeforeTheUsersWhereATemplateHasNoRoleForIt) {
