@@ -94,16 +94,25 @@ Outcome execute(const ucontext_t& context, const Instruction& instruction) {
   return Outcome::undefined_opcode;
 }
 
-void on_illegal_instruction(int signal, siginfo_t* info, void* data) {
-  auto& context = *static_cast<ucontext_t*>(data);
+// The next ones too, as long as they are tile instructions: a signal costs more than most of them.
+Outcome execute_from(ucontext_t& context) {
   auto& ip = context.uc_mcontext.gregs[REG_RIP];
-  const auto instruction = decode(reinterpret_cast<const std::uint8_t*>(ip));
+  for (bool is_first = true;; is_first = false) {
+    const auto instruction = decode(reinterpret_cast<const std::uint8_t*>(ip));
+    if (!instruction) return is_first ? Outcome::undefined_opcode : Outcome::ok;
+    const Outcome outcome = execute(context, *instruction);
+    // What a later one has done wrong shows when it comes to it by itself.
+    if (outcome != Outcome::ok) return is_first ? outcome : Outcome::ok;
+    n_instructions.fetch_add(1, std::memory_order_relaxed);
+    ip += static_cast<greg_t>(instruction->length);
+  }
+}
+
+void on_illegal_instruction(int signal, siginfo_t* info, void* data) {
   Outcome outcome = Outcome::undefined_opcode;
-  if (instruction && is_permitted) outcome = execute(context, *instruction);
+  if (is_permitted) outcome = execute_from(*static_cast<ucontext_t*>(data));
   switch (outcome) {
     case Outcome::ok:
-      n_instructions.fetch_add(1, std::memory_order_relaxed);
-      ip += static_cast<greg_t>(instruction->length);
       return;
     case Outcome::general_protection:
       raise(SIGSEGV);
