@@ -16,6 +16,8 @@ namespace gumbelspec::internal {
 // repacked kernels for one token and for several round differently, the plain ones do not; for
 // IQ4_NL it is the other way round; for all other quantized types both agree. llama.cpp only has a
 // switch for all weights, so in a file with both kinds the IQ4_NL matrices are placed one by one.
+// AMX, which ggml prefers to repacking where the processor has it, agrees for each of its types
+// (tests/processors/amx_products_test.cc); that switch turns it off with the rest.
 class WeightLayout {
  public:
   // Tensors as the file lists them. can_place: nothing but ggml's CPU code computes.

@@ -4,10 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "ggml-backend.h"
 #include "gumbelspec/error.h"
 #include "gumbelspec/llama_model.h"
 #include "tests/network/rpc_server.h"
@@ -75,6 +77,28 @@ std::string loss_of(LlamaModel& model) {
   return "nothing was lost";
 }
 
+// Whether ggml computes with AMX here. A server does not: its weights lie in plain memory.
+bool has_amx() {
+  const ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+  const auto list =
+      reinterpret_cast<ggml_backend_dev_get_extra_bufts_t>(ggml_backend_reg_get_proc_address(
+          ggml_backend_dev_backend_reg(cpu), "ggml_backend_dev_get_extra_bufts"));
+  if (list == nullptr) return false;
+  for (ggml_backend_buffer_type_t* type = list(cpu); *type != nullptr; ++type) {
+    if (std::string(ggml_backend_buft_name(*type)) == "AMX") return true;
+  }
+  return false;
+}
+
+float largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
+  float largest = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
+  return largest;
+}
+
+// The same bits, but for AMX: its products add up floats in another order, a last bit crosses a
+// threshold where the next layer rounds to 8 bits, and what comes of that is the size of that
+// rounding.
 TEST(RpcModel, GivesTheLogitsOfTheSameModelHere) {
   const auto a = start_server(0);
   const auto b = start_server(1);
@@ -87,7 +111,14 @@ TEST(RpcModel, GivesTheLogitsOfTheSameModelHere) {
     return std::vector<float>(row.begin(), row.end());
   };
   const auto expected = row_of(*here, token_id(100));
-  EXPECT_EQ(row_of(*there, token_id(100)), expected);
+  const auto got = row_of(*there, token_id(100));
+  if (!has_amx()) {
+    EXPECT_EQ(got, expected);
+    return;
+  }
+  EXPECT_LT(largest_difference(got, expected), 0.3F);
+  // Another token's are others.
+  EXPECT_GT(largest_difference(row_of(*there, token_id(101)), expected), 3.0F);
 }
 
 // What a pass costs over a slow link: one round trip for each server, whatever its size.
