@@ -24,6 +24,31 @@ if(GUMBELSPEC_PRECOMPILES)
     <string_view> <vector>)
 endif()
 
+# gumbelspec_isa_tests(<target> SETS <set>... [FILTER <filter of GoogleTest>] [LABEL <label>])
+# The tests of a program once more with our code confined to each of the instruction sets scalar, avx2,
+# avxvnni and avx512, as tests isa_<set>.<target>; skipped where the processor lacks the set
+# (tests/processors/with_isa.cc). For ggml's own variants, where the CPU backend is one to be loaded:
+# variables for the environment go into GUMBELSPEC_ISA_ENVIRONMENT_<set>.
+function(gumbelspec_isa_tests target)
+  cmake_parse_arguments(arg "" "FILTER;LABEL" "SETS" ${ARGN})
+  if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+    return()
+  endif()
+  if(NOT arg_FILTER)
+    set(arg_FILTER "*")
+  endif()
+  if(NOT arg_LABEL)
+    set(arg_LABEL unit)
+  endif()
+  foreach(set IN LISTS arg_SETS)
+    add_test(NAME isa_${set}.${target}
+      COMMAND with-isa ${set} $<TARGET_FILE:${target}> "--gtest_filter=${arg_FILTER}")
+    set_tests_properties(isa_${set}.${target} PROPERTIES
+      LABELS ${arg_LABEL} TIMEOUT 600 SKIP_RETURN_CODE 77
+      ENVIRONMENT "${GUMBELSPEC_TEST_ENVIRONMENT};${GUMBELSPEC_ISA_ENVIRONMENT_${set}}")
+  endforeach()
+endfunction()
+
 # gumbelspec_test(<name> LABEL unit|stat|model|slow SOURCES a.cc... [LINK targets...]
 #                 [TIMEOUT seconds])
 # The tests see testing/ and the layers named in LINK; GUMBELSPEC_MODELS_DIR is the demo pair's

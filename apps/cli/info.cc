@@ -9,6 +9,7 @@
 #include "apps/cli/model_options.h"
 #include "apps/cli/output.h"
 #include "gumbelspec/noise.h"
+#include "gumbelspec/simd.h"
 
 namespace gumbelspec::cli {
 namespace {
@@ -44,7 +45,7 @@ std::string program_text() {
   }
   return line("version", std::string("gumbelspec ") + GUMBELSPEC_VERSION) +
          line("noise", "version " + std::to_string(kNoiseVersion) + ", computed with " +
-                           name_of(best_simd())) +
+                           name_of(simd_in_use())) +
          line("backend", backend()) + line("kernels", kernels_description()) +
          line("methods", methods);
 }

@@ -9,6 +9,7 @@
 
 #include "apps/cli/kernels.h"
 #include "apps/cli/utf8_stream.h"
+#include "gumbelspec/simd.h"
 
 namespace gumbelspec::cli {
 namespace {
@@ -209,6 +210,8 @@ ModelOptions with_demo_pair(const ModelOptions& given) {
 
 Models load_models(const ModelOptions& options, bool wants_draft, Progress& progress) {
   if (stop_requested()) throw Stopped();
+  // One line for a wrong name now, not in the middle of a text.
+  (void)simd_in_use();
   // Before a model is loaded: its weights go into the kernels' own layout then.
   if (options.use_kernels) register_kernels();
   Models models;

@@ -4,9 +4,13 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <limits>
 #include <stdexcept>
+#include <string>
 
+#include "gumbelspec/error.h"
+#include "gumbelspec/simd.h"
 #include "src/core/gumbel_math.h"
 #include "src/core/softmax_math.h"
 #include "src/core/vector_kernels.h"
@@ -81,6 +85,27 @@ Simd best_simd() {
   return Simd::scalar;
 }
 
+std::string_view simd_name(Simd simd) {
+  constexpr std::array<std::string_view, 3> kNames = {"scalar", "avx2", "avx512"};
+  return kNames.at(static_cast<std::size_t>(simd));
+}
+
+Simd simd_in_use() {
+  static const Simd chosen = [] {
+    const char* value = std::getenv("GUMBELSPEC_SIMD");
+    const std::string_view name = value == nullptr ? "" : value;
+    if (name.empty()) return best_simd();
+    for (const Simd simd : {Simd::scalar, Simd::avx2, Simd::avx512}) {
+      if (name == simd_name(simd) && simd <= best_simd()) return simd;
+    }
+    throw Error(ErrorCode::invalid_option,
+                "GUMBELSPEC_SIMD is '" + std::string(name) +
+                    "'; give scalar, avx2 or avx512, on this processor and in this build at most " +
+                    std::string(simd_name(best_simd())));
+  }();
+  return chosen;
+}
+
 const VectorKernels& vector_kernels(Simd simd) {
   if (simd > best_simd()) {
     throw std::logic_error("vector_kernels: this processor or build has no such instructions");
@@ -93,8 +118,8 @@ const VectorKernels& vector_kernels(Simd simd) {
 }
 
 const VectorKernels& vector_kernels() {
-  static const VectorKernels& best = vector_kernels(best_simd());
-  return best;
+  static const VectorKernels& chosen = vector_kernels(simd_in_use());
+  return chosen;
 }
 
 float noise_at(NoiseKey key, Position position, TokenId token) {

@@ -25,7 +25,7 @@ struct VectorKernels {
 };
 
 [[nodiscard]] const VectorKernels& vector_kernels(Simd simd);
-// The ones of best_simd().
+// The ones of simd_in_use().
 [[nodiscard]] const VectorKernels& vector_kernels();
 
 extern const VectorKernels kScalarKernels;

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
@@ -79,6 +80,35 @@ TEST(Generate, GivesTheSameTokensWithEveryMethod) {
     EXPECT_EQ(json["tokens"], expected["tokens"]) << method;
     EXPECT_EQ(json["text"], expected["text"]) << method;
   }
+}
+
+// Noise and log-weights are the same bits with each; without the kernels nothing else changes.
+TEST(Generate, SaysTheSameWithEveryInstructionSetOfTheNoise) {
+  const std::vector<std::string> call = {"-p", "The old house", "-n",    "32", "-s",
+                                         "7",  "--no-kernels",  "--json"};
+  const char* forced = std::getenv("GUMBELSPEC_SIMD");
+  const std::string before = forced == nullptr ? "" : forced;
+  const auto with = [&](const char* name) {
+    ::setenv("GUMBELSPEC_SIMD", name, 1);
+    ProcessResult result = generate(call);
+    ::setenv("GUMBELSPEC_SIMD", before.c_str(), 1);
+    return result;
+  };
+  const ProcessResult expected = with("scalar");
+  ASSERT_EQ(expected.exit_code, 0) << expected.err;
+  for (const char* name : {"avx2", "avx512"}) {
+    const ProcessResult result = with(name);
+    if (result.exit_code == 0) {
+      EXPECT_EQ(Json::parse(result.out)["text"], Json::parse(expected.out)["text"]) << name;
+    } else {
+      EXPECT_EQ(result.exit_code, 2);
+      EXPECT_THAT(result.err, HasSubstr("on this processor and in this build at most")) << name;
+    }
+  }
+  const ProcessResult unknown = with("mmx");
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_EQ(n_lines(unknown.err), 1U);
+  EXPECT_THAT(unknown.err, HasSubstr("GUMBELSPEC_SIMD is 'mmx'; give scalar, avx2 or avx512"));
 }
 
 TEST(Generate, WorksWithAllThreads) {

@@ -1,0 +1,62 @@
+// with-isa SET PROGRAM [ARGUMENT...]: runs a program with our code confined to an instruction set, or
+// says that this processor lacks it and ends with 77, which ctest counts as skipped.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <iterator>
+#include <string_view>
+
+#include "gumbelspec/simd.h"
+#ifdef GUMBELSPEC_TEST_KERNELS
+#include "isa.h"
+#endif
+
+namespace {
+
+constexpr int kSkipped = 77;
+
+struct Set {
+  std::string_view name;
+  gumbelspec::Simd simd;  // of core
+  const char* kernels;    // GUMBELSPEC_KERNELS_ISA
+};
+
+constexpr Set kSets[] = {
+    {"scalar", gumbelspec::Simd::scalar, "off"},
+    {"avx2", gumbelspec::Simd::avx2, "avx2"},
+    {"avxvnni", gumbelspec::Simd::avx2, "avxvnni"},
+    {"avx512", gumbelspec::Simd::avx512, "avx512"},
+};
+
+bool has_kernels([[maybe_unused]] const Set& set) {
+#ifdef GUMBELSPEC_TEST_KERNELS
+  bool is_known = false;
+  return set.name == "scalar" || gumbelspec::kernels::find_kernels(set.kernels, &is_known);
+#else
+  return true;
+#endif
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string_view name = argc > 2 ? argv[1] : "";
+  const Set* set = std::find_if(std::begin(kSets), std::end(kSets),
+                                [&](const Set& candidate) { return candidate.name == name; });
+  if (set == std::end(kSets)) {
+    std::fputs("with-isa: give scalar, avx2, avxvnni or avx512, and a program\n", stderr);
+    return 1;
+  }
+  if (set->simd > gumbelspec::best_simd() || !has_kernels(*set)) {
+    std::printf("skipped: this processor or build has no %s\n", argv[1]);
+    return kSkipped;
+  }
+  ::setenv("GUMBELSPEC_SIMD", gumbelspec::simd_name(set->simd).data(), 1);
+  ::setenv("GUMBELSPEC_KERNELS_ISA", set->kernels, 1);
+  ::setenv("GUMBELSPEC_TEST_ISA", argv[1], 1);
+  ::execv(argv[2], argv + 2);
+  std::perror(argv[2]);
+  return 1;
+}
