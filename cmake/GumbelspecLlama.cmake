@@ -4,6 +4,7 @@
 # Sets:    GUMBELSPEC_LLAMA_SOURCE     its source tree; empty if the cache has been deleted
 #          GUMBELSPEC_LLAMA_LIBRARIES  llama, ggml, ggml-base, ggml-cpu and the other backends that
 #                                      GUMBELSPEC_LLAMA_CMAKE_ARGS asked for
+#          GUMBELSPEC_LLAMA_NEEDS      the instruction sets that it was compiled for
 #          GUMBELSPEC_GGML_SOURCE_DIR  include/ and src/ with the headers that kernels/ needs
 #          GUMBELSPEC_HTTPLIB_DIR      httplib.h and httplib.cpp, which apps/server/http compiles
 #          GUMBELSPEC_LLAMA_MODELS     with tests: its vocabularies (ggml-vocab-*) and chat templates
@@ -124,7 +125,53 @@ function(gumbelspec_copy_llama)
   set(GUMBELSPEC_LLAMA_SOURCE "${source}" PARENT_SCOPE)
 endfunction()
 
+# gumbelspec_llama_needs(<variable>): the instruction sets that llama.cpp's CPU backend is compiled
+# for, as the compiler's macros without underscores, with spaces between. Of a backend in variants,
+# which chooses at run time, none. src/llama/processor_check.cc asks the processor for them.
+function(gumbelspec_llama_needs variable)
+  set(${variable} "" PARENT_SCOPE)
+  set(arguments "$ENV{GUMBELSPEC_LLAMA_CMAKE_ARGS}")
+  if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$"
+      OR arguments MATCHES "GGML_(CPU_ALL_VARIANTS|BACKEND_DL)=(ON|1)")
+    return()
+  endif()
+  set(flags -march=native)
+  if(arguments MATCHES "GGML_NATIVE=(OFF|0)")
+    set(flags "")
+    # ggml's defaults, then what was asked for.
+    foreach(set SSE42 AVX AVX2 FMA F16C BMI2 AVX512 AVX_VNNI AVX512_VBMI AVX512_VNNI AVX512_BF16)
+      set(is_on OFF)
+      if(set MATCHES "^(SSE42|AVX|AVX2|FMA|F16C|BMI2)$")
+        set(is_on ON)
+      endif()
+      if(arguments MATCHES "GGML_${set}=([A-Z0-9]+)")
+        set(is_on ${CMAKE_MATCH_1})
+      endif()
+      string(TOLOWER ${set} flag)
+      string(REPLACE _ "" flag ${flag})
+      string(REPLACE sse42 sse4.2 flag ${flag})
+      if(is_on AND flag STREQUAL avx512)
+        list(APPEND flags -mavx512f -mavx512cd -mavx512vl -mavx512dq -mavx512bw)
+      elseif(is_on)
+        list(APPEND flags -m${flag})
+      endif()
+    endforeach()
+  endif()
+  separate_arguments(more UNIX_COMMAND "$ENV{CXXFLAGS}")
+  execute_process(COMMAND ${CMAKE_CXX_COMPILER} ${more} ${flags} -dM -E -x c++ /dev/null
+    OUTPUT_VARIABLE macros RESULT_VARIABLE result)
+  if(NOT result EQUAL 0)
+    return()
+  endif()
+  string(REGEX MATCHALL "#define __[A-Z0-9_]+__ 1" lines "${macros}")
+  list(TRANSFORM lines REPLACE "#define __(.*)__ 1" "\\1")
+  list(FILTER lines INCLUDE REGEX "^(S?SSE[0-9_]*|AVX[A-Z0-9]*|F16C|FMA|BMI2?|LZCNT|POPCNT|MOVBE|GFNI)$")
+  list(JOIN lines " " needs)
+  set(${variable} "${needs}" PARENT_SCOPE)
+endfunction()
+
 gumbelspec_copy_llama()
+gumbelspec_llama_needs(GUMBELSPEC_LLAMA_NEEDS)
 message(STATUS "llama.cpp: ${GUMBELSPEC_LLAMA_LIBDIR}, from ${GUMBELSPEC_LLAMA_SOURCE}")
 
 file(GLOB links RELATIVE ${GUMBELSPEC_LLAMA_LIBDIR} ${GUMBELSPEC_LLAMA_LIBDIR}/lib*.so)

@@ -12,6 +12,7 @@
 #include "apps/cli/stop_signals.h"
 #include "apps/cli/utf8_stream.h"
 #include "gumbelspec/error.h"
+#include "src/llama/processor_check.h"
 
 namespace gumbelspec::cli {
 namespace {
@@ -112,6 +113,14 @@ int run_and_report(const std::vector<std::string>& arguments) {
 
 }  // namespace
 }  // namespace gumbelspec::cli
+
+#if defined(__x86_64__) && defined(__linux__) && !defined(GUMBELSPEC_SANITIZED)
+// Before the constructors of ggml's libraries, which are compiled for the processor that built
+// them.
+[[gnu::section(".preinit_array"),
+  gnu::used]] void (*const kRefuse)(int, char**,
+                                    char**) = gumbelspec::internal::refuse_lesser_processor;
+#endif
 
 int main(int argc, char** argv) {
   gumbelspec::cli::install_stop_signals();
