@@ -81,6 +81,7 @@ class GenerateRun {
   Utf8Stream utf8_;
   bool is_line_open_ = false;
   std::size_t n_context_ = 0;
+  std::size_t max_context_ = 0;
   Generation result_;
 };
 
@@ -131,6 +132,7 @@ void GenerateRun::generate() {
   const Models models = load_models(model_options_, method_.drafts(), progress_);
   method_ = possible_method_told(method_, models);
   n_context_ = models.target->limits().n_context;
+  max_context_ = models.target->limits().max_context;
   SessionOptions session_options;
   session_options.sampling = options_.sampling;
   session_options.method = method_;
@@ -193,7 +195,10 @@ void GenerateRun::print(const std::string& text) {
 void GenerateRun::tell_end() const {
   if (result_.outcome == Outcome::context_full) {
     say("stopped: the context of " + std::to_string(n_context_) +
-        " tokens is full; ask for fewer tokens (-n) or a larger context (-c)");
+        " tokens is full; ask for fewer tokens (-n)" +
+        (n_context_ < max_context_
+             ? " or a larger context (-c), up to " + std::to_string(max_context_)
+             : ", the model takes no larger context"));
   }
   if (result_.outcome == Outcome::cancelled) say("stopped by a signal");
 }

@@ -52,9 +52,10 @@ std::string program_text() {
 
 std::string model_text(const std::string& name, const LlamaModel& model) {
   const ModelLimits& limits = model.limits();
-  const char* shapes = !limits.can_drop    ? "plain decoding only, the model is recurrent"
-                       : limits.can_branch ? "trees are possible"
-                                           : "chains only, no trees";
+  const std::string shapes =
+      !limits.can_drop    ? "plain decoding only, the model " + std::string(limits.why_no_drop)
+      : limits.can_branch ? "trees are possible"
+                          : "chains only, no trees";
   return line(name, model.description() + ", vocabulary " + std::to_string(limits.n_vocab) +
                         ", context " + std::to_string(limits.n_context) + "; " + shapes);
 }

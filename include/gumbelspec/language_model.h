@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <span>
+#include <string_view>
 
 #include "gumbelspec/types.h"
 
@@ -32,8 +33,12 @@ struct ModelLimits {
   std::size_t max_pass_nodes = 0;  // nodes of one pass
   std::size_t max_leaves = 0;      // branch ends in one pass, and over all pending trees
   bool can_branch = true;          // several children of one parent (tree attention)
-  bool can_drop = true;            // evaluated tokens can be dropped again (no recurrent state)
+  bool can_drop = true;            // evaluated tokens can be dropped again
   std::size_t n_sequences = 1;     // sequences open at once
+  std::size_t max_context = 0;     // what n_context could be; 0: no more than it is
+  // Why not, where can_drop is false: what stands behind "the model ", e.g. "is recurrent".
+  // Lifetime: of the program.
+  std::string_view why_no_drop = "keeps a state that cannot go back";
 };
 
 // A sequence has a committed text, which only grows, and below it a tree of pending tokens. A

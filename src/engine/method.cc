@@ -172,14 +172,13 @@ PossibleMethod possible_method(const Method& wanted, const ModelLimits& target,
   if (!wanted.drafts()) return {wanted, ""};
   const std::string kept =
       wanted.keeps_seed() ? "(the text is the same)" : "(the distribution is the same)";
-  const auto plain = [&kept](const std::string& which) {
-    return PossibleMethod{
-        defaults(MethodKind::ar),
-        "the " + which + " model is recurrent and cannot drop drafted tokens: decoding plainly " +
-            kept};
+  const auto plain = [&kept](const std::string& which, const ModelLimits& limits) {
+    return PossibleMethod{defaults(MethodKind::ar),
+                          "the " + which + " model " + std::string(limits.why_no_drop) +
+                              " and cannot drop drafted tokens: decoding plainly " + kept};
   };
-  if (!target.can_drop) return plain("target");
-  if (!draft.can_drop) return plain("draft");
+  if (!target.can_drop) return plain("target", target);
+  if (!draft.can_drop) return plain("draft", draft);
   // Several candidates of one node branch, too.
   const bool branches = wanted.width > 1 || wanted.kind == MethodKind::rejection_tree;
   if (branches && (!target.can_branch || !draft.can_branch)) {

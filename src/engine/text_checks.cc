@@ -22,7 +22,10 @@ void check_prompt(std::span<const TokenId> prompt, const ModelLimits& target) {
     throw Error(ErrorCode::prompt_too_long,
                 "the prompt has " + std::to_string(prompt.size()) + " tokens, but the context of " +
                     std::to_string(context) + " has room for " + std::to_string(context - 1) +
-                    "; shorten it or enlarge the context (-c)");
+                    "; shorten it" +
+                    (context < target.max_context ? " or enlarge the context (-c), up to " +
+                                                        std::to_string(target.max_context)
+                                                  : ", the model takes no larger context"));
   }
 }
 

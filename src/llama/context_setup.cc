@@ -102,10 +102,17 @@ std::size_t context_length(const llama_model* model, const LlamaModelOptions& op
   return options.n_context;
 }
 
-// These keep state per sequence besides the cache, which copies of a prefix do not share.
-bool has_plain_cache(const llama_model* model) {
+// What keeps a model from holding several continuations and from dropping tokens again; empty if
+// nothing does.
+std::string_view why_no_drop(const llama_model* model) {
   const std::string name = model_metadata(model, "general.architecture");
-  return name != "deepseek4" && name != "minimax-m3";
+  // Copies of a prefix do not share the summaries.
+  if (name == "deepseek4") return "keeps summaries of a sequence besides its cache";
+  // It finds cells by their position alone, where branches have several.
+  if (name == "minimax-m3") return "attends to blocks of positions that hold one token each";
+  if (llama_model_is_recurrent(model)) return "is recurrent";
+  if (llama_model_is_hybrid(model)) return "has recurrent layers";
+  return {};
 }
 
 bool uses_device(const LlamaModelOptions& options, std::span<const Device> devices) {
@@ -132,8 +139,7 @@ TreeCacheSettings cache_settings(const llama_model* model, const LlamaModelOptio
   cache.n_sequences = options.n_sequences;
   cache.n_context = context_length(model, options);
   cache.max_pass_nodes = options.max_pass_nodes;
-  cache.can_branch =
-      !llama_model_is_recurrent(model) && !llama_model_is_hybrid(model) && has_plain_cache(model);
+  cache.can_branch = why_no_drop(model).empty();
   cache.keeps_order = cache.can_branch && options.attention == Attention::exact && !is_order_free;
   cache.has_window = llama_model_n_swa(model) > 0;
   const std::size_t n_text = cache.n_sequences * cache.n_context;
@@ -187,9 +193,11 @@ ModelLimits limits_of(const llama_model* model, const TreeCacheSettings& cache) 
   ModelLimits limits;
   limits.n_vocab = static_cast<std::size_t>(llama_vocab_n_tokens(llama_model_get_vocab(model)));
   limits.n_context = cache.n_context;
+  limits.max_context = static_cast<std::size_t>(std::max(0, llama_model_n_ctx_train(model)));
   limits.max_pass_nodes = cache.max_pass_nodes;
   limits.can_branch = cache.can_branch;
   limits.can_drop = cache.can_branch;
+  if (!limits.can_drop) limits.why_no_drop = why_no_drop(model);
   limits.n_sequences = cache.n_sequences;
   limits.max_leaves = cache.can_branch ? TreeCache::max_leaves(cache.n_sequences) : 1;
   return limits;

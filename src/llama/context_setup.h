@@ -27,8 +27,8 @@ struct ContextSetup {
   int n_threads = 1;
 };
 
-// cancel_data is given to on_cancel, which llama.cpp asks while a pass runs; not for models with a
-// recurrent state, whose interrupted passes cannot be taken back.
+// cancel_data is given to on_cancel, which llama.cpp asks while a pass runs; not for models that
+// cannot drop tokens, whose interrupted passes cannot be taken back.
 // Throws: Error{invalid_option, invalid_model, out_of_memory}.
 ContextSetup make_context(llama_model* model, const LlamaModelOptions& options,
                           std::span<const Device> devices, ggml_abort_callback on_cancel,

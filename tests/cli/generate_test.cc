@@ -208,7 +208,7 @@ TEST(Generate, StopsWithAReasonWhenTheContextIsFull) {
     EXPECT_EQ(stats["n_prompt"].get<int>() + stats["n_generated"].get<int>(), 32);
     EXPECT_EQ(result.err,
               "gumbelspec: stopped: the context of 32 tokens is full; ask for fewer tokens (-n) or "
-              "a larger context (-c)\n");
+              "a larger context (-c), up to 1024\n");
   }
 }
 

@@ -81,7 +81,10 @@ TEST(Method, FallsBackToWhatTheModelsCanDo) {
   EXPECT_EQ(to_string(possible_method(beam, able, recurrent).method), "ar");
   EXPECT_EQ(to_string(possible_method(beam, straight, able).method), "gumbel-chain:length=7");
   EXPECT_EQ(to_string(possible_method(beam, able, straight).method), "gumbel-chain:length=7");
-  EXPECT_FALSE(possible_method(beam, recurrent, able).reason.empty());
+  recurrent.why_no_drop = "keeps a diary";
+  EXPECT_EQ(possible_method(beam, recurrent, able).reason,
+            "the target model keeps a diary and cannot drop drafted tokens: decoding plainly (the "
+            "text is the same)");
   const Method tree = parse_method("rejection-tree:width=1,length=7");
   EXPECT_EQ(to_string(possible_method(tree, able, able).method), to_string(tree));
   const PossibleMethod chain = possible_method(tree, straight, able);
