@@ -107,59 +107,6 @@ bool names_token(const State& at, llama_token token) {
   });
 }
 
-struct Range {
-  std::uint32_t low;
-  std::uint32_t high;
-};
-
-// The characters that begin with this one byte, where llama.cpp counts in what is none: overlong
-// forms, surrogates, and what lies above U+10FFFF. Of other beginnings it knows the same.
-std::optional<Range> narrowed_range(std::string_view unfinished) {
-  if (unfinished == "\xE0") return Range{0x800, 0xFFF};
-  if (unfinished == "\xED") return Range{0xD000, 0xD7FF};
-  if (unfinished == "\xF0") return Range{0x10000, 0x3FFFF};
-  if (unfinished == "\xF4") return Range{0x100000, 0x10FFFF};
-  return std::nullopt;
-}
-
-// The ranges of a class of characters, e.g. "[a-z0]" or "[^a-z0]".
-std::vector<Range> ranges_of(const llama_grammar_element* element) {
-  std::vector<Range> ranges;
-  do {
-    const bool has_upper = element[1].type == LLAMA_GRETYPE_CHAR_RNG_UPPER;
-    ranges.push_back({element->value, has_upper ? element[1].value : element->value});
-    element += has_upper ? 2 : 1;
-  } while (element->type == LLAMA_GRETYPE_CHAR_ALT);
-  return ranges;
-}
-
-// Whether a class has a character of the range.
-bool meets(const llama_grammar_element* element, Range range) {
-  if (element->type == LLAMA_GRETYPE_CHAR_ANY) return true;
-  if (element->type != LLAMA_GRETYPE_CHAR && element->type != LLAMA_GRETYPE_CHAR_NOT) return false;
-  const std::vector<Range> ranges = ranges_of(element);
-  const auto has = [&](std::uint32_t c) {
-    return std::any_of(ranges.begin(), ranges.end(),
-                       [&](Range r) { return r.low <= c && c <= r.high; });
-  };
-  if (element->type == LLAMA_GRETYPE_CHAR) {
-    return has(range.low) || std::any_of(ranges.begin(), ranges.end(), [&](Range r) {
-             return range.low <= r.low && r.low <= range.high;
-           });
-  }
-  return !has(range.low) || std::any_of(ranges.begin(), ranges.end(), [&](Range r) {
-    return range.low <= r.high && r.high < range.high && !has(r.high + 1);
-  });
-}
-
-bool can_complete(const State& at) {
-  const std::optional<Range> range = narrowed_range(at.unfinished);
-  return !range ||
-         std::any_of(at.stacks.begin(), at.stacks.end(), [&](const llama_grammar_stack& stack) {
-           return !stack.empty() && meets(stack.back(), *range);
-         });
-}
-
 class GrammarConstraint final : public TokenConstraint {
  public:
   GrammarConstraint(const llama_vocab* vocab, GrammarPtr grammar)
@@ -211,9 +158,7 @@ class GrammarConstraint final : public TokenConstraint {
     } catch (const std::exception&) {
       return std::nullopt;
     }
-    State behind = state(std::move(*unfinished));
-    if (!can_complete(behind)) return std::nullopt;
-    return behind;
+    return state(std::move(*unfinished));
   }
 
   // Whether llama.cpp's grammar sees the text of the token. It does not look behind a U+0000.
@@ -233,28 +178,19 @@ class GrammarConstraint final : public TokenConstraint {
     return unfinished_after(before.unfinished, piece);
   }
 
-  // llama.cpp's answer, without what is no text and with what it takes wrongly for none.
-  [[nodiscard]] bool may_follow(const State& at, std::size_t i, bool llama_says_so) {
-    if (!llama_says_so) {
-      return at.unfinished.empty() && is_set(narrow_tokens_, i) && after(at, token_id(i));
-    }
+  [[nodiscard]] bool may_follow(const State& at, std::size_t i) const {
     if (at.unfinished.empty() && is_set(whole_tokens_, i)) return true;
     const auto id = static_cast<llama_token>(i);
-    if (llama_vocab_is_eog(vocab_, id)) return at.unfinished.empty();
-    const std::optional<std::string> unfinished = unfinished_behind(at, id);
-    if (!unfinished || !narrowed_range(*unfinished)) return unfinished.has_value();
-    return after(at, static_cast<TokenId>(id)).has_value();
+    return llama_vocab_is_eog(vocab_, id) ? at.unfinished.empty()
+                                          : unfinished_behind(at, id).has_value();
   }
 
-  void sort_tokens() {
+  void find_whole_tokens() {
     whole_tokens_.assign(ends_only_.size(), 0);
-    narrow_tokens_.assign(ends_only_.size(), 0);
     for (std::size_t i = 0; i < tokens_.size(); ++i) {
       const std::string piece = piece_of(vocab_, token_id(i));
-      if (piece.empty() || !is_read_whole(piece, static_cast<llama_token>(i))) continue;
-      const std::optional<std::string> unfinished = unfinished_after({}, piece);
-      if (unfinished && unfinished->empty()) set(whole_tokens_, i);
-      if (unfinished && narrowed_range(*unfinished)) set(narrow_tokens_, i);
+      const bool is_text = !piece.empty() && is_read_whole(piece, static_cast<llama_token>(i));
+      if (is_text && !first_invalid_utf8(piece)) set(whole_tokens_, i);
     }
   }
 
@@ -274,7 +210,7 @@ class GrammarConstraint final : public TokenConstraint {
   const Mask& mask(const State& at) {
     const auto known = masks_.find(at);
     if (known != masks_.end()) return known->second;
-    if (whole_tokens_.empty()) sort_tokens();
+    if (whole_tokens_.empty()) find_whole_tokens();
     restore(at);
     for (std::size_t i = 0; i < tokens_.size(); ++i) {
       tokens_[i] = {static_cast<llama_token>(i), 0.0F, 0.0F};
@@ -283,7 +219,7 @@ class GrammarConstraint final : public TokenConstraint {
     llama_grammar_apply_impl(*grammar_, &array);
     Mask mask(ends_only_.size(), 0);
     for (std::size_t i = 0; i < tokens_.size(); ++i) {
-      if (may_follow(at, i, !std::isinf(tokens_[i].logit))) set(mask, i);
+      if (!std::isinf(tokens_[i].logit) && may_follow(at, i)) set(mask, i);
     }
     if (masks_.size() >= kMaxMasks) masks_.clear();
     return masks_.emplace(at, std::move(mask)).first->second;
@@ -296,8 +232,7 @@ class GrammarConstraint final : public TokenConstraint {
   std::vector<TokenId> followed_;  // of the generated text
   std::vector<llama_token_data> tokens_;
   Mask ends_only_;
-  Mask whole_tokens_;   // of whole characters: nearly all. Empty: not asked for yet
-  Mask narrow_tokens_;  // that end in a narrowed_range()
+  Mask whole_tokens_;  // of whole characters: nearly all. Empty: not asked for yet
   std::map<State, Mask> masks_;
 };
 
