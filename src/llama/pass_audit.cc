@@ -151,10 +151,44 @@ std::string what_of(const ggml_tensor* op) {
   return upper(ggml_op_name(op->op)) + " operations";
 }
 
-// Some graphs bring rows into place for several tokens only.
-std::map<Kind, std::size_t> without_rows(std::map<Kind, std::size_t> kinds) {
-  std::erase_if(kinds, [](const auto& entry) { return entry.first.what == kRowByRow; });
-  return kinds;
+// These move numbers and change none; some graphs do so for several tokens only.
+bool only_moves(const ggml_tensor* op) {
+  switch (op->op) {
+    case GGML_OP_DUP:
+    case GGML_OP_CPY:
+    case GGML_OP_CONT:
+    case GGML_OP_REPEAT:
+    case GGML_OP_CONCAT:
+    case GGML_OP_GET_ROWS:
+    case GGML_OP_SET_ROWS:
+    case GGML_OP_PAD:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// The operations of one graph. Two graphs that compute alike have the same.
+struct Operations {
+  std::map<Kind, std::size_t> kinds;
+  std::map<std::pair<ggml_op, std::string>, std::size_t> by_device;  // that change numbers
+};
+
+// The first operation that one of them computes elsewhere; empty if there is none.
+std::string difference(const Operations& one, const Operations& many) {
+  if (one.by_device == many.by_device) return {};
+  for (const auto& [place, count] : one.by_device) {
+    const auto same = many.by_device.find(place);
+    if (same == many.by_device.end() || same->second != count) {
+      return std::string(ggml_op_name(place.first)) + " on " + place.second;
+    }
+  }
+  for (const auto& [place, count] : many.by_device) {
+    if (one.by_device.count(place) == 0) {
+      return std::string(ggml_op_name(place.first)) + " on " + place.second;
+    }
+  }
+  return {};
 }
 
 class Audit {
@@ -162,16 +196,16 @@ class Audit {
   Audit(llama_context* context, const PassFacts& facts) : context_(context), facts_(facts) {}
 
   PassGuarantee run() {
-    const std::map<Kind, std::size_t> one = kinds_of(1);
+    const Operations one = operations_of(1);
     const auto n =
         static_cast<std::uint32_t>(std::min<std::size_t>(kManyTokens, facts_.max_pass_nodes));
-    std::map<Kind, std::size_t> many = kinds_of(n);
-    if (without_rows(many) != without_rows(one)) {
-      const std::string why = "the model computes several tokens in another way than a single one";
-      many[{"operations", "", facts_.decodes_plainly, why}] = 0;
+    Operations many = operations_of(n);
+    if (const std::string where = difference(one, many); !where.empty()) {
+      many.kinds[{"operations", "", facts_.decodes_plainly,
+                  "a pass over one token is not computed as one over several, see " + where}] = 0;
     }
     PassGuarantee guarantee;
-    for (const auto& [kind, count] : many) {
+    for (const auto& [kind, count] : many.kinds) {
       const std::string counted = (count > 0 ? std::to_string(count) + " " : "") + kind.what;
       guarantee.parts.push_back({counted, kind.device, kind.holds, kind.why});
       guarantee.holds = guarantee.holds && kind.holds;
@@ -182,25 +216,27 @@ class Audit {
   }
 
  private:
-  std::map<Kind, std::size_t> kinds_of(std::uint32_t n_tokens) {
-    std::map<Kind, std::size_t> kinds;
+  Operations operations_of(std::uint32_t n_tokens) {
+    Operations operations;
     const ggml_backend_sched_t scheduler = context_->get_sched();
     const llama_memory_context_ptr memory = context_->get_memory()->init_full();
     ggml_cgraph* graph =
         context_->graph_reserve(n_tokens, 1, n_tokens, memory.get(), /*split_only=*/true);
     if (graph == nullptr) {
-      kinds[{"operations", "", false, "llama.cpp could not plan a pass"}] = 0;
-      return kinds;
+      operations.kinds[{"operations", "", false, "llama.cpp could not plan a pass"}] = 0;
+      return operations;
     }
     for (int i = 0; i < ggml_graph_n_nodes(graph); ++i) {
       const ggml_tensor* op = ggml_graph_node(graph, i);
       if (moves_nothing(op)) continue;
       const ggml_backend_dev_t device = device_of(op);
       const Verdict verdict = judge(op, device);
-      ++kinds[{what_of(op), name_of(device), verdict.holds || facts_.decodes_plainly, verdict.why}];
+      const std::string name = name_of(device);
+      ++operations.kinds[{what_of(op), name, verdict.holds || facts_.decodes_plainly, verdict.why}];
+      if (!only_moves(op)) ++operations.by_device[{op->op, name}];
     }
     ggml_backend_sched_reset(scheduler);
-    return kinds;
+    return operations;
   }
 
   ggml_backend_dev_t device_of(const ggml_tensor* op) const {
@@ -266,12 +302,12 @@ class Audit {
     if (rule->is_grid && is_plain && std::getenv(kNoPanels) != nullptr) {
       return {true, "ggml's, without its panels the same for any number of columns"};
     }
-    if (!is_plain)
-      return {false, "ggml's repacked weights take another order with several columns"};
+    if (!is_plain) return {false, "ggml's repacked weights take another order with many columns"};
     if (rule->is_grid) {
       return {false, std::string("ggml takes another way from 8 columns on; set ") + kNoPanels +
                          "=1 in the environment, or use another type (Q8_0, Q4_K, Q6_K)"};
     }
+    if (!is_weight(matrix)) return {false, "ggml sums several columns in another order than one"};
     return {false,
             "ggml sums several columns in another order than one; use the kernels, or another type "
             "(Q8_0, Q4_K, Q6_K)"};

@@ -221,10 +221,11 @@ INSTANTIATE_TEST_SUITE_P(Types, Holding,
                          [](const auto& test) { return std::string(ggml_type_name(test.param)); });
 
 #if defined(__x86_64__)
-TEST(PassGuarantee, DoesNotHoldForGridsOfWeights) {
+// Whether ggml takes its panels of 8 rows is decided once in a process.
+TEST(PassGuarantee, IsForGridsOfWeightsWhatTheirPassesGive) {
   const Told model = told(GGML_TYPE_IQ3_S);
-  EXPECT_FALSE(model.guarantee.holds);
-  EXPECT_GT(model.n_different, 0U);
+  EXPECT_EQ(model.guarantee.holds, model.n_different == 0);
+  if (model.guarantee.holds) return;
   EXPECT_THAT(model.guarantee.reason(), HasSubstr("products with IQ3_S weights on CPU"));
   EXPECT_THAT(model.guarantee.reason(), HasSubstr("GGML_NO_IQ_PANEL=1"));
 }
