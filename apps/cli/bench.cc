@@ -173,6 +173,10 @@ void BenchRun::choose_methods() {
   }
   if (live_ != nullptr) {
     for (const Method& method : methods_) (void)possible_method_told(method, live_->loaded());
+    const PassGuarantee guarantee = live_->loaded().target->guarantee();
+    if (!guarantee.holds) {
+      notes_.push_back("The text of a seed may depend on the method: " + guarantee.reason() + ".");
+    }
   }
   if (std::none_of(methods_.begin(), methods_.end(), [](const Method& m) { return !m.drafts(); })) {
     methods_.insert(methods_.begin(), parse_method("ar"));

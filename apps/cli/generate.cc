@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "apps/cli/commands.h"
+#include "apps/cli/guarantee.h"
 #include "apps/cli/method_option.h"
 #include "apps/cli/model_options.h"
 #include "apps/cli/output.h"
@@ -82,6 +83,7 @@ class GenerateRun {
   bool is_line_open_ = false;
   std::size_t n_context_ = 0;
   std::size_t max_context_ = 0;
+  bool is_same_seed_ = false;  // every method gives this seed's text
   Generation result_;
 };
 
@@ -133,6 +135,11 @@ void GenerateRun::generate() {
   method_ = possible_method_told(method_, models);
   n_context_ = models.target->limits().n_context;
   max_context_ = models.target->limits().max_context;
+  // Methods that do not keep a seed's text promise nothing.
+  if (method_.keeps_seed() && guarantee() == Guarantee::seed) {
+    tell_broken_guarantee(*models.target);
+    is_same_seed_ = models.target->guarantee().holds;
+  }
   SessionOptions session_options;
   session_options.sampling = options_.sampling;
   session_options.method = method_;
@@ -224,6 +231,7 @@ Json GenerateRun::result_json() const {
       {"tokens", result_.tokens},
       {"seed", seed_},
       {"noise_version", kNoiseVersion},
+      {"same_seed", is_same_seed_},
       {"method", to_string(method_)},
       {"stop_reason", to_string(result_.outcome)},
       {"stats", statistics_json(result_.statistics)},
@@ -233,7 +241,8 @@ Json GenerateRun::result_json() const {
 void add_output_options(CLI::App& app, GenerateOptions& options) {
   app.add_flag("--json", options.is_json,
                "Print one JSON object at the end instead of text: text, tokens (ids of the "
-               "generated ones), seed, noise_version, method, stop_reason (eos, length, "
+               "generated ones), seed, noise_version, same_seed (whether every method that keeps a "
+               "seed's text gives this one), method, stop_reason (eos, length, "
                "context_full, cancelled), stats");
   app.add_flag("--stats", options.shows_statistics,
                "Print counts and times on standard error at the end");

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "apps/cli/commands.h"
+#include "apps/cli/guarantee.h"
 #include "apps/cli/kernels.h"
 #include "apps/cli/method_option.h"
 #include "apps/cli/model_options.h"
@@ -95,6 +96,18 @@ std::string placement_text(const LlamaModel& model) {
   return text;
 }
 
+// What the promise of one text per seed rests on.
+std::string same_seed_text(const LlamaModel& target) {
+  const PassGuarantee guarantee = target.guarantee();
+  std::string text =
+      line("same seed", guarantee.holds ? "the same text with every method, because the target's "
+                                          "logits do not depend on the pass:"
+                                        : "the text may depend on the method, because the "
+                                          "target's logits may depend on the pass:");
+  for (const std::string& part : guarantee_lines(guarantee)) text += line("", part);
+  return text;
+}
+
 int run_info(const ModelOptions& given) {
   const ModelOptions options = with_demo_pair(given);
   Progress progress;
@@ -107,6 +120,7 @@ int run_info(const ModelOptions& given) {
   if (models.draft != nullptr) {
     text += model_text("draft", *models.draft) + placement_text(*models.draft);
   }
+  text += same_seed_text(*models.target);
   Output out = Output::standard();
   out.write(text);
   out.close();

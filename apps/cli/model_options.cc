@@ -99,34 +99,6 @@ LlamaModelOptions load_options(const ModelOptions& options, Progress& progress) 
   return load;
 }
 
-std::unique_ptr<LlamaModel> load_model(LlamaModelOptions options, Progress& progress) {
-  const std::string name = fs::path(options.path).filename().string();
-  options.on_progress = [&progress, &name](float fraction) {
-    progress.show("loading " + visible(name) + " " +
-                  std::to_string(static_cast<int>(fraction * 100.0F)) + " %");
-    return !stop_requested();
-  };
-  try {
-    auto model = LlamaModel::load(options);
-    progress.clear();
-    return model;
-  } catch (const Error&) {
-    if (stop_requested()) throw Stopped();
-    throw;
-  }
-}
-
-// A draft may be trained for less context than the target is to use; beyond it nothing is drafted.
-std::unique_ptr<LlamaModel> load_draft(LlamaModelOptions options, Progress& progress) {
-  try {
-    return load_model(options, progress);
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::invalid_option) throw;
-    options.n_context = 0;
-    return load_model(options, progress);
-  }
-}
-
 void add_device_options(CLI::App& app, ModelOptions& options) {
   add_integer(
       app, "--gpu-layers,--n-gpu-layers", -1, kMaxInt,
@@ -208,13 +180,37 @@ ModelOptions with_demo_pair(const ModelOptions& given) {
   return options;
 }
 
-Models load_models(const ModelOptions& options, bool wants_draft, Progress& progress) {
-  if (stop_requested()) throw Stopped();
-  // One line for a wrong name now, not in the middle of a text.
-  (void)simd_in_use();
+std::unique_ptr<LlamaModel> load_model(LlamaModelOptions options, Progress& progress) {
+  const std::string name = fs::path(options.path).filename().string();
+  options.on_progress = [&progress, &name](float fraction) {
+    progress.show("loading " + visible(name) + " " +
+                  std::to_string(static_cast<int>(fraction * 100.0F)) + " %");
+    return !stop_requested();
+  };
+  try {
+    auto model = LlamaModel::load(options);
+    progress.clear();
+    return model;
+  } catch (const Error&) {
+    if (stop_requested()) throw Stopped();
+    throw;
+  }
+}
+
+std::unique_ptr<LlamaModel> load_draft(const LlamaModelOptions& options, Progress& progress) {
+  try {
+    return load_model(options, progress);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::invalid_option) throw;
+    LlamaModelOptions own = options;
+    own.n_context = 0;
+    return load_model(own, progress);
+  }
+}
+
+LlamaModelOptions target_load_options(const ModelOptions& options, Progress& progress) {
   // Before a model is loaded: its weights go into the kernels' own layout then.
   if (options.use_kernels) register_kernels();
-  Models models;
   LlamaModelOptions load = load_options(options, progress);
   if (options.use_kernels) load.order_free_types = order_free_types();
   load.path = options.target;
@@ -225,8 +221,12 @@ Models load_models(const ModelOptions& options, bool wants_draft, Progress& prog
   load.main_gpu = options.main_gpu;
   load.rpc_servers = options.rpc_servers;
   load.n_sequences = options.n_sequences;
-  models.target = load_model(load, progress);
-  if (!wants_draft || options.draft.empty()) return models;
+  return load;
+}
+
+LlamaModelOptions draft_load_options(const ModelOptions& options, const ModelLimits& target,
+                                     Progress& progress) {
+  LlamaModelOptions load = target_load_options(options, progress);
   load.path = options.draft;
   load.n_gpu_layers = options.n_gpu_layers_draft;
   // Drafting takes many short passes, which a network would make long: not there unless asked for.
@@ -236,10 +236,21 @@ Models load_models(const ModelOptions& options, bool wants_draft, Progress& prog
   load.split_mode = SplitMode::layer;
   load.main_gpu = 0;
   load.n_sequences = options.n_draft_sequences;
-  load.n_context = models.target->limits().n_context;
+  load.n_context = target.n_context;
   // The last bits of a draft's logits decide at most how fast it goes.
   load.attention = Attention::fast;
-  models.draft = load_draft(load, progress);
+  return load;
+}
+
+Models load_models(const ModelOptions& options, bool wants_draft, Progress& progress) {
+  if (stop_requested()) throw Stopped();
+  // One line for a wrong name now, not in the middle of a text.
+  (void)simd_in_use();
+  Models models;
+  models.target = load_model(target_load_options(options, progress), progress);
+  if (!wants_draft || options.draft.empty()) return models;
+  models.draft =
+      load_draft(draft_load_options(options, models.target->limits(), progress), progress);
   LlamaModel::require_same_vocabulary(*models.target, *models.draft);
   return models;
 }

@@ -52,6 +52,21 @@ struct Models {
   std::unique_ptr<LlamaModel> draft;  // null: none given, or not wanted
 };
 
+// How load_models() loads the target, and the draft of such a target.
+// Requires: options come from with_demo_pair().
+// Throws: Error{invalid_option} for an unknown instruction set of the kernels.
+[[nodiscard]] LlamaModelOptions target_load_options(const ModelOptions& options,
+                                                    Progress& progress);
+[[nodiscard]] LlamaModelOptions draft_load_options(const ModelOptions& options,
+                                                   const ModelLimits& target, Progress& progress);
+
+// Throws: Error; Stopped if a signal came meanwhile.
+[[nodiscard]] std::unique_ptr<LlamaModel> load_model(LlamaModelOptions options, Progress& progress);
+// A draft may be trained for less context than the target is to use; then it is loaded with what it
+// has, and beyond that nothing is drafted. Throws: as load_model().
+[[nodiscard]] std::unique_ptr<LlamaModel> load_draft(const LlamaModelOptions& options,
+                                                     Progress& progress);
+
 // Requires: options come from with_demo_pair().
 // Throws: Error; Stopped if a signal came meanwhile.
 [[nodiscard]] Models load_models(const ModelOptions& options, bool wants_draft, Progress& progress);

@@ -14,6 +14,7 @@
 #include "apps/cli/prompt.h"
 #include "apps/cli/sampling_options.h"
 #include "apps/cli/selftest_identity.h"
+#include "apps/cli/selftest_reference.h"
 #include "apps/cli/selftest_report.h"
 #include "apps/cli/stop_signals.h"
 #include "apps/cli/utf8_stream.h"
@@ -28,11 +29,12 @@ using testing::Sabotage;
 struct Extent {
   std::size_t n_prompts;
   std::size_t n_seeds;
-  std::size_t n_tokens;   // per text
-  std::size_t n_samples;  // texts of the in-memory model per check
+  std::size_t n_tokens;     // per text
+  std::size_t n_samples;    // texts of the in-memory model per check
+  std::size_t n_reference;  // tokens of the text that llama.cpp's own code reads, too
 };
-constexpr Extent kFull = {20, 3, 100, 1'000'000};
-constexpr Extent kQuick = {5, 1, 50, 100'000};
+constexpr Extent kFull = {20, 3, 100, 1'000'000, 256};
+constexpr Extent kQuick = {5, 1, 50, 100'000, 128};
 
 struct SelftestOptions {
   ModelOptions models;
@@ -95,6 +97,7 @@ class SelftestRun {
 
   int run() {
     check_identity_of_models();
+    check_reference_of_models();
     check_distribution();
     check_sabotage();
     print(summary_text(report_));
@@ -105,6 +108,7 @@ class SelftestRun {
 
  private:
   void check_identity_of_models();
+  void check_reference_of_models();
   void check_distribution();
   void check_sabotage();
   [[nodiscard]] std::vector<Method> possible_methods(const Models& models) const;
@@ -162,6 +166,18 @@ void SelftestRun::check_identity_of_models() {
         " tokens, each method against ar\n");
   report_.identity = check_identity(identity, models, progress_);
   print(identity_text(*report_.identity, prompts_));
+}
+
+// Behind the comparison of methods, whose models are gone then.
+void SelftestRun::check_reference_of_models() {
+  ReferenceOptions reference;
+  reference.models = models_;
+  reference.prompts = prompts_;
+  reference.n_tokens = extent_.n_reference;
+  report_.reference = check_reference(reference, progress_);
+  print("reference: logits against those of llama.cpp's own code, one text of " +
+        std::to_string(report_.reference->n_tokens) + " tokens\n");
+  print(reference_text(*report_.reference));
 }
 
 testing::Progress SelftestRun::show(const std::string& section) {

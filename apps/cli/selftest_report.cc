@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 
+#include "apps/cli/guarantee.h"
 #include "apps/cli/utf8_stream.h"
 #include "gumbelspec/noise.h"
 
@@ -92,6 +93,85 @@ Json identity_json(const IdentityResult& identity) {
           {"differences", differences}};
 }
 
+std::string number(double value) { return formatted("%.2g", value); }
+
+std::string passes_text(const PassesResult& passes) {
+  const std::string rows =
+      std::to_string(passes.n_rows) + " rows of the target in passes of all kinds";
+  std::string out = result_line(
+      passes.passed() ? "ok    " : "FAIL  ", "passes",
+      passes.n_rows == 0
+          ? std::string("plain decoding is all that this model can do")
+          : rows + (passes.n_different == 0
+                        ? ": the bits of single tokens' rows"
+                        : ": " + std::to_string(passes.n_different) +
+                              " are not the bits of single tokens' rows, largest difference " +
+                              number(static_cast<double>(passes.largest))));
+  out += passes.said.holds ? "        a seed's text does not depend on the method, by:\n"
+                           : "        a seed's text may depend on the method, by:\n";
+  for (const std::string& line : guarantee_lines(passes.said)) out += "          " + line + "\n";
+  return out;
+}
+
+std::string kind_text(const ReferenceResult& model, PassKind kind) {
+  const RowDistances& ours = model.ours[static_cast<std::size_t>(kind)];
+  const RowDistances& rounding = model.rounding[static_cast<std::size_t>(kind)];
+  std::string detail = n_of(ours.n_rows(), "row") + ": " + number(ours.median()) +
+                       " apart (limit " + number(model.limit()) + "; llama.cpp from itself " +
+                       number(rounding.median()) + "), a logit at most " +
+                       number(static_cast<double>(ours.largest())) + ", ";
+  detail += ours.n_other_choices() == 0
+                ? "same likeliest tokens"
+                : n_of(ours.n_other_choices(), "other likeliest token") + ", margins up to " +
+                      number(static_cast<double>(ours.largest_margin())) + " (limit " +
+                      number(static_cast<double>(model.margin_limit())) + ")";
+  if (ours.mean() > model.mean_limit()) {
+    detail += ", some rows far more: root mean square " + number(ours.mean()) + " (limit " +
+              number(model.mean_limit()) + ")";
+  }
+  return result_line(model.is_near(kind) ? "ok    " : "FAIL  ",
+                     model.model + ", " + std::string(kPassKinds[static_cast<std::size_t>(kind)]),
+                     detail);
+}
+
+Json distances_json(const RowDistances& rows) {
+  return {{"n_rows", rows.n_rows()},
+          {"median", rows.median()},
+          {"mean", rows.mean()},
+          {"largest_logit", rows.largest()},
+          {"n_other_choices", rows.n_other_choices()},
+          {"largest_margin", rows.largest_margin()}};
+}
+
+Json reference_json(const ReferenceReport& reference) {
+  Json models = Json::array();
+  for (const ReferenceResult& m : reference.models) {
+    Json kinds = Json::array();
+    for (std::size_t k = 0; k < kPassKinds.size(); ++k) {
+      kinds.push_back({{"passes", kPassKinds[k]},
+                       {"passed", m.is_near(static_cast<PassKind>(k))},
+                       {"ours", distances_json(m.ours[k])},
+                       {"rounding", distances_json(m.rounding[k])}});
+    }
+    models.push_back({{"model", m.model},
+                      {"passed", m.passed()},
+                      {"compared", m.compared},
+                      {"rounding_of", m.rounding_of},
+                      {"limit", m.limit()},
+                      {"margin_limit", m.margin_limit()},
+                      {"kinds", std::move(kinds)}});
+  }
+  return {{"passed", reference.passed()},
+          {"n_tokens", reference.n_tokens},
+          {"models", std::move(models)},
+          {"same_seed",
+           {{"passed", reference.passes.passed()},
+            {"n_rows", reference.passes.n_rows},
+            {"n_different", reference.passes.n_different},
+            {"largest_logit", reference.passes.largest},
+            {"said", guarantee_json(reference.passes.said)}}}};
+}
+
 Json checks_json(const std::vector<testing::CheckResult>& checks) {
   Json out = Json::array();
   for (const testing::CheckResult& c : checks) {
@@ -104,7 +184,8 @@ Json checks_json(const std::vector<testing::CheckResult>& checks) {
 }  // namespace
 
 bool SelftestReport::passed() const {
-  return (!identity || identity->verdict() != Verdict::different) && n_failed(distribution) == 0 &&
+  return (!identity || identity->verdict() != Verdict::different) &&
+         (!reference || reference->passed()) && n_failed(distribution) == 0 &&
          n_failed(sabotage) == 0;
 }
 
@@ -127,6 +208,18 @@ std::string identity_text(const IdentityResult& identity, std::span<const std::s
   return out;
 }
 
+std::string reference_text(const ReferenceReport& reference) {
+  std::string out;
+  for (const ReferenceResult& model : reference.models) {
+    out += "      " + model.model + ": " + model.compared +
+           ", against llama.cpp's defaults; rounding: " + model.rounding_of + "\n";
+    for (std::size_t k = 0; k < kPassKinds.size(); ++k) {
+      out += kind_text(model, static_cast<PassKind>(k));
+    }
+  }
+  return out + passes_text(reference.passes);
+}
+
 std::string checks_text(std::span<const testing::CheckResult> checks,
                         const std::string& passed_word) {
   std::string out;
@@ -146,6 +239,15 @@ std::string summary_text(const SelftestReport& report) {
     if (failed) causes += (causes.empty() ? "" : "; ") + cause;
   };
   add(report.identity && report.identity->verdict() == Verdict::different, identity);
+  if (report.reference) {
+    for (const ReferenceResult& model : report.reference->models) {
+      add(!model.passed(), "the " + model.model +
+                               "'s logits are not llama.cpp's (try --no-kernels, and please report "
+                               "it)");
+    }
+    add(!report.reference->passes.passed(),
+        "the target's logits depend on the pass although they should not (please report it)");
+  }
   const std::size_t n_wrong = n_failed(report.distribution);
   add(n_wrong > 0, std::to_string(n_wrong) + " of " +
                        n_of(report.distribution.size(), "distribution") + " wrong");
@@ -162,6 +264,7 @@ Json selftest_json(const SelftestReport& report) {
   return {{"passed", report.passed()},
           {"noise_version", kNoiseVersion},
           {"identity", std::move(identity)},
+          {"reference", report.reference ? reference_json(*report.reference) : Json(nullptr)},
           {"distribution", checks_json(report.distribution)},
           {"sabotage", checks_json(report.sabotage)}};
 }

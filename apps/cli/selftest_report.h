@@ -9,6 +9,7 @@
 
 #include "apps/cli/report.h"
 #include "apps/cli/selftest_identity.h"
+#include "apps/cli/selftest_reference.h"
 #include "testing/selftest_checks.h"
 
 namespace gumbelspec::cli {
@@ -17,6 +18,7 @@ struct SelftestReport {
   // Empty: there is nothing to compare, `identity_skipped` says why.
   std::optional<IdentityResult> identity;
   std::string identity_skipped;
+  std::optional<ReferenceReport> reference;
   std::vector<testing::CheckResult> distribution;
   std::vector<testing::CheckResult> sabotage;
 
@@ -26,6 +28,7 @@ struct SelftestReport {
 // The sections, each complete when its part has run.
 [[nodiscard]] std::string identity_text(const IdentityResult& identity,
                                         std::span<const std::string> prompts);
+[[nodiscard]] std::string reference_text(const ReferenceReport& reference);
 [[nodiscard]] std::string checks_text(std::span<const testing::CheckResult> checks,
                                       const std::string& passed_word);
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "apps/cli/commands.h"
+#include "apps/cli/guarantee.h"
 #include "apps/cli/method_option.h"
 #include "apps/cli/prompt.h"
 #include "apps/cli/serve_options.h"
@@ -149,6 +150,7 @@ void ServeRun::start_http() {
 void ServeRun::load() {
   models_ = load_models(model_options_, method_.drafts(), progress_);
   method_ = possible_method_told(method_, models_);
+  tell_broken_guarantee(*models_.target);
   cache_.emplace(models_, model_options_, options_.planner.uses_cost_cache);
   costs_ = costs_for(method_, models_, *cache_, progress_);
   calibrations_ = cache_->calibrations();
@@ -161,6 +163,7 @@ void ServeRun::start_service() {
   model.created = static_cast<std::int64_t>(std::time(nullptr));
   model.method = method_;
   model.has_draft = models_.draft != nullptr;
+  model.keeps_seed = models_.target->guarantee().holds;
   model.sampling = options_.sampling;
   if (const std::string& why = model.chat_template->why_unreadable(); !why.empty()) {
     say("warning: llama.cpp's Jinja engine cannot read the model's chat template (" + visible(why) +

@@ -1,5 +1,5 @@
-// Which of the instruction sets that this build carries the loops over a vocabulary use. The bits are
-// the same with all of them.
+// Which of the instruction sets that this build carries the loops over a vocabulary use. The bits
+// are the same with all of them.
 #ifndef GUMBELSPEC_SIMD_H_
 #define GUMBELSPEC_SIMD_H_
 

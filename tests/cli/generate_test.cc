@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tests/cli/process.h"
+#include "tests/llama/tiny_model.h"
 
 namespace gumbelspec::testing {
 namespace {
@@ -34,8 +35,9 @@ Json generate_json(std::vector<std::string> arguments) {
 
 TEST(Generate, PrintsTheJsonOfTheContract) {
   const Json json = generate_json({"-p", "The old house", "-n", "64", "--seed", "7"});
-  EXPECT_EQ(keys(json), (std::set<std::string>{"text", "tokens", "seed", "noise_version", "method",
-                                               "stop_reason", "stats"}));
+  EXPECT_EQ(keys(json), (std::set<std::string>{"text", "tokens", "seed", "noise_version",
+                                               "same_seed", "method", "stop_reason", "stats"}));
+  EXPECT_EQ(json["same_seed"], true);
   EXPECT_TRUE(json["text"].is_string());
   ASSERT_TRUE(json["tokens"].is_array());
   EXPECT_EQ(json["tokens"].size(), 64U);
@@ -195,6 +197,40 @@ TEST(Generate, DecodesPlainlyWithoutADraft) {
                                          "The old house", "-n", "8", "-s", "7", "--json"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(Json::parse(result.out)["method"], "ar");
+}
+
+TinyModel tiny(ggml_type weights) {
+  TinyModel model;
+  model.weights = weights;
+  model.n_embd = 256;
+  model.n_ff = 512;
+  return model;
+}
+
+#if defined(__x86_64__)
+TEST(Generate, SaysInOneLineThatTheTextOfASeedMayDependOnTheMethod) {
+  const TemporaryFile file("");
+  write_tiny_model(tiny(GGML_TYPE_F32), file.path());
+  const ProcessResult result = run_program({"generate", "-m", file.path(), "-p", "a", "-n", "2",
+                                            "--seed", "1", "--no-kernels", "--json"});
+  EXPECT_EQ(n_lines(result.err), 1U) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("may depend on the method: "));
+  EXPECT_THAT(result.err, HasSubstr("F32 weights on CPU"));
+  EXPECT_THAT(result.err, HasSubstr("use the kernels"));
+  EXPECT_EQ(Json::parse(result.out)["same_seed"], false);
+}
+#endif
+
+TEST(Generate, SaysNothingWhereTheTextOfASeedIsKept) {
+  const TemporaryFile file("");
+  write_tiny_model(tiny(GGML_TYPE_Q4_K), file.path());
+  const Json json = generate_json({"-m", file.path(), "-p", "a", "-n", "2", "--seed", "1"});
+  EXPECT_EQ(json["same_seed"], true);
+}
+
+TEST(Generate, PromisesNoTextOfASeedToMethodsThatKeepTheDistributionOnly) {
+  const Json json = generate_json({"-p", "a", "-n", "4", "--seed", "1", "--method", "rejection"});
+  EXPECT_EQ(json["same_seed"], false);
 }
 
 TEST(Generate, StopsWithAReasonWhenTheContextIsFull) {

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/cli/process.h"
+#include "tests/llama/tiny_model.h"
 
 namespace gumbelspec::testing {
 namespace {
@@ -17,10 +18,31 @@ TEST(Info, TellsVersionsNoiseAndBothModels) {
       "target    llama 5.87 M Q8_0, vocabulary 4096, context 1024; trees are possible\n";
   for (const char* part :
        {"gumbelspec ", "noise     version 1, computed with ", "llama.cpp ", "gumbel-beam", kTarget,
-        "draft     llama ", "devices   ", "CPU: ", "          on CPU: layers 0-6, buffers of "}) {
+        "draft     llama ", "devices   ", "\nsame seed the same text with every method, ",
+        "CPU: ", "          on CPU: layers 0-6, buffers of "}) {
     EXPECT_THAT(result.out, HasSubstr(part));
   }
 }
+
+#if defined(__x86_64__)
+TEST(Info, NamesWhatAnswersForTheTextOfASeedAndWhatDoesNot) {
+  const ProcessResult demo = run_program({"info", "--no-kernels"});
+  EXPECT_THAT(demo.out, HasSubstr("\n          6 attentions on CPU: "));
+  EXPECT_THAT(demo.out, HasSubstr(" products with Q8_0 weights on CPU: "));
+  EXPECT_THAT(demo.out, Not(HasSubstr("NOT: ")));
+  const TemporaryFile file("");
+  TinyModel model;
+  model.weights = GGML_TYPE_F32;
+  model.n_embd = 256;
+  model.n_ff = 512;
+  write_tiny_model(model, file.path());
+  const ProcessResult floats = run_program({"info", "--no-kernels", "-m", file.path()});
+  EXPECT_EQ(floats.exit_code, 0) << floats.err;
+  EXPECT_THAT(floats.out, HasSubstr("\nsame seed the text may depend on the method, "));
+  EXPECT_THAT(floats.out, HasSubstr("\n          NOT: "));
+  EXPECT_THAT(floats.out, HasSubstr("products with F32 weights on CPU: "));
+}
+#endif
 
 TEST(Info, OfATargetAlone) {
   const ProcessResult result = run_program({"info", "-m", model_path("demo-target-q8_0.gguf")});

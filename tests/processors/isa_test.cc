@@ -1,5 +1,5 @@
-// What the environment asks for is what runs: without this the tests named isa_* could all be testing
-// the best instruction set.
+// What the environment asks for is what runs: without this the tests named isa_* could all be
+// testing the best instruction set.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

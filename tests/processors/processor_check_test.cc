@@ -22,13 +22,11 @@ using ::testing::StartsWith;
 constexpr std::uint64_t kAllStates = ~std::uint64_t{0};
 
 CpuidRegisters nothing(std::uint32_t, std::uint32_t) { return {}; }
-CpuidRegisters everything(std::uint32_t, std::uint32_t) {
-  return {~0U, ~0U, ~0U, ~0U};
-}
+CpuidRegisters everything(std::uint32_t, std::uint32_t) { return {~0U, ~0U, ~0U, ~0U}; }
 // Haswell's: all of the leaves but what is AVX-512 or AVX-VNNI.
 CpuidRegisters haswell(std::uint32_t leaf, std::uint32_t subleaf) {
-  if (leaf == 7) return subleaf == 0 ? CpuidRegisters{0, 1U << 3 | 1U << 5 | 1U << 8, 0, 0}
-                                     : CpuidRegisters{};
+  if (leaf == 7)
+    return subleaf == 0 ? CpuidRegisters{0, 1U << 3 | 1U << 5 | 1U << 8, 0, 0} : CpuidRegisters{};
   return everything(leaf, subleaf);
 }
 

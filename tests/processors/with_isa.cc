@@ -1,5 +1,5 @@
-// with-isa SET PROGRAM [ARGUMENT...]: runs a program with our code confined to an instruction set, or
-// says that this processor lacks it and ends with 77, which ctest counts as skipped.
+// with-isa SET PROGRAM [ARGUMENT...]: runs a program with our code confined to an instruction set,
+// or says that this processor lacks it and ends with 77, which ctest counts as skipped.
 #include <unistd.h>
 
 #include <algorithm>

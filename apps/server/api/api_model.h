@@ -44,11 +44,12 @@ struct ApiModel {
   std::size_t n_context_trained = 0;  // for /v1/models; 0: unknown
   Method method = {};                 // of requests that name none
   bool has_draft = false;             // without one every method is plain decoding
+  bool keeps_seed = true;             // a seed's text does not depend on the method or the batch
   SamplingOptions sampling = {};      // what requests leave out
 };
 
-// The model behind it outlives the result. The caller fills in id, created, method, has_draft and
-// sampling.
+// The model behind it outlives the result. The caller fills in id, created, method, has_draft,
+// keeps_seed and sampling.
 [[nodiscard]] ApiModel make_api_model(const LlamaModel& target);
 
 }  // namespace gumbelspec::server

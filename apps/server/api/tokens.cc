@@ -77,6 +77,7 @@ std::string answer_models(const ApiModel& model) {
                   {"n_ctx_train", model.n_context_trained},
                   {"chat_template", model.chat_template->origin()},
                   {"draft", model.has_draft},
+                  {"same_seed", model.keeps_seed},
                   {"method", to_string(model.method)}};
   const Json entry{{"id", model.id},
                    {"object", "model"},

@@ -65,6 +65,10 @@ TEST(Models, ListsTheModel) {
   EXPECT_EQ(body["data"][0]["object"], "model");
   EXPECT_EQ(body["data"][0]["created"], 1700000000);
   EXPECT_EQ(body["data"][0]["meta"]["n_ctx"], 1000);
+  EXPECT_EQ(body["data"][0]["meta"]["same_seed"], true);
+  ApiModel broken = fake_model();
+  broken.keeps_seed = false;
+  EXPECT_EQ(json::parse(answer_models(broken))["data"][0]["meta"]["same_seed"], false);
 }
 
 TEST(Health, IsAnErrorWhileTheModelIsLoading) {
