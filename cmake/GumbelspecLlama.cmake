@@ -62,6 +62,7 @@ function(gumbelspec_copy_llama)
       AND EXISTS ${GUMBELSPEC_LLAMA_DIR}/src/llama-context.h
       AND EXISTS ${GUMBELSPEC_LLAMA_DIR}/ggml
       AND EXISTS ${GUMBELSPEC_LLAMA_DIR}/tools/rpc/rpc-server.cpp
+      AND EXISTS ${GUMBELSPEC_LLAMA_DIR}/tests/test-llama-archs.cpp
       AND EXISTS ${GUMBELSPEC_HTTPLIB_DIR}/httplib.cpp
       AND (EXISTS ${GUMBELSPEC_LLAMA_MODELS}/templates OR NOT GUMBELSPEC_BUILD_TESTS))
     file(STRINGS ${stamp} lines)
@@ -103,6 +104,9 @@ function(gumbelspec_copy_llama)
     file(COPY ${source}/ggml/src/ggml-cpu/amx/${file}.cpp
       DESTINATION ${GUMBELSPEC_LLAMA_DIR}/ggml/src/ggml-cpu/amx)
   endforeach()
+  # What testing/zoo compiles.
+  file(COPY ${source}/tests/test-llama-archs.cpp DESTINATION ${GUMBELSPEC_LLAMA_DIR}/tests)
+  file(COPY ${source}/src/llama-model-saver.h DESTINATION ${GUMBELSPEC_LLAMA_DIR}/src)
   # What GUMBELSPEC_BUILD_RPC_SERVER compiles.
   file(COPY ${source}/tools/rpc/rpc-server.cpp DESTINATION ${GUMBELSPEC_LLAMA_DIR}/tools/rpc)
   file(COPY ${source}/common/jinja DESTINATION ${GUMBELSPEC_LLAMA_DIR}/common)
