@@ -5,9 +5,12 @@
 #          GUMBELSPEC_LLAMA_LIBRARIES  llama, ggml, ggml-base, ggml-cpu and the other backends that
 #                                      GUMBELSPEC_LLAMA_CMAKE_ARGS asked for
 #          GUMBELSPEC_LLAMA_NEEDS      the instruction sets that it was compiled for
+#          GUMBELSPEC_LLAMA_MODULES    of a portable build: the backends, loaded at run time and
+#                                      not linked: ggml-cpu-haswell, ggml-rpc, ...
 #          GUMBELSPEC_GGML_SOURCE_DIR  include/ and src/ with the headers that kernels/ needs
 #          GUMBELSPEC_HTTPLIB_DIR      httplib.h and httplib.cpp, which apps/server/http compiles
 #          GUMBELSPEC_LLAMA_MODELS     with tests: its vocabularies (ggml-vocab-*) and chat templates
+# Writes:  generated/llama_libraries.h in GUMBELSPEC_LLAMA_DIR
 # Targets: gumbelspec::lib<library>, - written as _: gumbelspec::libllama, gumbelspec::libggml_base
 #          (imported, shared)
 set(GUMBELSPEC_LLAMA_DIR ${PROJECT_BINARY_DIR}/llama.cpp)
@@ -119,6 +122,13 @@ function(gumbelspec_copy_llama)
   endif()
   file(GLOB links RELATIVE ${prefix}/lib ${prefix}/lib/lib*.so)
   foreach(link IN LISTS links)
+    if(link MATCHES "^libggml-" AND NOT link STREQUAL "libggml-base.so"
+        AND NOT EXISTS ${prefix}/lib/libggml-cpu.so)
+      # A module: found by this very name.
+      file(REAL_PATH ${prefix}/lib/${link} file)
+      file(COPY_FILE ${file} ${GUMBELSPEC_LLAMA_LIBDIR}/${link})
+      continue()
+    endif()
     # libx.so -> libx.so.0 (the name that the loader looks for) -> libx.so.0.5.0
     file(READ_SYMLINK ${prefix}/lib/${link} soname)
     file(REAL_PATH ${prefix}/lib/${soname} file)
@@ -178,13 +188,37 @@ gumbelspec_copy_llama()
 gumbelspec_llama_needs(GUMBELSPEC_LLAMA_NEEDS)
 message(STATUS "llama.cpp: ${GUMBELSPEC_LLAMA_LIBDIR}, from ${GUMBELSPEC_LLAMA_SOURCE}")
 
+# gumbelspec_build_id(<variable> <library>): its build id, which no other build has; empty if it has
+# none.
+function(gumbelspec_build_id variable library)
+  set(id "")
+  if(CMAKE_READELF)
+    execute_process(COMMAND ${CMAKE_READELF} -n ${library} OUTPUT_VARIABLE notes ERROR_QUIET)
+    if(notes MATCHES "Build ID: ([0-9a-f]+)")
+      set(id ${CMAKE_MATCH_1})
+    endif()
+  endif()
+  set(${variable} "${id}" PARENT_SCOPE)
+endfunction()
+
 file(GLOB links RELATIVE ${GUMBELSPEC_LLAMA_LIBDIR} ${GUMBELSPEC_LLAMA_LIBDIR}/lib*.so)
 set(GUMBELSPEC_LLAMA_LIBRARIES "")
+set(GUMBELSPEC_LLAMA_MODULES "")
 set(backends "")
+set(linked_builds "")
+set(module_builds "")
 foreach(link IN LISTS links)
   string(REGEX REPLACE "^lib(.*)\\.so$" "\\1" library ${link})
   string(REPLACE "-" "_" target gumbelspec::lib${library})
+  gumbelspec_build_id(id ${GUMBELSPEC_LLAMA_LIBDIR}/${link})
+  if(library MATCHES "^ggml-" AND NOT library STREQUAL "ggml-base"
+      AND NOT EXISTS ${GUMBELSPEC_LLAMA_LIBDIR}/libggml-cpu.so)
+    list(APPEND GUMBELSPEC_LLAMA_MODULES ${library})
+    list(APPEND module_builds "    LibraryBuild{\"${link}\", \"${id}\"},\n")
+    continue()
+  endif()
   list(APPEND GUMBELSPEC_LLAMA_LIBRARIES ${library})
+  list(APPEND linked_builds "    LibraryBuild{\"${link}\", \"${id}\"},\n")
   if(library MATCHES "^ggml-")
     list(APPEND backends ${target})
   endif()
@@ -197,3 +231,24 @@ endforeach()
 set_property(TARGET gumbelspec::libllama PROPERTY
   INTERFACE_LINK_LIBRARIES gumbelspec::libggml gumbelspec::libggml_base)
 set_property(TARGET gumbelspec::libggml PROPERTY IMPORTED_LINK_DEPENDENT_LIBRARIES ${backends})
+
+# For src/llama/backends.cc, which sees to it that these are the ones at run time.
+list(LENGTH linked_builds n_linked)
+list(LENGTH module_builds n_modules)
+list(JOIN linked_builds "" linked_builds)
+list(JOIN module_builds "" module_builds)
+file(CONFIGURE OUTPUT ${GUMBELSPEC_LLAMA_DIR}/generated/llama_libraries.h CONTENT
+"// Made by cmake/GumbelspecLlama.cmake: the libraries of the llama.cpp that this build was made with.
+#include <array>
+
+#include \"src/llama/backends.h\"
+
+namespace gumbelspec::internal {
+
+inline constexpr std::array<LibraryBuild, @n_linked@> kLlamaLibraries = {
+@linked_builds@};
+inline constexpr std::array<LibraryBuild, @n_modules@> kBackendModules = {
+@module_builds@};
+
+}  // namespace gumbelspec::internal
+" @ONLY)

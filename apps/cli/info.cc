@@ -39,6 +39,12 @@ std::string backend() {
   return text;
 }
 
+// Which instruction sets a portable build has found to be the best here.
+std::string cpu_code() {
+  const std::string variant = LlamaModel::cpu_variant();
+  return variant.empty() ? std::string() : line("cpu code", "llama.cpp's for " + variant);
+}
+
 std::string program_text() {
   std::string methods;
   for (const std::string_view name : method_names()) {
@@ -47,7 +53,7 @@ std::string program_text() {
   return line("version", std::string("gumbelspec ") + GUMBELSPEC_VERSION) +
          line("noise", "version " + std::to_string(kNoiseVersion) + ", computed with " +
                            name_of(simd_in_use())) +
-         line("backend", backend()) + line("kernels", kernels_description()) +
+         line("backend", backend()) + cpu_code() + line("kernels", kernels_description()) +
          line("methods", methods);
 }
 

@@ -14,6 +14,7 @@
 
 #include "gumbelspec/kernels.h"
 #include "llama.h"
+#include "src/llama/backends.h"
 
 namespace {
 
@@ -123,6 +124,7 @@ double median(std::vector<double> v) {
 
 int main(int argc, char** argv) {
   const Options o = parse(argc, argv);
+  gumbelspec::internal::prepare_backends();
   llama_log_set(
       [](ggml_log_level level, const char* text, void*) {
         if (level == GGML_LOG_LEVEL_ERROR) std::fputs(text, stderr);

@@ -15,6 +15,7 @@
 
 #include "gumbelspec/kernels.h"
 #include "llama.h"
+#include "src/llama/backends.h"
 
 namespace {
 
@@ -71,6 +72,7 @@ double perplexity(std::map<std::string, std::string>& args, const std::string& t
 }  // namespace
 
 int main(int argc, char** argv) {
+  gumbelspec::internal::prepare_backends();
   std::map<std::string, std::string> args = {{"-c", "256"}, {"--chunks", "100"}, {"-t", "2"}};
   for (int i = 1; i + 1 < argc; i += 2) args[argv[i]] = argv[i + 1];
   std::ifstream file(args["-f"]);

@@ -10,7 +10,7 @@ namespace gumbelspec {
 
 enum class ErrorCode {
   invalid_option,       // a value outside its limits
-  file_not_found,       // a model file that is not there or cannot be read
+  file_not_found,       // a model file or a library that is not there or cannot be used
   invalid_model,        // not a GGUF file, truncated, or an architecture that cannot decode
   vocabulary_mismatch,  // target and draft do not share a vocabulary
   invalid_prompt,       // empty, not UTF-8, or a token outside the vocabulary

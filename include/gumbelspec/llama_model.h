@@ -183,7 +183,13 @@ class LlamaModel final : public LanguageModel {
       std::chrono::milliseconds rpc_timeout = LlamaModelOptions{}.rpc_timeout);
 
   // llama.cpp's version and the features that it was built with and found, one line.
+  // Throws: Error{file_not_found} where its libraries are not those of this build.
   static std::string backend_description();
+
+  // Which of llama.cpp's CPU code is used, in portable builds: "haswell"; empty in builds for one
+  // processor. The best one for this processor, or what GUMBELSPEC_CPU_VARIANT says.
+  // Throws: Error{file_not_found, invalid_option}; loading a model throws the same.
+  static std::string cpu_variant();
 
  private:
   friend std::unique_ptr<TokenConstraint> make_grammar(const LlamaModel& model,

@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "gumbelspec/error.h"
-#include "llama.h"
+#include "src/llama/backends.h"
 #include "src/llama/utf8.h"
 
 namespace gumbelspec::internal {
@@ -87,12 +87,6 @@ std::string list_of(const std::vector<Device>& devices) {
 [[noreturn]] void refuse(const std::string& what) { throw Error(ErrorCode::invalid_option, what); }
 
 }  // namespace
-
-void prepare_backends() {
-  llama_backend_init();
-  // Builds with backends as plug-ins register none until told to.
-  if (ggml_backend_reg_count() == 0) ggml_backend_load_all();
-}
 
 std::vector<Device> find_devices(const std::vector<std::string>& rpc_servers,
                                  std::chrono::milliseconds silence) {

@@ -20,9 +20,6 @@ struct Device {
   RpcRelay* relay = nullptr;  // null: it is in this machine
 };
 
-// Before anything else is asked of ggml's list of devices.
-void prepare_backends();
-
 // The devices for layers (GPUs), those of RPC servers first, as llama.cpp orders them; no CPU.
 // Connects to the servers; each is registered with ggml once per process, and again after a loss.
 // Threads: any. Throws: Error{invalid_option, peer_lost}.

@@ -10,6 +10,7 @@
 #include "gumbelspec/llama_grammar.h"
 #include "llama.h"
 #include "src/llama/accelerators.h"
+#include "src/llama/backends.h"
 #include "src/llama/context_setup.h"
 #include "src/llama/devices.h"
 #include "src/llama/grammar.h"
@@ -308,8 +309,15 @@ std::unique_ptr<TokenConstraint> make_grammar(const LlamaModel& model, const std
 }
 
 std::string LlamaModel::backend_description() {
+  internal::LogCapture::install();
+  internal::prepare_backends();
   const std::string version = llama_version();
   return "llama.cpp " + version + ": " + llama_print_system_info();
+}
+
+std::string LlamaModel::cpu_variant() {
+  internal::LogCapture::install();
+  return internal::cpu_variant();
 }
 
 }  // namespace gumbelspec

@@ -13,6 +13,7 @@
 
 #include "gguf.h"
 #include "gumbelspec/error.h"
+#include "src/llama/backends.h"
 #include "src/llama/utf8.h"
 #include "src/llama/weight_layout.h"
 

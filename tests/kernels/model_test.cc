@@ -11,6 +11,7 @@
 
 #include "gumbelspec/kernels.h"
 #include "llama.h"
+#include "src/llama/backends.h"
 
 namespace gumbelspec::kernels {
 namespace {
@@ -26,6 +27,7 @@ using Context = std::unique_ptr<llama_context, ContextDeleter>;
 using Row = std::vector<float>;
 
 Model load_model(bool use_mmap = true) {
+  gumbelspec::internal::prepare_backends();
   llama_model_params p = llama_model_default_params();
   p.use_extra_bufts = false;
   p.load_mode = use_mmap ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_NONE;
