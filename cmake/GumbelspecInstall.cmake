@@ -1,6 +1,8 @@
 # Installation: the program, the libraries with find_package(gumbelspec) and pkg-config files, the
 # demo pair. llama.cpp's libraries go into a folder of our own, so that they never meet another
 # llama.cpp; everything finds everything relative to itself, so the prefix can be moved.
+#
+# Components: runtime, dev, and those of cmake/GumbelspecPackage.cmake.
 include(CMakePackageConfigHelpers)
 
 set(private_libdir ${CMAKE_INSTALL_LIBDIR}/gumbelspec)
@@ -9,9 +11,9 @@ set(licence_dir ${CMAKE_INSTALL_DATADIR}/licenses/gumbelspec)
 
 get_property(libraries GLOBAL PROPERTY GUMBELSPEC_LIBRARIES)
 install(TARGETS ${libraries} EXPORT gumbelspec-targets
-  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
-  FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(EXPORT gumbelspec-targets NAMESPACE gumbelspec:: DESTINATION ${package_dir})
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT dev
+  FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev)
+install(EXPORT gumbelspec-targets NAMESPACE gumbelspec:: DESTINATION ${package_dir} COMPONENT dev)
 
 set(pc_libs "-lgumbelspec_engine -lgumbelspec_core")
 if(GUMBELSPEC_BUILD_LLAMA)
@@ -19,7 +21,7 @@ if(GUMBELSPEC_BUILD_LLAMA)
     PATTERN peers EXCLUDE)
   # The umbrella header belongs to no layer: it needs all of them.
   install(FILES include/gumbelspec/gumbelspec.h
-    DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/gumbelspec)
+    DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/gumbelspec COMPONENT dev)
   install(FILES ${GUMBELSPEC_LLAMA_DIR}/LICENSE DESTINATION ${licence_dir} RENAME llama.cpp.txt)
   string(PREPEND pc_libs "-lgumbelspec_llama ")
   string(APPEND pc_libs " -L\${privatelibdir} -Wl,-rpath,\${privatelibdir} -lllama -lggml -lggml-base")
@@ -31,6 +33,21 @@ if(TARGET gumbelspec)
   set_target_properties(gumbelspec gumbelspec-scale PROPERTIES
     INSTALL_RPATH "\$ORIGIN/${rpath}" BUILD_WITH_INSTALL_RPATH ON)
   install(TARGETS gumbelspec gumbelspec-scale RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  if(NOT CMAKE_CROSSCOMPILING)
+    install(FILES ${GUMBELSPEC_MAN_PAGE} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+    install(FILES ${GUMBELSPEC_BASH_COMPLETION}
+      DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+    install(FILES ${GUMBELSPEC_ZSH_COMPLETION}
+      DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions)
+  endif()
+  # To be put in place by hand, except by the Debian package.
+  install(FILES packaging/gumbelspec.service packaging/serve.env
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/gumbelspec)
+endif()
+if(TARGET ggml-gumbelspec)
+  # For unmodified programs of llama.cpp: GGML_BACKEND_PATH.
+  set_target_properties(ggml-gumbelspec PROPERTIES INSTALL_RPATH "\$ORIGIN")
+  install(TARGETS ggml-gumbelspec LIBRARY DESTINATION ${private_libdir})
 endif()
 if(TARGET rpc-server)
   # Not among the programs of everybody: other builds of llama.cpp bring one of the same name.
@@ -49,11 +66,12 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/gumbelspec-config-version
 install(FILES
   ${PROJECT_BINARY_DIR}/gumbelspec-config.cmake
   ${PROJECT_BINARY_DIR}/gumbelspec-config-version.cmake
-  DESTINATION ${package_dir})
+  DESTINATION ${package_dir} COMPONENT dev)
 
 file(RELATIVE_PATH pc_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(cmake/gumbelspec.pc.in ${PROJECT_BINARY_DIR}/gumbelspec.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/gumbelspec.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+install(FILES ${PROJECT_BINARY_DIR}/gumbelspec.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig
+  COMPONENT dev)
 
 install(FILES LICENSE DESTINATION ${licence_dir} RENAME gumbelspec.txt)
 install(FILES licenses/CLI11.txt licenses/Random123.txt licenses/cpp-httplib.txt licenses/d3.txt

@@ -169,7 +169,7 @@ void use_help_format(CLI::App& program) {
   program.formatter(format);
   for (CLI::App* command : program.get_subcommands({})) {
     command->formatter(format);
-    command->group("Commands");
+    if (!command->get_group().empty()) command->group("Commands");
   }
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "apps/cli/arguments.h"
+#include "apps/cli/command_docs.h"
 #include "apps/cli/commands.h"
 #include "apps/cli/output.h"
 #include "apps/cli/stop_signals.h"
@@ -61,7 +62,7 @@ int run(const std::vector<std::string>& given) {
   app.require_subcommand(1);
   app.footer(kFooter);
   const std::vector<Command> commands = {add_generate(app), add_serve(app), add_bench(app),
-                                         add_selftest(app), add_info(app)};
+                                         add_selftest(app), add_info(app),  add_print_docs(app)};
   use_help_format(app);
   for (const Command& command : commands) command.app->footer(kFooter);
   // CLI11 would only say that a command is missing.

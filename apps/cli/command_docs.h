@@ -1,0 +1,26 @@
+// The man page and the shells' completions, from the same registered options as --help.
+#ifndef GUMBELSPEC_APPS_CLI_COMMAND_DOCS_H_
+#define GUMBELSPEC_APPS_CLI_COMMAND_DOCS_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "apps/cli/arguments.h"
+
+namespace gumbelspec::cli {
+
+// A page for man(1) about the program and all its commands.
+[[nodiscard]] std::string man_page(const CLI::App& program);
+[[nodiscard]] std::string bash_completion(const CLI::App& program);
+[[nodiscard]] std::string zsh_completion(const CLI::App& program);
+
+// What an option that takes one of a few words takes; empty: something else.
+[[nodiscard]] std::vector<std::string> choices_of(const CLI::Option& option);
+
+// The hidden command that prints them: gumbelspec print-docs man|bash|zsh.
+[[nodiscard]] Command add_print_docs(CLI::App& program);
+
+}  // namespace gumbelspec::cli
+
+#endif  // GUMBELSPEC_APPS_CLI_COMMAND_DOCS_H_
