@@ -42,11 +42,11 @@ set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_COMPRESSION_TYPE xz)
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_NAME gumbelspec)
-set(CPACK_DEBIAN_PROGRAM_DESCRIPTION "exact speculative decoding of large language models
- Runs large language models (GGUF files) faster without changing what they say.
- A small draft model proposes a tree of continuations, the target model checks
- it in one pass with the same noise; for a seed the text is the same with and
- without it. With an OpenAI-compatible server and a pair of demo models.")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "exact speculative decoding of large language models")
+set(CPACK_DEBIAN_PROGRAM_DESCRIPTION "Runs large language models (GGUF files) faster without changing what they say.
+A small draft model proposes a tree of continuations, the target model checks
+it in one pass with the same noise; for a seed the text is the same with and
+without it. With an OpenAI-compatible server and a pair of demo models.")
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${GUMBELSPEC_LLAMA_LIBDIR})
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_SUGGESTS python3-matplotlib)
@@ -57,9 +57,8 @@ set(CPACK_DEBIAN_PROGRAM_PACKAGE_CONTROL_EXTRA
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME gumbelspec-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "gumbelspec (= ${PROJECT_VERSION})")
-set(CPACK_DEBIAN_DEVELOPMENT_DESCRIPTION "exact speculative decoding, the library
- Static libraries, headers, CMake and pkg-config files for programs that decode
- with gumbelspec.")
+set(CPACK_DEBIAN_DEVELOPMENT_DESCRIPTION "The library. Static libraries, headers, CMake and pkg-config files for programs that decode
+with gumbelspec.")
 
 include(CPack)
 cpack_add_component_group(program)

@@ -90,8 +90,8 @@ std::string man_option(const CLI::Option& option) {
 }
 
 std::string man_command(const CLI::App& command) {
-  std::string text = ".SS gumbelspec " + command.get_name() + "\n" +
-                     roff(command.get_description()) + ".\n";
+  std::string text =
+      ".SS gumbelspec " + command.get_name() + "\n" + roff(command.get_description()) + ".\n";
   std::string group;
   for (const CLI::Option* option : options_of(command)) {
     if (option == command.get_help_ptr()) continue;
@@ -172,7 +172,8 @@ std::string bash_command(const CLI::App& command) {
          "      esac\n      _gumbelspec_words '" + joined(names, " ") + "' ;;\n";
 }
 
-constexpr const char* kBashHead = R"(# Completion of gumbelspec for bash; printed by the program: gumbelspec print-docs bash
+constexpr const char* kBashHead =
+    R"(# Completion of gumbelspec for bash; printed by the program: gumbelspec print-docs bash
 _gumbelspec_words() {
   mapfile -t COMPREPLY < <(compgen -W "$1" -- "$current")
 }
@@ -272,19 +273,22 @@ std::vector<std::string> choices_of(const CLI::Option& option) {
 }
 
 std::string man_page(const CLI::App& program) {
-  std::string text = ".\\\" Printed by the program: gumbelspec print\\-docs man\n"
-                     ".TH GUMBELSPEC 1 \"\" \"gumbelspec " GUMBELSPEC_VERSION "\"\n"
-                     ".SH NAME\ngumbelspec \\- " + roff(program.get_description()) +
-                     "\n.SH SYNOPSIS\n";
+  std::string text =
+      ".\\\" Printed by the program: gumbelspec print\\-docs man\n"
+      ".TH GUMBELSPEC 1 \"\" \"gumbelspec " GUMBELSPEC_VERSION
+      "\"\n"
+      ".SH NAME\ngumbelspec \\- " +
+      roff(program.get_description()) + "\n.SH SYNOPSIS\n";
   for (const CLI::App* command : commands_of(program)) {
     text += "\\fBgumbelspec " + command->get_name() + "\\fR [\\fIOPTION\\fR...]\n.br\n";
   }
-  text += "\\fBgumbelspec\\fR [\\fICOMMAND\\fR] \\fB\\-\\-help\\fR\n.br\n"
-          "\\fBgumbelspec \\-\\-version\\fR\n"
-          ".SH DESCRIPTION\nRuns large language models faster without changing what they say: a "
-          "small draft model\nproposes, the target model decides with the same noise, and for a "
-          "seed the text is the same as\nwithout a draft. Without \\fB\\-m\\fR the commands use the "
-          "demo pair that comes with the program.\n.SH COMMANDS\n";
+  text +=
+      "\\fBgumbelspec\\fR [\\fICOMMAND\\fR] \\fB\\-\\-help\\fR\n.br\n"
+      "\\fBgumbelspec \\-\\-version\\fR\n"
+      ".SH DESCRIPTION\nRuns large language models faster without changing what they say: a "
+      "small draft model\nproposes, the target model decides with the same noise, and for a "
+      "seed the text is the same as\nwithout a draft. Without \\fB\\-m\\fR the commands use the "
+      "demo pair that comes with the program.\n.SH COMMANDS\n";
   for (const CLI::App* command : commands_of(program)) text += man_command(*command);
   std::string footer = program.get_footer();
   text += kManEnd;
@@ -312,12 +316,14 @@ std::string zsh_completion(const CLI::App& program) {
   }
   return "#compdef gumbelspec\n"
          "# Completion of gumbelspec for zsh; printed by the program: gumbelspec print-docs zsh\n"
-         "_gumbelspec() {\n  local -a commands\n  commands=(" + names +
+         "_gumbelspec() {\n  local -a commands\n  commands=(" +
+         names +
          "\n  )\n  if (( CURRENT == 2 )); then\n"
          "    _describe command commands\n"
          "    _values option '--help[Show the options]' '--version[Print the version]'\n"
          "    return\n  fi\n  local command=$words[2]\n  shift words\n  (( CURRENT-- ))\n"
-         "  case $command in\n" + cases + "  esac\n}\n_gumbelspec \"$@\"\n";
+         "  case $command in\n" +
+         cases + "  esac\n}\n_gumbelspec \"$@\"\n";
 }
 
 Command add_print_docs(CLI::App& program) {

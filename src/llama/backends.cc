@@ -119,8 +119,8 @@ const Variant& choose(const std::vector<Variant>& variants) {
       throw Error(ErrorCode::invalid_option, told + "is not in this build" + remedy);
     }
     if (!runs_here(*found)) {
-      throw Error(ErrorCode::invalid_option, told + "does not run on this processor (" +
-                                                 processor_name() + ")" + remedy);
+      throw Error(ErrorCode::invalid_option,
+                  told + "does not run on this processor (" + processor_name() + ")" + remedy);
     }
     return *found;
   }
@@ -128,8 +128,7 @@ const Variant& choose(const std::vector<Variant>& variants) {
       std::max_element(variants.begin(), variants.end(),
                        [](const Variant& a, const Variant& b) { return a.score < b.score; });
   if (best == variants.end() || !runs_here(*best)) {
-    fail("no CPU code of this build (" +
-         names_of(variants, [](const Variant&) { return true; }) +
+    fail("no CPU code of this build (" + names_of(variants, [](const Variant&) { return true; }) +
          ") runs on this processor (" + processor_name() + ")");
   }
   return *best;

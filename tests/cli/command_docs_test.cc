@@ -18,9 +18,9 @@ using ::testing::Not;
 
 struct Program {
   CLI::App app{"A test", "gumbelspec"};
-  std::vector<Command> commands = {cli::add_generate(app), cli::add_serve(app), cli::add_bench(app),
-                                   cli::add_selftest(app), cli::add_info(app),
-                                   cli::add_print_docs(app)};
+  std::vector<Command> commands = {cli::add_generate(app), cli::add_serve(app),
+                                   cli::add_bench(app),    cli::add_selftest(app),
+                                   cli::add_info(app),     cli::add_print_docs(app)};
   Program() {
     app.footer("The end.");
     cli::use_help_format(app);
@@ -58,9 +58,8 @@ TEST(CommandDocs, NameEveryOptionOfEveryCommandThatTheHelpNames) {
 
 TEST(CommandDocs, DoNotNameWhatTheHelpHides) {
   const Program program;
-  for (const std::string& text :
-       {cli::man_page(program.app), cli::bash_completion(program.app),
-        cli::zsh_completion(program.app)}) {
+  for (const std::string& text : {cli::man_page(program.app), cli::bash_completion(program.app),
+                                  cli::zsh_completion(program.app)}) {
     for (const char* hidden : {"sabotage", "--print-docs", "gumbelspec print-docs\n"}) {
       EXPECT_THAT(text, Not(HasSubstr(hidden)));
     }

@@ -103,7 +103,9 @@ as_nobody HOME=/nonexistent XDG_CACHE_HOME=/proc gumbelspec generate -p x -n 1 >
   2>"$tmp/nobody.log" || fail "generate with an unwritable cache"
 
 step "serve, and curl on the loopback device"
-as_nobody gumbelspec serve --port 0 >"$tmp/serve.log" 2>&1 &
+# Not through a function, which would be a shell between us and the server.
+chroot --userspec=65534:65534 "$root" env -i PATH=/usr/bin:/bin gumbelspec serve --port 0 \
+  >"$tmp/serve.log" 2>&1 &
 server=$!
 for ((i = 0; i < 300; i++)); do
   url=$(sed -n 's/.*\(http:\/\/127\.0\.0\.1:[0-9]*\).*/\1/p' "$tmp/serve.log" | head -n 1)
@@ -113,7 +115,8 @@ for ((i = 0; i < 300; i++)); do
 done
 curl -sf "$url/v1/completions" -d '{"prompt": "The old house", "max_tokens": 64, "seed": 7}' \
   >"$tmp/answer.json" || fail "no answer: $(cat "$tmp/serve.log")"
-curl -sf "$url/" | grep -q '<html' || fail "the page is not there"
+curl -sf -H "Accept: text/html" "$url/" >"$tmp/page.html"
+grep -qi "<!doctype html" "$tmp/page.html" || fail "the page is not there"
 python3 - "$tmp/answer.json" "$tmp/ar.json" <<'PY' || fail "serve gave another text than generate"
 import json, sys
 answer, text = (json.load(open(name)) for name in sys.argv[1:])
@@ -158,10 +161,14 @@ inside bash -c 'set -e
   _gumbelspec
   [ "${COMPREPLY[*]}" = exact ]' || fail "bash does not complete --attention"
 if has_program systemd-analyze; then
-  systemd-analyze --root="$root" verify gumbelspec.service >"$tmp/verify.log" 2>&1 || {
+  # This machine's systemd, which knows neither the program nor its manual.
+  sed 's,=/usr/bin/gumbelspec,=/bin/true,' "$root/usr/lib/systemd/system/gumbelspec.service" \
+    >"$tmp/gumbelspec.service"
+  systemd-analyze verify --man=no "$tmp/gumbelspec.service" >"$tmp/verify.log" 2>&1 || true
+  if grep -q gumbelspec "$tmp/verify.log"; then
     cat "$tmp/verify.log"
     fail "systemd does not like the unit"
-  }
+  fi
 fi
 
 step "two versions beside each other, from the archive, on read-only folders"
