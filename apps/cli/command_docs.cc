@@ -258,7 +258,9 @@ int print(const CLI::App& program, const std::string& kind) {
 }  // namespace
 
 std::vector<std::string> choices_of(const CLI::Option& option) {
-  const std::string name = names_of(option).back();
+  const std::vector<std::string> names = names_of(option);
+  if (names.empty()) return {};
+  const std::string& name = names.back();
   std::vector<std::string> words;
   if (name == "--method") {
     for (const std::string_view method : method_names()) words.emplace_back(method);

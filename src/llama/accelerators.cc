@@ -6,6 +6,7 @@
 #include <string>
 
 #include "gumbelspec/error.h"
+#include "src/llama/backends.h"
 #include "src/llama/devices.h"
 #include "src/llama/utf8.h"
 

@@ -27,7 +27,8 @@ struct WrittenModel {
   std::string path;  // the model
   std::string
       plain_path;  // the same with matrices of type F32; empty: the model's refusal is wanted
-  // Both with norms that are a millionth larger, and the same matrices.
+  // Both with the same matrices, and norms that are larger by a millionth, and beside quantized
+  // matrices by half of the last bit of half precision.
   std::string nudged_path;
   std::string nudged_plain_path;
   Sight sight;

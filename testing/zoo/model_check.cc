@@ -198,6 +198,12 @@ void Check::compare_methods() {
   }
   report_.texts = compare_texts(*target_, *draft, *useless, prompts, kGenerated);
   const TextReport& texts = report_.texts;
+  const PassGuarantee guarantee = target_->guarantee();
+  if (!guarantee.holds) {
+    // Nothing was promised, and the program says so; what came of it stands in the report.
+    report_.no_promise = guarantee.reason();
+    return;
+  }
   if (texts.n_identical != texts.n_texts) {
     fault(std::to_string(texts.n_texts - texts.n_identical) + " of " +
           std::to_string(texts.n_texts) + " texts are not plain decoding's: " +

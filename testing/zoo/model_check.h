@@ -25,6 +25,8 @@ struct ModelReport {
   Sight sight;
   bool is_loaded = false;
   std::string refusal;  // the message; empty: it was loaded
+  std::string
+      no_promise;  // why its texts may depend on the method, as info says; empty: they may not
   bool is_plain = false;
   Agreement plain;      // with matrices of type F32: rounding is small, so little is overlooked
   Agreement quantized;  // with the model's own: the device computes the products, too

@@ -100,6 +100,7 @@ Cells cells_of(const ModelReport& r) {
   }
   if (t.n_texts == 0) return cells;
   cells.identical = count_of(t.n_identical, t.n_texts);
+  if (!r.no_promise.empty()) cells.identical += " (not promised)";
   cells.tokens_per_pass = number("%.2f", t.chain_tokens_per_pass);
   return cells;
 }
@@ -142,6 +143,7 @@ std::string to_json(const ModelReport& r) {
                      {"sight", {r.sight.spread, r.sight.context, r.sight.order, r.sight.rounding}},
                      {"is_loaded", r.is_loaded},
                      {"refusal", r.refusal},
+                     {"no_promise", r.no_promise},
                      {"is_plain", r.is_plain},
                      {"plain", json_of(r.plain)},
                      {"quantized", json_of(r.quantized)},
@@ -159,6 +161,7 @@ ModelReport report_of_json(const std::string& text) {
   r.sight = {real(sight[0]), real(sight[1]), real(sight[2]), real(sight[3])};
   r.is_loaded = json.at("is_loaded");
   r.refusal = json.at("refusal");
+  r.no_promise = json.at("no_promise");
   r.is_plain = json.at("is_plain");
   r.plain = agreement_of(json.at("plain"));
   r.quantized = agreement_of(json.at("quantized"));
@@ -175,6 +178,7 @@ std::string lines_of(const ModelReport& r) {
                 r.name.c_str(), r.is_loaded ? "loads" : c.loads.c_str(), c.identical.c_str(),
                 c.plain.c_str(), c.quantized.c_str(), c.tokens_per_pass.c_str(), r.seconds);
   std::string text = line;
+  if (!r.no_promise.empty()) text += "  not promised: " + r.no_promise + "\n";
   for (const std::string& fault : r.faults) text += "  FAULT: " + fault + "\n";
   return text;
 }

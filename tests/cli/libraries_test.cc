@@ -38,7 +38,7 @@ std::string bytes_of(const std::string& hex) {
   return bytes;
 }
 
-// A copy of this process's llama.cpp that says to be another build.
+// A copy of the ggml that this process uses, which says to be another build.
 void write_other_build(const internal::LoadedLibrary& library, const fs::path& file) {
   std::ifstream in(library.path, std::ios::binary);
   std::string content((std::istreambuf_iterator<char>(in)), {});
@@ -49,7 +49,7 @@ void write_other_build(const internal::LoadedLibrary& library, const fs::path& f
 }
 
 TEST(Libraries, OfAnotherBuildAreRefusedInOneLine) {
-  const auto library = internal::find_loaded_library("libllama.so");
+  const auto library = internal::find_loaded_library("libggml-base.so");
   ASSERT_TRUE(library.has_value());
   if (library->build_id.empty()) GTEST_SKIP() << "this linker writes no build ids";
   const fs::path folder =

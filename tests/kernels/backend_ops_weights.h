@@ -1,8 +1,8 @@
 // For scripts/backend-ops: compiled in front of llama.cpp's own test-backend-ops.cpp, whose source
 // stays as it is. That program puts every tensor into a backend's default memory, while our device
-// multiplies only with weights in its packed memory, where llama.cpp's loader puts them after asking
-// the device. Here the matrix of an operation is put there in the same way, when the program asks
-// whether the operation is supported.
+// multiplies only with weights in its packed memory, where llama.cpp's loader puts them after
+// asking the device. Here the matrix of an operation is put there in the same way, when the program
+// asks whether the operation is supported.
 //
 // Environment: BACKEND_OPS_PACKED=1 packs the matrices of MUL_MAT and GET_ROWS; without it nothing
 // is packed, and a look-up of rows reads ggml's form.
