@@ -38,6 +38,12 @@ std::unique_ptr<LlamaModel> load(const std::string& path) {
   options.path = path;
   options.n_threads = 1;
   options.max_pass_nodes = 64;
+#ifdef GUMBELSPEC_WITH_KERNELS
+  // As the program does: what the kernels say of themselves, if they are registered.
+  if (const kernels::Info info = kernels::info(); !info.isa.empty() && info.attention) {
+    options.order_free_types = info.types;
+  }
+#endif
   return LlamaModel::load(options);
 }
 
