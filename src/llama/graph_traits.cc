@@ -23,10 +23,15 @@ std::size_t offset_of_set(const ggml_tensor* set) {
 
 GraphTraits read_graph_traits(llama_context* context) {
   GraphTraits traits;
-  // Two tokens, of which one asks. llama.cpp gives the logits the same name in every architecture.
+  // Two tokens, of which one asks. llama.cpp gives the logits the same name in all architectures but
+  // plamo3, whose logits, like all others', are the graph's last product.
   ggml_cgraph* graph = llama_graph_reserve(context, 2, 1, 1);
   const ggml_tensor* logits =
       graph == nullptr ? nullptr : ggml_graph_get_tensor(graph, "result_output");
+  if (logits == nullptr && graph != nullptr && ggml_graph_n_nodes(graph) > 0) {
+    const ggml_tensor* last = ggml_graph_node(graph, -1);
+    if (last->op == GGML_OP_MUL_MAT) logits = last;
+  }
   if (logits == nullptr) return traits;
   traits.n_logits = static_cast<std::size_t>(logits->ne[0]);
   traits.gives_all_rows = logits->ne[1] > 1;
