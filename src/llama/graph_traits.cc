@@ -23,8 +23,8 @@ std::size_t offset_of_set(const ggml_tensor* set) {
 
 GraphTraits read_graph_traits(llama_context* context) {
   GraphTraits traits;
-  // Two tokens, of which one asks. llama.cpp gives the logits the same name in all architectures but
-  // plamo3, whose logits, like all others', are the graph's last product.
+  // Two tokens, of which one asks. llama.cpp gives the logits the same name in all architectures
+  // but plamo3, whose logits, like all others', are the graph's last product.
   ggml_cgraph* graph = llama_graph_reserve(context, 2, 1, 1);
   const ggml_tensor* logits =
       graph == nullptr ? nullptr : ggml_graph_get_tensor(graph, "result_output");
