@@ -18,8 +18,8 @@ function(gumbelspec_target_options target)
   endif()
 endfunction()
 
-# gumbelspec_cold_code(<target>): code that runs a few times a start or a request. Optimising it for
-# speed takes a third of the first build and makes nothing faster that anybody could measure.
+# gumbelspec_cold_code(<target>): code that runs a few times a start or a request, where the time to
+# compile it counts for more than its speed.
 function(gumbelspec_cold_code target)
   # Behind the build type's own -O3, so this one counts.
   target_compile_options(${target} PRIVATE
