@@ -16,11 +16,13 @@
 #include "apps/cli/selftest_reference.h"
 #include "gumbelspec/error.h"
 #include "testing/table_model.h"
+#include "testing/wrapped_model.h"
 
 namespace gumbelspec::cli {
 namespace {
 
 using testing::TableModel;
+using testing::WrappedModel;
 using Row = std::vector<float>;
 
 TEST(RowDistance, IsTheDifferenceLessTheMeansOverTheRow) {
@@ -75,22 +77,17 @@ std::vector<TokenId> some_text(std::size_t n) {
   return text;
 }
 
-// A model whose rows are another's, altered.
-class Altered final : public LanguageModel {
+// Built before the model that wraps it.
+struct OwnTable {
+  TableModel own{table()};
+};
+
+// A table's model whose rows are altered.
+class Altered final : private OwnTable, public WrappedModel {
  public:
   using Change = std::function<void(Row& row, std::size_t n_nodes, bool is_tree)>;
-  explicit Altered(Change change) : change_(std::move(change)) {}
+  explicit Altered(Change change) : WrappedModel(own), change_(std::move(change)) {}
 
-  [[nodiscard]] const ModelLimits& limits() const override { return model_.limits(); }
-  [[nodiscard]] bool is_end(TokenId token) const override { return model_.is_end(token); }
-  SeqId open() override { return model_.open(); }
-  void close(SeqId seq) override { model_.close(seq); }
-  [[nodiscard]] std::size_t n_committed(SeqId seq) const override {
-    return model_.n_committed(seq);
-  }
-  [[nodiscard]] PassOutcome extend(SeqId seq, std::span<const TokenId> tokens) override {
-    return model_.extend(seq, tokens);
-  }
   [[nodiscard]] PassOutcome evaluate(std::span<const PassNode> nodes) override {
     n_nodes_ = nodes.size();
     std::set<PendingId> parents;
@@ -104,11 +101,8 @@ class Altered final : public LanguageModel {
     change_(row_, n_nodes_, is_tree_);
     return row_;
   }
-  void commit(SeqId seq, std::span<const PendingId> path) override { model_.commit(seq, path); }
-  void truncate(SeqId seq, std::size_t n) override { model_.truncate(seq, n); }
 
  private:
-  TableModel model_{table()};
   Change change_;
   mutable Row row_;
   std::size_t n_nodes_ = 0;
