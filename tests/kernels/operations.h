@@ -223,6 +223,21 @@ inline void expect_same(Sandbox& box, const KernelSet& set,
   box.restore(before);
 }
 
+// Forms that are taken.
+inline ggml_tensor* product(Sandbox& box, ggml_type type) {
+  return ggml_mul_mat(box, box.packed(box.values(type, 256, 21)), box.floats(256, 3));
+}
+
+inline ggml_tensor* rotation(Sandbox& box, float share = 0.0f) {
+  return ggml_rope_ext(box, box.floats(64, 2, 5), box.positions(5), nullptr, 32, 0, 512, 1e4f, 1.0f,
+                       share, 1.0f, 32.0f, 1.0f);
+}
+
+inline ggml_tensor* attention(Sandbox& box, ggml_type type = GGML_TYPE_F16) {
+  return ggml_flash_attn_ext(box, box.floats(64, 5, 4), box.values(type, 64, 9, 2),
+                             box.values(type, 64, 9, 2), box.mask(9, 5), 0.1f, 0.0f, 0.0f);
+}
+
 }  // namespace gumbelspec::kernels
 
 #endif  // GUMBELSPEC_TESTS_KERNELS_OPERATIONS_H_
