@@ -57,10 +57,8 @@ void make_vocabulary(gguf_context* gguf, const TinyVocabulary& vocabulary) {
   for (const std::string& text : texts) pointers.push_back(text.c_str());
   gguf_set_val_str(gguf, "tokenizer.ggml.model", "llama");
   gguf_set_arr_str(gguf, "tokenizer.ggml.tokens", pointers.data(), pointers.size());
-  gguf_set_arr_data(gguf, "tokenizer.ggml.scores", GGUF_TYPE_FLOAT32, scores.data(),
-                    scores.size());
-  gguf_set_arr_data(gguf, "tokenizer.ggml.token_type", GGUF_TYPE_INT32, types.data(),
-                    types.size());
+  gguf_set_arr_data(gguf, "tokenizer.ggml.scores", GGUF_TYPE_FLOAT32, scores.data(), scores.size());
+  gguf_set_arr_data(gguf, "tokenizer.ggml.token_type", GGUF_TYPE_INT32, types.data(), types.size());
   gguf_set_val_u32(gguf, "tokenizer.ggml.bos_token_id", 1);
   gguf_set_val_u32(gguf, "tokenizer.ggml.eos_token_id", 2);
   gguf_set_val_bool(gguf, "tokenizer.ggml.add_bos_token", vocabulary.add_bos);

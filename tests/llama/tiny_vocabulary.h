@@ -7,8 +7,8 @@
 
 namespace gumbelspec::testing {
 
-// The keys tokenizer.*: made up, or those of vocabulary.file; without a vocabulary only that there is
-// none. Throws: std::runtime_error if the file has no tokenizer.
+// The keys tokenizer.*: made up, or those of vocabulary.file; without a vocabulary only that there
+// is none. Throws: std::runtime_error if the file has no tokenizer.
 void write_vocabulary(gguf_context* gguf, const TinyVocabulary& vocabulary);
 
 }  // namespace gumbelspec::testing
