@@ -19,10 +19,21 @@ struct PackedMemory {
 // A tensor of the buffer seen as a packed matrix: views refer to rows of their source.
 struct Matrix {
   WeightFormat format;
-  int64_t n_columns, n_rows;
-  size_t row_bytes;  // of ggml's form
-  size_t offset;     // of the tensor's first byte within ggml's form of the whole matrix
+  int64_t n_columns, n_rows;  // rows of one of the matrices of a stack
+  size_t row_bytes;           // of ggml's form
+  size_t offset;              // of the tensor's first byte within ggml's form of the whole matrix
   void* packed;
+
+  // Panels hold rows of one matrix only. `row` counts through the whole stack.
+  int64_t packed_row(int64_t row) const {
+    return row / n_rows * panel_count(n_rows) * kPanelRows + row % n_rows;
+  }
+  void pack(int64_t row, const void* from) const {
+    pack_row(format, n_columns, packed_row(row), from, packed);
+  }
+  void unpack(int64_t row, void* to) const {
+    unpack_row(format, n_columns, packed_row(row), packed, to);
+  }
 };
 
 const ggml_tensor* whole_of(const ggml_tensor* tensor) {
@@ -40,7 +51,7 @@ Matrix matrix_of(const ggml_tensor* tensor) {
   const size_t offset = tensor->view_src ? tensor->view_offs : 0;
   return {*weight_format(whole->type),
           whole->ne[0],
-          ggml_nrows(whole),
+          whole->ne[1],
           ggml_row_size(whole->type, whole->ne[0]),
           offset,
           whole->data};
@@ -78,12 +89,11 @@ bool is_aligned(const uint8_t* p) { return reinterpret_cast<uintptr_t>(p) % 2 ==
 void set_rows(const Matrix& m, const void* data, size_t offset, size_t size) {
   const auto* bytes = static_cast<const uint8_t*>(data);
   for_each_row(m, offset, size, [&](int64_t row, size_t at, size_t n, size_t pos) {
-    if (n == m.row_bytes && is_aligned(bytes + pos))
-      return pack_row(m.format, m.n_columns, row, bytes + pos, m.packed);
+    if (n == m.row_bytes && is_aligned(bytes + pos)) return m.pack(row, bytes + pos);
     std::vector<uint8_t> whole(m.row_bytes);
-    unpack_row(m.format, m.n_columns, row, m.packed, whole.data());
+    m.unpack(row, whole.data());
     std::memcpy(whole.data() + at, bytes + pos, n);
-    pack_row(m.format, m.n_columns, row, whole.data(), m.packed);
+    m.pack(row, whole.data());
   });
 }
 
@@ -117,10 +127,9 @@ void get_tensor(ggml_backend_buffer_t, const ggml_tensor* tensor, void* data, si
   const Matrix m = matrix_of(tensor);
   auto* bytes = static_cast<uint8_t*>(data);
   for_each_row(m, offset, size, [&](int64_t row, size_t at, size_t n, size_t pos) {
-    if (n == m.row_bytes && is_aligned(bytes + pos))
-      return unpack_row(m.format, m.n_columns, row, m.packed, bytes + pos);
+    if (n == m.row_bytes && is_aligned(bytes + pos)) return m.unpack(row, bytes + pos);
     std::vector<uint8_t> whole(m.row_bytes);
-    unpack_row(m.format, m.n_columns, row, m.packed, whole.data());
+    m.unpack(row, whole.data());
     std::memcpy(bytes + pos, whole.data() + at, n);
   });
 }
@@ -158,8 +167,9 @@ size_t type_alignment(ggml_backend_buffer_type_t) { return kAlign; }
 size_t alloc_size(ggml_backend_buffer_type_t, const ggml_tensor* tensor) {
   if (!can_pack(tensor)) return ggml_nbytes(tensor);
   // Kernels fetch ahead of what they need; the slack keeps that within the buffer.
-  return std::max(packed_bytes(*weight_format(tensor->type), tensor->ne[0], ggml_nrows(tensor)),
-                  ggml_nbytes(tensor));
+  const auto n_matrices = static_cast<size_t>(tensor->ne[2] * tensor->ne[3]);
+  const size_t matrix = packed_bytes(*weight_format(tensor->type), tensor->ne[0], tensor->ne[1]);
+  return std::max(n_matrices * matrix, ggml_nbytes(tensor));
 }
 
 bool is_host(ggml_backend_buffer_type_t) { return false; }

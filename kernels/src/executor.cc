@@ -154,7 +154,7 @@ void Executor::run_rows(const Step& step, int task) {
 void Executor::run_row_op(const RowOp& op, int64_t row, int64_t begin, int64_t end) {
   const ggml_tensor* t = op.node;
   const auto* a = row_of<const float>(t->src[0], row);
-  const auto* b = t->src[1] ? row_of<const float>(t->src[1], row) : nullptr;
+  const auto* b = t->src[1] ? repeated_row<const float>(t->src[1], t, row) : nullptr;
   auto* y = row_of<float>(t, row);
   switch (op.kind) {
     case RowOp::kRmsNorm:
@@ -173,14 +173,14 @@ void Executor::run_row_op(const RowOp& op, int64_t row, int64_t begin, int64_t e
 
 void Executor::quantize_row(const RowOp& op, int64_t row, int64_t begin, int64_t end) {
   const Tiles& tiles = op.tiles;
-  const auto column = static_cast<int>(row);
+  const auto column = static_cast<int>(row % tiles.columns());
   int t = 0;
   while (t + 1 < tiles.n_tiles && tiles.first(t + 1) <= column) ++t;
   QuantizeJob job{};
   job.x = row_of<const float>(op.node, row);
   job.k = tiles.k;
   job.tile = activations_.data() + tiles.offset +
-             static_cast<size_t>(tiles.first(t)) * tiles.column_bytes();
+             static_cast<size_t>(row - column + tiles.first(t)) * tiles.column_bytes();
   job.n = tiles.width(t);
   job.column = column - tiles.first(t);
   job.begin = begin / kBlock;
@@ -188,19 +188,36 @@ void Executor::quantize_row(const RowOp& op, int64_t row, int64_t begin, int64_t
   kernels_.quantize(tiles.format, job);
 }
 
+namespace {
+
+// The matrix of a stack that slice s of the activations is multiplied with.
+int64_t matrix_of_slice(const ggml_tensor* product, int64_t s) {
+  const ggml_tensor *w = product->src[0], *x = product->src[1];
+  const int64_t i2 = s % x->ne[2] / (x->ne[2] / w->ne[2]);
+  const int64_t i3 = s / x->ne[2] / (x->ne[3] / w->ne[3]);
+  return i3 * w->ne[2] + i2;
+}
+
+}  // namespace
+
 void Executor::run_product(const Step& step, int task) {
   const ggml_tensor* w = step.node->src[0];
+  const int slice = task / step.parts;
   GemmJob job{};
   job.format = *weight_format(w->type);
   job.weights = bytes_of(w);
+  if (step.tiles.n_slices > 1) {
+    job.weights += static_cast<size_t>(matrix_of_slice(step.node, slice)) *
+                   packed_bytes(job.format, w->ne[0], w->ne[1]);
+  }
   job.layout = panel_layout(job.format, w->ne[0]);
   job.k = w->ne[0];
   job.n_rows = w->ne[1];
   job.out_stride = step.node->ne[0];  // contiguous
-  const int64_t begin = task * step.chunk;
+  const int64_t begin = task % step.parts * step.chunk;
   const int64_t end = std::min(begin + step.chunk, panel_count(job.n_rows));
   for (int t = 0; t < step.tiles.n_tiles; ++t) {
-    const int first = step.tiles.first(t);
+    const int first = slice * step.tiles.columns() + step.tiles.first(t);
     job.tile = activations_.data() + step.tiles.offset +
                static_cast<size_t>(first) * step.tiles.column_bytes();
     job.n = step.tiles.width(t);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "buffer.h"
+#include "elements.h"
 #include "hazards.h"
 
 namespace gumbelspec::kernels {
@@ -55,8 +56,11 @@ class Builder {
   };
 
   static Tiles tiles_of(const ggml_tensor* product) {
-    return make_tiles(activation_format(*weight_format(product->src[0]->type)),
-                      product->src[0]->ne[0], static_cast<int>(ggml_nrows(product->src[1])));
+    const ggml_tensor *w = product->src[0], *x = product->src[1];
+    const bool stacked = w->ne[2] != 1 || w->ne[3] != 1;
+    return make_tiles(activation_format(*weight_format(w->type)), w->ne[0],
+                      static_cast<int>(ggml_nrows(x)),
+                      stacked ? static_cast<int>(x->ne[2] * x->ne[3]) : 1);
   }
 
   void measure_slots() {
@@ -124,9 +128,14 @@ class Builder {
     return {tiles.offset + 1, tiles.offset + 1 + tiles.bytes()};
   }
 
-  const Slot* find_slot(const ggml_tensor* source, ActivationFormat format) const {
+  // The activations of a product if they are there.
+  const Slot* find_slot(const ggml_tensor* product) const {
+    const Tiles tiles = tiles_of(product);
     for (const Slot& s : slots_) {
-      if (s.source == source && s.tiles.format == format) return &s;
+      if (s.source == product->src[1] && s.tiles.format == tiles.format &&
+          s.tiles.n_slices == tiles.n_slices) {
+        return &s;
+      }
     }
     return nullptr;
   }
@@ -166,8 +175,9 @@ class Builder {
 
   static bool aligned(const ggml_tensor* a, const ggml_tensor* b) {
     if (!range_of(a).overlaps(range_of(b))) return true;
-    return a->data == b->data && a->nb[1] == b->nb[1] && a->ne[0] == b->ne[0] &&
-           ggml_nrows(a) == ggml_nrows(b);
+    if (a->data != b->data || a->ne[0] != b->ne[0] || ggml_nrows(a) != ggml_nrows(b)) return false;
+    if (evenly_spaced(a) && evenly_spaced(b)) return a->nb[1] == b->nb[1];
+    return ggml_are_same_shape(a, b) && std::equal(a->nb, a->nb + GGML_MAX_DIMS, b->nb);
   }
 
   size_t add_rows(size_t i) {
@@ -232,17 +242,18 @@ class Builder {
   }
 
   void add_product(const ggml_tensor* t) {
-    const ActivationFormat format = activation_format(*weight_format(t->src[0]->type));
-    if (!find_slot(t->src[1], format)) add_quantize(t);
+    if (!find_slot(t)) add_quantize(t);
     Step step{};
     step.kind = Step::kProduct;
     step.node = t;
-    step.tiles = find_slot(t->src[1], format)->tiles;
-    const int64_t panels = panel_count(t->src[0]->ne[1]);
+    step.tiles = find_slot(t)->tiles;
+    const int64_t of_slice = panel_count(t->src[0]->ne[1]);
+    const int64_t panels = of_slice * step.tiles.n_slices;
     step.chunk = std::max(panels / (16 * n_threads_), least_panels(step.tiles));
     if (step.tiles.n_tiles > 1) step.chunk = std::min<int64_t>(step.chunk, 4);
     step.chunk = std::clamp<int64_t>((panels + n_threads_ - 1) / n_threads_, 1, step.chunk);
-    step.n_tasks = static_cast<int>((panels + step.chunk - 1) / step.chunk);
+    step.parts = static_cast<int>((of_slice + step.chunk - 1) / step.chunk);
+    step.n_tasks = step.parts * step.tiles.n_slices;
     hazards_.read(slot_range(step.tiles));
     write(range_of(t));
     push(step);
@@ -251,7 +262,7 @@ class Builder {
   // Panels of a task that is worth the trouble of handing it out: some 4000 cycles, at about 10 per
   // block and column and 75 for the block.
   static int64_t least_panels(const Tiles& tiles) {
-    const int64_t cycles = (tiles.k / kBlock + 1) * (75 + 10 * tiles.n);
+    const int64_t cycles = (tiles.k / kBlock + 1) * (75 + 10 * tiles.columns());
     return std::max<int64_t>(1, 4000 / cycles);
   }
 
@@ -347,14 +358,15 @@ size_t attention_scratch(int64_t n_cells, int n_q, int64_t head_k, int64_t head_
   return (floats * 4 + queries * (cells / 16) * 2 + 4095) / 4096 * 4096;
 }
 
-Tiles make_tiles(ActivationFormat format, int64_t k, int n) {
+Tiles make_tiles(ActivationFormat format, int64_t k, int n, int n_slices) {
   // Float products keep two sums per column, so fewer columns fit into the registers.
   const int most = format == ActivationFormat::kInt8 ? kMaxTile : 12;
   Tiles tiles;
   tiles.format = format;
   tiles.k = k;
   tiles.n = n;
-  tiles.n_tiles = (n + most - 1) / most;
+  tiles.n_slices = n_slices;
+  tiles.n_tiles = (tiles.columns() + most - 1) / most;
   return tiles;
 }
 

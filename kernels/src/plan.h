@@ -2,6 +2,7 @@
 #ifndef GUMBELSPEC_KERNELS_SRC_PLAN_H_
 #define GUMBELSPEC_KERNELS_SRC_PLAN_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -10,22 +11,26 @@
 
 namespace gumbelspec::kernels {
 
-// Activations of a product, in tiles of up to a register's worth of columns.
+// Activations of a product, in tiles of up to a register's worth of columns. Columns of different
+// slices meet different matrices and never share a tile.
 struct Tiles {
   ActivationFormat format{};
   int64_t k = 0;
-  int n = 0;  // columns in all
-  int n_tiles = 0;
+  int n = 0;          // columns in all
+  int n_slices = 1;   // of n / n_slices columns each
+  int n_tiles = 0;    // of a slice
   size_t offset = 0;  // of the first tile in the activation memory
 
-  // Columns [first, first + width) belong to tile t.
-  int first(int t) const { return t * (n / n_tiles) + (t < n % n_tiles ? t : n % n_tiles); }
-  int width(int t) const { return n / n_tiles + (t < n % n_tiles ? 1 : 0); }
+  int columns() const { return n / n_slices; }  // of a slice
+  // Columns [first, first + width) of the slice belong to its tile t.
+  int first(int t) const { return t * (columns() / n_tiles) + std::min(t, columns() % n_tiles); }
+  int width(int t) const { return columns() / n_tiles + (t < columns() % n_tiles ? 1 : 0); }
   // Bytes of one column; tiles follow each other without gaps.
   size_t column_bytes() const { return tile_bytes(format, k, 1); }
   size_t bytes() const { return column_bytes() * static_cast<size_t>(n); }
 };
-Tiles make_tiles(ActivationFormat format, int64_t k, int n);
+// n columns in n_slices equal slices.
+Tiles make_tiles(ActivationFormat format, int64_t k, int n, int n_slices = 1);
 
 // One operation on rows: what it reads of a row and writes of a row never leaves that row.
 struct RowOp {
@@ -45,10 +50,10 @@ struct Step {
   int n_queues = 1, first_queue = 0;
   const ggml_tensor* node = nullptr;
   int first_op = 0, n_ops = 0;  // kRows: range of Plan::row_ops
-  int parts = 1;                // kRows: pieces of a row; kRotate: head groups
-  Tiles tiles;                  // kProduct
-  int64_t chunk = 1;            // kProduct: panels per task; kAttention: queries per task
-  size_t table = 0;             // kAngles, kRotate: floats into the angle memory
+  int parts = 1;      // kRows: pieces of a row; kRotate: head groups; kProduct: tasks of a slice
+  Tiles tiles;        // kProduct
+  int64_t chunk = 1;  // kProduct: panels per task; kAttention: queries per task
+  size_t table = 0;   // kAngles, kRotate: floats into the angle memory
 };
 
 struct Plan {

@@ -193,7 +193,7 @@ void use_packed(ggml_tensor* op) {
   if (op->op != GGML_OP_MUL_MAT) return;
   const ggml_tensor* w = op->src[0];
   if (w->op != GGML_OP_NONE || w->view_src != nullptr || !ggml_is_quantized(w->type) ||
-      !can_pack(w) || w->ne[2] != 1 || w->ne[3] != 1 || w->buffer == nullptr ||
+      !can_pack(w) || w->buffer == nullptr ||
       w->buffer->iface.set_tensor != set_tensor) {  // changes elsewhere would go unnoticed
     return;
   }

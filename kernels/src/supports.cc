@@ -64,38 +64,28 @@ bool same_rows(const ggml_tensor* a, const ggml_tensor* b) {
   return ggml_are_same_shape(a, b) && is_float_rows(a) && is_float_rows(b);
 }
 
-// Rows follow each other at the distance nb[1], whatever dimension they are in. The stride of a
-// dimension of one says nothing.
-bool evenly_spaced(const ggml_tensor* t) {
-  size_t distance = t->nb[1] * static_cast<size_t>(t->ne[1]);
-  for (int d = 2; d < GGML_MAX_DIMS; ++d) {
-    if (t->ne[d] != 1 && t->nb[d] != distance) return false;
-    distance *= static_cast<size_t>(t->ne[d]);
-  }
-  return true;
-}
-
-bool even_rows(const ggml_tensor* op, const ggml_tensor* x) {
-  return same_rows(op, x) && evenly_spaced(op) && evenly_spaced(x) && is_countable(ggml_nrows(op));
+bool countable_rows(const ggml_tensor* op, const ggml_tensor* x) {
+  return same_rows(op, x) && is_countable(ggml_nrows(op));
 }
 
 bool supports_norm(const ggml_tensor* op) {
   float eps;
-  return has_sources(op, 1, 1) && even_rows(op, op->src[0]) && get_float(op, 0, &eps) &&
+  return has_sources(op, 1, 1) && countable_rows(op, op->src[0]) && get_float(op, 0, &eps) &&
          eps >= 0.0f && unused(op, 1);
 }
 
-// The second operand is as large as the first or one row for all of them.
+// The rows of the second operand may repeat themselves.
 bool supports_sum_or_product(const ggml_tensor* op) {
   if (!has_sources(op, 2, 2) || !unused(op, 0)) return false;
   const ggml_tensor *a = op->src[0], *b = op->src[1];
-  const bool one_row = ggml_nrows(b) == 1 && b->ne[0] == a->ne[0] && is_float_rows(b);
-  return even_rows(op, a) && (one_row || (same_rows(a, b) && evenly_spaced(b)));
+  return countable_rows(op, a) && is_float_rows(b) && b->ne[0] == a->ne[0] &&
+         is_multiple(a->ne[1], b->ne[1]) && is_multiple(a->ne[2], b->ne[2]) &&
+         is_multiple(a->ne[3], b->ne[3]);
 }
 
 bool supports_gate(const ggml_tensor* op) {
   return has_sources(op, 2, 2) && op->op_params[0] == GGML_GLU_OP_SWIGLU && unused(op, 1) &&
-         even_rows(op, op->src[0]) && even_rows(op, op->src[1]);
+         countable_rows(op, op->src[0]) && countable_rows(op, op->src[1]);
 }
 
 // Parameters: 1 rotated elements, 2 order of the pairs, 4 trained context, 5 base, 6 scale,
@@ -190,15 +180,17 @@ bool is_cache(const ggml_tensor* t) {
 
 }  // namespace
 
+// Stacked matrices multiply a stack of activations each, or each the same number of them.
 bool supports_product(const ggml_tensor* op) {
   if (op->op != GGML_OP_MUL_MAT || !has_sources(op, 2, 2)) return false;
   const ggml_tensor *w = op->src[0], *x = op->src[1];
   const int32_t* p = op->op_params;
-  return is_packed(w) && is_matrix(w) && in_plain_memory(op, 1) && is_float_rows(x) &&
-         evenly_spaced(x) && x->ne[0] == w->ne[0] && is_countable(ggml_nrows(x)) &&
-         op->type == GGML_TYPE_F32 && ggml_is_contiguous(op) && is_precision_of_sums(p[0]) &&
-         p[1] == GGML_HINT_NONE && unused(op, 2, 3) &&
-         allows(p[3], activation_format(*weight_format(w->type))) && unused(op, 4);
+  return is_packed(w) && in_plain_memory(op, 1) && is_float_rows(x) && x->ne[0] == w->ne[0] &&
+         is_multiple(x->ne[2], w->ne[2]) && is_multiple(x->ne[3], w->ne[3]) &&
+         is_countable(ggml_nrows(x) * panel_count(w->ne[1])) && op->type == GGML_TYPE_F32 &&
+         ggml_is_contiguous(op) && is_precision_of_sums(p[0]) && p[1] == GGML_HINT_NONE &&
+         unused(op, 2, 3) && allows(p[3], activation_format(*weight_format(w->type))) &&
+         unused(op, 4);
 }
 
 bool supports_attention(const ggml_tensor* op) {

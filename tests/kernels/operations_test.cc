@@ -29,6 +29,15 @@ ggml_tensor* columns(Sandbox& box, ggml_tensor* wide, int64_t first, int64_t n) 
                       wide->nb[3], static_cast<size_t>(first) * ggml_type_size(wide->type));
 }
 
+// The heads of queries that share their rows with keys and values, as models with fused
+// projections have them: for several tokens the rows are not evenly spaced.
+ggml_tensor* fused_heads(Sandbox& box, int64_t n, int64_t heads, int64_t tokens) {
+  ggml_tensor* wide = box.floats(n * (heads + 2), tokens);
+  return ggml_view_3d(box, wide, n, heads, tokens, static_cast<size_t>(n) * 4, wide->nb[1], 0);
+}
+
+ggml_tensor* swap_rows(Sandbox& box, ggml_tensor* t) { return ggml_permute(box, t, 0, 2, 1, 3); }
+
 TEST_P(Operations, NormsAgree) {
   for (const float eps : {0.0f, 1e-6f, 0.1f}) {
     for (const int64_t n : {1, 8, 33, 256}) {
@@ -37,7 +46,9 @@ TEST_P(Operations, NormsAgree) {
       expect(box, {ggml_rms_norm(box, box.floats(n, 7), eps),
                    ggml_rms_norm(box, box.floats(n, 3, 2, 2), eps),
                    ggml_rms_norm(box, columns(box, wide, 3, n), eps),
-                   ggml_rms_norm(box, ggml_permute(box, box.floats(n, 4, 3), 0, 1, 3, 2), eps)});
+                   ggml_rms_norm(box, ggml_permute(box, box.floats(n, 4, 3), 0, 1, 3, 2), eps),
+                   ggml_rms_norm(box, fused_heads(box, n, 3, 4), eps),
+                   ggml_rms_norm(box, swap_rows(box, box.floats(n, 4, 3, 2)), eps)});
       expect(box, {ggml_rms_norm_inplace(box, box.floats(n, 4), eps)});
     }
   }
@@ -53,6 +64,17 @@ TEST_P(Operations, SumsAndProductsAgree) {
             ggml_add(box, a, part), ggml_mul(box, part, a), ggml_add(box, a, a),
             ggml_mul(box, row, row)},
            0.0);
+    ggml_tensor *heads = fused_heads(box, n, 3, 4), *square = box.floats(n, 3, 3);
+    expect(box,
+           {ggml_mul(box, heads, row), ggml_mul(box, box.floats(n, 3, 4), heads),
+            ggml_add(box, heads, heads), ggml_add(box, square, swap_rows(box, square)),
+            ggml_add(box, a, box.floats(n, 1, 2, 2)), ggml_mul(box, a, box.floats(n, 3, 1, 2)),
+            ggml_add(box, heads, box.floats(n, 1, 4)), ggml_mul(box, a, box.floats(n, 3)),
+            ggml_add(box, box.floats(n, 6, 4), box.floats(n, 3, 2))},
+           0.0);
+    // Rows that lie elsewhere in the one than in the other, of one memory, one after the other.
+    ggml_tensor* first = ggml_view_2d(box, heads->view_src, n, 12, static_cast<size_t>(n) * 4, 0);
+    expect(box, {ggml_mul_inplace(box, first, row), ggml_mul(box, heads, row)}, 0.0);
     expect(box, {ggml_add_inplace(box, a, b)}, 0.0);
     expect(box, {ggml_mul_inplace(box, c, row)}, 0.0);
   }
@@ -188,6 +210,28 @@ TEST_P(Operations, ProductsAgree) {
           {ggml_mul_mat(box, plain, x), exact, ggml_mul_mat(box, plain, box.floats(256, 2, n, 2)),
            ggml_mul_mat(box, plain, columns(box, box.floats(300, n), 7, 256))},
           tolerance, {{plain, box.packed(plain)}});
+    }
+  }
+}
+
+// Absorbed latent attention and gemma3n: a matrix for each head or state.
+TEST_P(Operations, ProductsWithStackedMatricesAgree) {
+  for (const ggml_type type : {GGML_TYPE_Q8_0, GGML_TYPE_Q4_K, GGML_TYPE_F16, GGML_TYPE_F32}) {
+    const double tolerance = type == GGML_TYPE_F32 ? 1e-10 : ggml_is_quantized(type) ? 2e-4 : 1e-5;
+    for (const int64_t rows : {16, 21}) {
+      for (const int64_t n : {1, 3, 20}) {
+        Sandbox box(size_t{32} << 20);
+        ggml_tensor *plain = box.values(type, 256, rows, 3),
+                    *deep = box.values(type, 256, rows, 3, 2);
+        ggml_tensor *flat = box.values(type, 256, rows), *shared = box.floats(256, n, 3);
+        expect(box,
+               {ggml_mul_mat(box, plain, shared), ggml_mul_mat(box, plain, box.floats(256, n, 6)),
+                ggml_mul_mat(box, plain, swap_rows(box, box.floats(256, 3, n))),
+                ggml_mul_mat(box, plain, box.floats(256, n, 3, 2)),
+                ggml_mul_mat(box, deep, box.floats(256, n, 6, 4)), ggml_mul_mat(box, flat, shared)},
+               tolerance,
+               {{plain, box.packed(plain)}, {deep, box.packed(deep)}, {flat, box.packed(flat)}});
+      }
     }
   }
 }
