@@ -9,6 +9,7 @@
 #include <map>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "llama-context.h"
 #include "llama-memory.h"
@@ -191,12 +192,33 @@ std::string difference(const Operations& one, const Operations& many) {
   return {};
 }
 
+// Of a product of activations: rows, columns of one slice, and what is summed over.
+using SliceShape = std::array<std::int64_t, 3>;
+
+bool multiplies_activations(const ggml_tensor* op) {
+  return op->op == GGML_OP_MUL_MAT && !is_weight(op->src[0]);
+}
+
+SliceShape slice_of(const ggml_tensor* product) {
+  return {product->src[0]->ne[1], product->src[1]->ne[1], product->src[0]->ne[0]};
+}
+
+std::vector<SliceShape> slices_of(ggml_cgraph* graph) {
+  std::vector<SliceShape> slices;
+  for (int i = 0; i < ggml_graph_n_nodes(graph); ++i) {
+    const ggml_tensor* op = ggml_graph_node(graph, i);
+    if (multiplies_activations(op)) slices.push_back(slice_of(op));
+  }
+  return slices;
+}
+
 class Audit {
  public:
   Audit(llama_context* context, const PassFacts& facts) : context_(context), facts_(facts) {}
 
   PassGuarantee run() {
     const Operations one = operations_of(1);
+    slices_of_one_ = std::exchange(slices_, {});
     const auto n =
         static_cast<std::uint32_t>(std::min<std::size_t>(kManyTokens, facts_.max_pass_nodes));
     Operations many = operations_of(n);
@@ -226,11 +248,14 @@ class Audit {
       operations.kinds[{"operations", "", false, "llama.cpp could not plan a pass"}] = 0;
       return operations;
     }
+    slices_ = slices_of(graph);
+    n_products_seen_ = 0;
     for (int i = 0; i < ggml_graph_n_nodes(graph); ++i) {
       const ggml_tensor* op = ggml_graph_node(graph, i);
       if (moves_nothing(op)) continue;
       const ggml_backend_dev_t device = device_of(op);
       const Verdict verdict = judge(op, device);
+      if (multiplies_activations(op)) ++n_products_seen_;
       const std::string name = name_of(device);
       ++operations.kinds[{what_of(op), name, verdict.holds || facts_.decodes_plainly, verdict.why}];
       if (!only_moves(op)) ++operations.by_device[{op->op, name}];
@@ -284,8 +309,18 @@ class Audit {
     return {false, "nothing is known of whether ggml's depend on the pass"};
   }
 
-  static Verdict judge_product(const ggml_tensor* op, bool is_remote) {
+  // Whether the next product of activations has the same slices in a pass over one token: then a
+  // token has slices of its own, each multiplied as if it were alone.
+  [[nodiscard]] bool has_slices_of_one() const {
+    return slices_.size() == slices_of_one_.size() &&
+           slices_[n_products_seen_] == slices_of_one_[n_products_seen_];
+  }
+
+  Verdict judge_product(const ggml_tensor* op, bool is_remote) const {
     const ggml_tensor* matrix = op->src[0];
+    if (multiplies_activations(op) && has_slices_of_one()) {
+      return {true, "ggml's, a product of its own for each token"};
+    }
     const ProductRule* rule = product_rule(matrix->type);
     if (rule == nullptr) return {false, "nothing is known of ggml's products with this type"};
     const bool is_plain =
@@ -315,6 +350,8 @@ class Audit {
 
   llama_context* context_;
   const PassFacts& facts_;
+  std::vector<SliceShape> slices_of_one_, slices_;  // of the graphs' products of activations
+  std::size_t n_products_seen_ = 0;                 // in the graph that is being read
 };
 
 }  // namespace

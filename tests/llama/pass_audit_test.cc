@@ -5,10 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -240,6 +242,47 @@ TEST(PassGuaranteeDeathTest, HoldsForGridsOfWeightsWithoutPanels) {
         std::exit(model.guarantee.holds && model.n_rows > 40 && model.n_different == 0 ? 0 : 1);
       },
       ::testing::ExitedWithCode(0), "");
+}
+
+// Products of activations in which every token has slices of its own, as gemma3n's.
+TEST(Slices, AreTheSameBitsHoweverManyThereAre) {
+  const BackendPtr backend(ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr));
+  constexpr std::int64_t kMost = 33;
+  for (const auto& [k, rows, columns] :
+       std::vector<std::array<std::int64_t, 3>>{{4, 64, 4}, {32, 7, 1}, {256, 16, 5}}) {
+    const auto products = [&, k = k, rows = rows, columns = columns](std::int64_t first,
+                                                                     std::int64_t n) {
+      const GgmlPtr context(
+          ggml_init({8 * ggml_tensor_overhead() + ggml_graph_overhead(), nullptr, true}));
+      ggml_tensor* a = ggml_new_tensor_3d(context.get(), GGML_TYPE_F32, k, rows, n);
+      ggml_tensor* b = ggml_new_tensor_3d(context.get(), GGML_TYPE_F32, k, columns, n);
+      ggml_tensor* y = ggml_mul_mat(context.get(), a, b);
+      ggml_cgraph* graph = ggml_new_graph(context.get());
+      ggml_build_forward_expand(graph, y);
+      const BufferPtr buffer(ggml_backend_alloc_ctx_tensors(context.get(), backend.get()));
+      unsigned seed = 3;
+      for (ggml_tensor* t : {a, b}) {
+        const auto slice = static_cast<std::size_t>(t->ne[0] * t->ne[1]);
+        const std::vector<float> all = noise(slice * kMost, seed++);
+        ggml_backend_tensor_set(t, all.data() + slice * static_cast<std::size_t>(first), 0,
+                                ggml_nbytes(t));
+      }
+      ggml_backend_graph_compute(backend.get(), graph);
+      std::vector<float> result(static_cast<std::size_t>(ggml_nelements(y)));
+      ggml_backend_tensor_get(y, result.data(), 0, ggml_nbytes(y));
+      return result;
+    };
+    std::vector<float> alone;
+    for (std::int64_t i = 0; i < kMost; ++i) {
+      const std::vector<float> y = products(i, 1);
+      alone.insert(alone.end(), y.begin(), y.end());
+    }
+    for (const std::int64_t n : {2, 7, 16, 33}) {
+      const std::vector<float> y = products(0, n);
+      EXPECT_TRUE(same_bits(y, std::span(alone).first(y.size())))
+          << k << " x " << rows << ", " << n;
+    }
+  }
 }
 
 TEST(PassGuarantee, DoesNotHoldForFloatsByGgml) {
