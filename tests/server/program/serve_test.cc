@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "tests/cli/process.h"
+#include "tests/llama/tiny_model.h"
 
 namespace gumbelspec::testing {
 namespace {
@@ -75,6 +76,33 @@ TEST(Serve, GivesTheTextOfGenerate) {
   EXPECT_EQ(json["choices"][0]["text"], expected["text"]) << result->body;
   EXPECT_EQ(server.stop().exit_code, 0);
 }
+
+#if defined(__x86_64__)
+// Products with F32 weights by ggml itself depend on how many tokens a pass has.
+TEST(Serve, SaysInOneLineThatTheTextOfASeedMayDependOnTheMethod) {
+  TinyModel model;
+  model.weights = GGML_TYPE_F32;
+  const TemporaryFile file("");
+  write_tiny_model(model, file.path());
+  const auto same_seed = [&](const std::vector<std::string>& options, std::string* said) {
+    std::vector<std::string> all = {"-m", file.path()};
+    all.insert(all.end(), options.begin(), options.end());
+    Server server(all);
+    const auto answer = server.client().Get("/v1/models");
+    *said = server.stop().err;
+    return answer ? Json::parse(answer->body)["data"][0]["meta"]["same_seed"] : Json();
+  };
+  std::string said;
+  EXPECT_EQ(same_seed({"--no-kernels"}, &said), false);
+  const std::string line = "gumbelspec: the text of a seed may depend on the method: ";
+  const std::size_t at = said.find(line);
+  ASSERT_NE(at, std::string::npos) << said;
+  EXPECT_EQ(said.find(line, at + 1), std::string::npos) << said;
+  EXPECT_THAT(said.substr(at, said.find('\n', at) - at), HasSubstr("use the kernels"));
+  EXPECT_EQ(same_seed({}, &said), true);
+  EXPECT_THAT(said, Not(HasSubstr("may depend")));
+}
+#endif
 
 TEST(Serve, ASignalEndsStreamsWithAProperEventAndTheProgramWithZero) {
   constexpr int kStreams = 16;
