@@ -38,6 +38,8 @@ constexpr Refusal kRefused[] = {
     {"eagle3", "is a draft head, which reads another model's hidden states"},
     {"dflash", "is a draft head, which reads another model's hidden states"},
     {"gemma4-assistant", "is a draft head, which reads another model's hidden states"},
+    // Values of two dimensions, of which its cache wants three: it ends the process.
+    {"plm", "has a graph that llama.cpp v0.5.0 cannot build"},
     {"pockettts", "makes sounds, and its logits mean nothing"},
     {"qwen3tts", "makes codes of sounds, not text"},
 };

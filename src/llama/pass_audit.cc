@@ -116,6 +116,7 @@ bool is_row_by_row(const ggml_tensor* op) {
     case GGML_OP_CONT:
     case GGML_OP_GET_ROWS:
     case GGML_OP_SET_ROWS:
+    case GGML_OP_SET:
     case GGML_OP_SOFT_MAX:
     case GGML_OP_ROPE:
     case GGML_OP_CLAMP:
@@ -162,6 +163,7 @@ bool only_moves(const ggml_tensor* op) {
     case GGML_OP_CONCAT:
     case GGML_OP_GET_ROWS:
     case GGML_OP_SET_ROWS:
+    case GGML_OP_SET:
     case GGML_OP_PAD:
       return true;
     default:
@@ -306,6 +308,10 @@ class Audit {
       return judge_product(op, is_remote);
     }
     if (is_row_by_row(op)) return {true, "ggml's"};
+    // The scores do not depend on the pass; which cells llama.cpp then takes among equal ones does.
+    if (op->op == GGML_OP_LIGHTNING_INDEXER) {
+      return {false, "which of equally scored cells are attended to depends on where they lie"};
+    }
     return {false, "nothing is known of whether ggml's depend on the pass"};
   }
 

@@ -110,6 +110,7 @@ int optional_group(const std::string& name) {
   if (contains(name, "rope_freqs")) return 2;
   if (contains(name, "rope_factors")) return 3;
   if (ends_with(name, ".bias")) return 4;
+  if (contains(name, "time_mix_first")) return 5;
   return 0;
 }
 

@@ -34,9 +34,10 @@ struct WeightScales {
                                            std::uint64_t seed);
 
 // Tensors that only some files of an architecture have: biases, rotation factors, the scales of
-// files in NVFP4. In groups, from 1 to kOptionalGroups; 0: what all files have.
+// files in NVFP4, what of RWKV 6 its offspring has not. In groups, from 1 to kOptionalGroups; 0:
+// what all files have.
 [[nodiscard]] int optional_group(const std::string& name);
-inline constexpr int kOptionalGroups = 4;
+inline constexpr int kOptionalGroups = 5;
 
 }  // namespace gumbelspec::zoo
 

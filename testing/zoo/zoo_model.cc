@@ -49,13 +49,14 @@ const std::map<std::string, Keys>& more_keys() {
 const std::map<std::string, std::string>& refusals() {
   static constexpr const char* kNoCache = "keeps no cache";  // every token sees every other
   static constexpr const char* kEncoder = "has an encoder";
+  static constexpr const char* kHead = "is a draft head";
   static constexpr const char* kDiffusion = "generates by diffusion";
   static const std::map<std::string, std::string> kRefusals = {
       {"bert", kNoCache},
       {"clip", "cannot be used as main model"},
-      {"dflash", kEncoder},
+      {"dflash", kHead},
       {"dream", kDiffusion},
-      {"eagle3", kEncoder},
+      {"eagle3", kHead},
       {"eurobert", kNoCache},
       {"gemma-embedding", kNoCache},
       {"gptj", "unsupported model architecture"},
@@ -67,6 +68,7 @@ const std::map<std::string, std::string>& refusals() {
       {"neo-bert", kNoCache},
       {"nomic-bert", kNoCache},
       {"nomic-bert-moe", kNoCache},
+      {"plm", "cannot build"},
       {"pockettts", "makes sounds"},
       {"qwen3tts", "makes codes of sounds"},
       {"rnd1", kDiffusion},
@@ -165,8 +167,6 @@ std::vector<ZooModel> all_models() {
     if (keys != more_keys().end()) model.keys = keys->second;
     const auto refusal = refusals().find(architecture.name);
     if (refusal != refusals().end()) model.refusal = refusal->second;
-    // llama.cpp loads it without biases, and then reads them.
-    model.is_full = architecture.name == "rwkv6qwen2";
   }
   for (const Variant& variant : variants()) {
     const auto base = std::find_if(all.begin(), all.end(),
