@@ -29,9 +29,9 @@ std::size_t missing_instruction_sets(const char* needed, const Processor& proces
 // The same for what llama.cpp's CPU backend was compiled for and this processor.
 std::size_t missing_instruction_sets(char* out, std::size_t size);
 
-// One line on standard error and exit code 1 if something is missing. For .preinit_array: the first
-// thing in a program that runs, before the constructors of its libraries, so it calls nothing that
-// they set up.
+// One line on standard error and exit code 1 if something is missing. The first thing that runs in
+// a program, before the constructors of its libraries (processor_guard.cc), so it calls nothing
+// that they set up.
 void refuse_lesser_processor(int argc, char** argv, char** environment);
 
 }  // namespace gumbelspec::internal

@@ -6,7 +6,9 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <string>
+#include <vector>
 
 #include "tests/cli/process.h"
 
@@ -66,20 +68,28 @@ TEST(ProcessorCheck, FindsNothingMissingOnTheProcessorThatBuilt) {
   EXPECT_EQ(missing_instruction_sets(out, sizeof out), 0U) << out;
 }
 
-TEST(ProcessorCheck, EndsTheProgramWithOneLineOnALesserProcessor) {
+// All that link the library, this one among them.
+TEST(ProcessorCheck, EndsEveryProgramWithOneLineOnALesserProcessor) {
   if (std::system("qemu-x86_64 -version >/dev/null 2>&1") != 0) {
     GTEST_SKIP() << "qemu-x86_64 is not installed (Debian's qemu-user)";
   }
   if (missing(GUMBELSPEC_LLAMA_NEEDS, {nothing, 0}).find("AVX2") == std::string::npos) {
     GTEST_SKIP() << "llama.cpp was not built for more than every x86-64 processor has";
   }
-  Process program("qemu-x86_64", {"-cpu", "Nehalem", GUMBELSPEC_PROGRAM, "--version"});
-  const ProcessResult result = program.finish();
-  EXPECT_EQ(result.exit_code, 1);
-  EXPECT_EQ(result.out, "");
-  EXPECT_EQ(n_lines(result.err), 1U) << result.err;
-  EXPECT_THAT(result.err, StartsWith("gumbelspec: this processor has no "));
-  EXPECT_THAT(result.err, HasSubstr("AVX2"));
+  const std::vector<std::string> programs = {
+      GUMBELSPEC_PROGRAM, GUMBELSPEC_SCALE_PROGRAM, GUMBELSPEC_RPC_SERVER,
+      std::filesystem::read_symlink("/proc/self/exe").string()};
+  for (const std::string& path : programs) {
+    if (path.empty()) continue;  // not built
+    SCOPED_TRACE(path);
+    Process program("qemu-x86_64", {"-cpu", "Nehalem", path, "--help"});
+    const ProcessResult result = program.finish();
+    EXPECT_EQ(result.exit_code, 1);
+    EXPECT_EQ(result.out, "");
+    EXPECT_EQ(n_lines(result.err), 1U) << result.err;
+    EXPECT_THAT(result.err, StartsWith("gumbelspec: this processor has no "));
+    EXPECT_THAT(result.err, HasSubstr("AVX2"));
+  }
 }
 
 }  // namespace

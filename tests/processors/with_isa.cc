@@ -1,11 +1,13 @@
 // with-isa SET PROGRAM [ARGUMENT...]: runs a program with our code confined to an instruction set,
-// or says that this processor lacks it and ends with 77, which ctest counts as skipped.
+// or says that this processor lacks it and ends with 77, which ctest counts as skipped. Fails where
+// a pattern of GoogleTest's --gtest_filter fits no test of the program.
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <iterator>
+#include <string>
 #include <string_view>
 
 #include "gumbelspec/simd.h"
@@ -39,6 +41,34 @@ bool has_kernels([[maybe_unused]] const Set& set) {
 #endif
 }
 
+// Whether `program` has a test that fits. Names of tests stand behind two spaces in its list.
+bool has_test(const char* program, const std::string& pattern) {
+  const std::string command =
+      "'" + std::string(program) + "' --gtest_list_tests '--gtest_filter=" + pattern + "'";
+  FILE* list = ::popen(command.c_str(), "r");
+  if (list == nullptr) return false;
+  bool is_there = false;
+  char line[4096];
+  while (std::fgets(line, sizeof line, list) != nullptr) {
+    is_there = is_there || (line[0] == ' ' && line[1] == ' ');
+  }
+  return ::pclose(list) == 0 && is_there;
+}
+
+// The first pattern of the filter that fits no test; empty: none.
+std::string stale_pattern(const char* program, std::string_view argument) {
+  constexpr std::string_view kFilter = "--gtest_filter=";
+  if (argument.substr(0, kFilter.size()) != kFilter) return {};
+  argument.remove_prefix(kFilter.size());
+  while (!argument.empty()) {
+    const std::size_t colon = std::min(argument.find(':'), argument.size());
+    const std::string pattern(argument.substr(0, colon));
+    if (!has_test(program, pattern)) return pattern;
+    argument.remove_prefix(std::min(colon + 1, argument.size()));
+  }
+  return {};
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -52,6 +82,12 @@ int main(int argc, char** argv) {
   if (set->simd > gumbelspec::best_simd() || !has_kernels(*set)) {
     std::printf("skipped: this processor or build has no %s\n", argv[1]);
     return kSkipped;
+  }
+  for (int i = 3; i < argc; ++i) {
+    const std::string stale = stale_pattern(argv[2], argv[i]);
+    if (stale.empty()) continue;
+    std::fprintf(stderr, "with-isa: no test fits %s\n", stale.c_str());
+    return 1;
   }
   ::setenv("GUMBELSPEC_SIMD", gumbelspec::simd_name(set->simd).data(), 1);
   ::setenv("GUMBELSPEC_KERNELS_ISA", set->kernels, 1);
