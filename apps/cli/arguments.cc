@@ -1,5 +1,6 @@
 #include "apps/cli/arguments.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -41,10 +42,30 @@ std::string long_spelling(const std::string& argument) {
   return argument;
 }
 
+bool takes_value(const CLI::Option& option) { return option.get_expected_min() > 0; }
+
 bool takes_value(const CLI::App* app, const std::string& name) {
   if (app == nullptr || name.size() < 2 || name[0] != '-') return false;
   const CLI::Option* option = app->get_option_no_throw(name);
-  return option != nullptr && option->get_expected_min() > 0;
+  return option != nullptr && takes_value(*option);
+}
+
+std::vector<std::string> names_of(const CLI::Option& option) {
+  std::vector<std::string> names;
+  for (const std::string& name : option.get_snames()) names.push_back("-" + name);
+  for (const std::string& name : option.get_lnames()) {
+    for (const Spelling& spelling : kSpellings) {
+      if (spelling.long_name == "--" + name) names.emplace_back(spelling.given);
+    }
+  }
+  for (const std::string& name : option.get_lnames()) names.push_back("--" + name);
+  return names;
+}
+
+std::string displayed(const CLI::Option& option) {
+  std::string names;
+  for (const std::string& name : names_of(option)) names += (names.empty() ? "" : ", ") + name;
+  return names.empty() ? option.get_name() : names;
 }
 
 const CLI::App* find_command(const CLI::App& program, const std::string& name) {
@@ -52,6 +73,11 @@ const CLI::App* find_command(const CLI::App& program, const std::string& name) {
   const auto found = std::find_if(commands.begin(), commands.end(),
                                   [&](const CLI::App* app) { return app->get_name() == name; });
   return found == commands.end() ? nullptr : *found;
+}
+
+bool is_known(const CLI::App& program, const std::string& argument) {
+  if (argument.rfind('-', 0) == 0) return program.get_option_no_throw(argument) != nullptr;
+  return find_command(program, argument) != nullptr;
 }
 
 std::string wrapped(const std::string& text, std::size_t width) {
@@ -88,10 +114,10 @@ class HelpFormat : public CLI::Formatter {
                                          "\n\n\n", "\n\n");
   }
   std::string make_option_name(const CLI::Option* option, bool /*is_positional*/) const override {
-    return displayed_names(*option);
+    return displayed(*option);
   }
   std::string make_option_opts(const CLI::Option* option) const override {
-    return option->get_expected_min() > 0 ? " " + option->get_type_name() : std::string();
+    return takes_value(*option) ? " " + option->get_type_name() : std::string();
   }
   std::string make_option_desc(const CLI::Option* option) const override {
     return wrapped(option->get_description(), kWidth - kColumn);
@@ -126,56 +152,10 @@ std::string told_name(const std::string& names) {
   return short_name.empty() ? long_name : short_name + "/" + long_name;
 }
 
-}  // namespace
-
-Error bad_option(const std::string& message) { return {ErrorCode::invalid_option, message}; }
-
-std::vector<std::string> normalized_arguments(const CLI::App& program,
-                                              const std::vector<std::string>& given) {
-  std::vector<std::string> out;
-  const CLI::App* command = &program;
-  for (std::size_t i = 0; i < given.size(); ++i) {
-    const std::string name = long_spelling(given[i]);
-    if (command == &program && !name.empty() && name[0] != '-') {
-      command = find_command(program, name);
-    }
-    const std::size_t equals = name.find('=');
-    const bool has_value = name.rfind("--", 0) == 0 && equals != std::string::npos;
-    if (has_value && takes_value(command, name.substr(0, equals))) {
-      out.push_back(name.substr(0, equals));
-      out.push_back(name.substr(equals + 1));
-      continue;
-    }
-    out.push_back(name);
-    if (takes_value(command, name) && i + 1 < given.size()) out.push_back(given[++i]);
-  }
-  return out;
-}
-
-std::string displayed_names(const CLI::Option& option) {
-  std::string names;
-  for (const std::string& name : option.get_snames()) names += "-" + name + ", ";
-  for (const std::string& name : option.get_lnames()) {
-    for (const Spelling& spelling : kSpellings) {
-      if (spelling.long_name == "--" + name) names += std::string(spelling.given) + ", ";
-    }
-  }
-  for (const std::string& name : option.get_lnames()) names += "--" + name + ", ";
-  return names.substr(0, names.size() - 2);
-}
-
-void use_help_format(CLI::App& program) {
-  const auto format = std::make_shared<HelpFormat>();
-  program.formatter(format);
-  for (CLI::App* command : program.get_subcommands({})) {
-    command->formatter(format);
-    if (!command->get_group().empty()) command->group("Commands");
-  }
-}
-
+// What CLI11 has to say, as one line with a remedy.
 std::string parse_error_line(const CLI::ParseError& error, const CLI::App& program) {
   const CLI::App* command = &program;
-  std::string help = "gumbelspec ";
+  std::string help = program.get_name() + " ";
   for (const CLI::App* parsed : program.get_subcommands()) {
     command = parsed;
     help += parsed->get_name() + " ";
@@ -185,6 +165,7 @@ std::string parse_error_line(const CLI::ParseError& error, const CLI::App& progr
   const std::string message = error.what();
   switch (static_cast<CLI::ExitCodes>(error.get_exit_code())) {
     case CLI::ExitCodes::RequiredError:
+      if (program.get_subcommands({}).empty()) return visible(message) + remedy;
       return "no command given" + remedy;
     case CLI::ExitCodes::ExtrasError:
       return "unknown argument " + in_quotes(unknown.empty() ? message : unknown.front()) + remedy;
@@ -196,26 +177,179 @@ std::string parse_error_line(const CLI::ParseError& error, const CLI::App& progr
   }
 }
 
-CLI::Option* add_option(CLI::App& app, const std::string& names, const std::string& type,
-                        const std::string& description,
-                        const std::function<void(const std::string& text)>& set) {
-  return app.add_option_function<std::string>(names, set, description)
-      ->type_name(type)
-      ->take_last();
+}  // namespace
+
+Error bad_option(const std::string& message) { return {ErrorCode::invalid_option, message}; }
+
+std::string Option::name() const { return option_->get_name(); }
+std::vector<std::string> Option::names() const { return names_of(*option_); }
+std::string Option::displayed_names() const { return displayed(*option_); }
+std::string Option::type() const { return option_->get_type_name(); }
+std::string Option::description() const { return option_->get_description(); }
+std::string Option::group() const { return option_->get_group(); }
+bool Option::is_hidden() const { return option_->get_group().empty(); }
+bool Option::is_help() const { return option_->get_name() == "--help"; }
+bool Option::takes_value() const { return cli::takes_value(*option_); }
+bool Option::is_given() const { return option_->count() > 0; }
+void Option::describe(const std::string& description) const { option_->description(description); }
+void Option::hide() const { option_->group(""); }
+
+Arguments::Arguments(const std::string& name, const std::string& description)
+    : program_(std::make_unique<CLI::App>(description, name)), app_(program_.get()) {
+  // Its commands inherit it.
+  program_->formatter(std::make_shared<HelpFormat>());
 }
 
-void add_text(CLI::App& app, const std::string& names, const std::string& type, std::string& value,
-              const std::string& description) {
-  add_option(app, names, type, description, [&value](const std::string& text) { value = text; });
+Arguments::Arguments(CLI::App& command) : app_(&command) {}
+
+Arguments::~Arguments() = default;
+
+Arguments& Arguments::add_command(const std::string& name, const std::string& description) {
+  CLI::App* command = app_->add_subcommand(name, description);
+  command->group("Commands");
+  app_->require_subcommand(1);
+  commands_.push_back(std::unique_ptr<Arguments>(new Arguments(*command)));
+  return *commands_.back();
 }
 
-void add_text(CLI::App& app, const std::string& names, const std::string& type,
+void Arguments::hide() { app_->group(""); }
+
+void Arguments::set_version(const std::string& text) {
+  app_->set_version_flag("--version", text, "Print the version");
+}
+
+void Arguments::set_footer(const std::string& text) {
+  app_->footer(text);
+  for (const auto& command : commands_) command->set_footer(text);
+}
+
+std::string Arguments::name() const { return app_->get_name(); }
+std::string Arguments::description() const { return app_->get_description(); }
+std::string Arguments::footer() const { return app_->get_footer(); }
+bool Arguments::is_hidden() const { return app_->get_group().empty(); }
+bool Arguments::is_parsed() const { return app_->parsed(); }
+
+std::vector<const Arguments*> Arguments::commands() const {
+  std::vector<const Arguments*> commands;
+  for (const auto& command : commands_) commands.push_back(command.get());
+  return commands;
+}
+
+std::vector<Option> Arguments::options() const {
+  std::vector<Option> options;
+  for (CLI::Option* option : app_->get_options()) options.emplace_back(*option);
+  return options;
+}
+
+Option Arguments::option(const std::string& name) const { return Option(*app_->get_option(name)); }
+
+Option Arguments::add_option(const std::string& names, const std::string& type,
+                             const std::string& description,
+                             const std::function<void(const std::string& text)>& set) {
+  CLI::Option* option = app_->add_option_function<std::string>(names, set, description);
+  option->type_name(type)->take_last();
+  return Option(*option);
+}
+
+Option Arguments::add_optional_value(const std::string& names, const std::string& type,
+                                     const std::string& description,
+                                     const std::function<void(const std::string& text)>& set) {
+  const auto set_last = [set](const std::vector<std::string>& texts) {
+    set(texts.empty() ? std::string() : texts.back());
+  };
+  CLI::Option* option =
+      app_->add_option_function<std::vector<std::string>>(names, set_last, description);
+  option->type_name(type)->expected(0, 1);
+  return Option(*option);
+}
+
+Option Arguments::add_list(const std::string& names, const std::string& type,
+                           const std::string& description,
+                           const std::function<void(const std::vector<std::string>& texts)>& set) {
+  CLI::Option* option =
+      app_->add_option_function<std::vector<std::string>>(names, set, description);
+  option->type_name(type)->expected(1)->take_all()->allow_extra_args(false);
+  return Option(*option);
+}
+
+Option Arguments::add_flag(const std::string& names, bool& is_given,
+                           const std::string& description) {
+  return Option(*app_->add_flag(names, is_given, description));
+}
+
+Option Arguments::add_flag(const std::string& names, const std::function<void()>& set,
+                           const std::string& description) {
+  return Option(*app_->add_flag_callback(names, set, description));
+}
+
+Option Arguments::add_positional(const std::string& name, std::string& value,
+                                 const std::string& description) {
+  return Option(*app_->add_option(name, value, description)->required());
+}
+
+void Arguments::group_new_options(const std::string& group) {
+  for (CLI::Option* option : app_->get_options()) {
+    if (option->get_group() == "Options" && option != app_->get_help_ptr()) option->group(group);
+  }
+}
+
+std::vector<std::string> Arguments::normalized(const std::vector<std::string>& given) const {
+  std::vector<std::string> out;
+  const CLI::App* command = app_;
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    const std::string name = long_spelling(given[i]);
+    if (command == app_ && !commands_.empty() && !name.empty() && name[0] != '-') {
+      command = find_command(*app_, name);
+    }
+    const std::size_t equals = name.find('=');
+    const bool has_value = name.rfind("--", 0) == 0 && equals != std::string::npos;
+    if (has_value && cli::takes_value(command, name.substr(0, equals))) {
+      out.push_back(name.substr(0, equals));
+      out.push_back(name.substr(equals + 1));
+      continue;
+    }
+    out.push_back(name);
+    if (cli::takes_value(command, name) && i + 1 < given.size()) out.push_back(given[++i]);
+  }
+  return out;
+}
+
+std::optional<std::string> Arguments::parse(const std::vector<std::string>& given) {
+  // CLI11 would only say that a command is missing.
+  if (!commands_.empty() && !given.empty() && !is_known(*app_, given[0])) {
+    throw bad_option("unknown " +
+                     std::string(given[0].rfind('-', 0) == 0 ? "argument " : "command ") +
+                     in_quotes(given[0]) + "; \"" + name() + " --help\" lists what there is");
+  }
+  try {
+    std::vector<std::string> arguments = normalized(given);
+    std::reverse(arguments.begin(), arguments.end());
+    app_->parse(arguments);
+  } catch (const CLI::CallForHelp&) {
+    return app_->help();
+  } catch (const CLI::CallForVersion& version) {
+    return std::string(version.what()) + "\n";
+  } catch (const CLI::ParseError& error) {
+    throw bad_option(parse_error_line(error, *app_));
+  }
+  return std::nullopt;
+}
+
+void add_text(Arguments& arguments, const std::string& names, const std::string& type,
+              std::string& value, const std::string& description) {
+  arguments.add_option(names, type, description,
+                       [&value](const std::string& text) { value = text; });
+}
+
+void add_text(Arguments& arguments, const std::string& names, const std::string& type,
               std::optional<std::string>& value, const std::string& description) {
-  add_option(app, names, type, description, [&value](const std::string& text) { value = text; });
+  arguments.add_option(names, type, description,
+                       [&value](const std::string& text) { value = text; });
 }
 
-void add_integer(CLI::App& app, const std::string& names, std::int64_t low, std::int64_t high,
-                 const std::function<void(std::int64_t)>& set, const std::string& description) {
+void add_integer(Arguments& arguments, const std::string& names, std::int64_t low,
+                 std::int64_t high, const std::function<void(std::int64_t)>& set,
+                 const std::string& description) {
   const auto parse = [=](const std::string& text) {
     const auto value = parse_number<std::int64_t>(text);
     if (!value || *value < low || *value > high) {
@@ -224,12 +358,12 @@ void add_integer(CLI::App& app, const std::string& names, std::int64_t low, std:
     }
     set(*value);
   };
-  add_option(app, names, "N", description, parse);
+  arguments.add_option(names, "N", description, parse);
 }
 
-void add_number(CLI::App& app, const std::string& names, float& value,
+void add_number(Arguments& arguments, const std::string& names, float& value,
                 const std::string& description) {
-  add_option(app, names, "X", description, [names, &value](const std::string& text) {
+  arguments.add_option(names, "X", description, [names, &value](const std::string& text) {
     const auto number = parse_number<double>(text);
     if (!number) throw bad_option(told_name(names) + " is " + in_quotes(text) + "; give a number");
     value = static_cast<float>(*number);

@@ -360,13 +360,13 @@ BenchReport BenchRun::report() const {
 
 }  // namespace
 
-Command add_bench(CLI::App& program) {
+Command add_bench(Arguments& program) {
   const auto options = std::make_shared<BenchOptions>();
-  CLI::App* app =
-      program.add_subcommand("bench", "Compare all methods on the same models, prompts and seeds");
-  add_bench_options(*app, *options);
-  return {app, [options, app] {
-            finish_bench_options(*app, *options);
+  Arguments& arguments =
+      program.add_command("bench", "Compare all methods on the same models, prompts and seeds");
+  add_bench_options(arguments, *options);
+  return {&arguments, [options, &arguments] {
+            finish_bench_options(arguments, *options);
             if (!options->trace_file.empty()) return record_trace(*options);
             return BenchRun(*options).run();
           }};

@@ -18,40 +18,36 @@ std::string method_list() {
   return names;
 }
 
-void add_count(CLI::App& app, const std::string& names, std::int64_t most, std::size_t& value,
-               const std::string& description) {
+void add_count(Arguments& arguments, const std::string& names, std::int64_t most,
+               std::size_t& value, const std::string& description) {
   add_integer(
-      app, names, 1, most, [&value](std::int64_t n) { value = static_cast<std::size_t>(n); },
+      arguments, names, 1, most, [&value](std::int64_t n) { value = static_cast<std::size_t>(n); },
       description + " (default: " + std::to_string(value) + ")");
 }
 
-bool is_given(const CLI::App& app, const std::string& name) {
-  return app.get_option(name)->count() > 0;
-}
-
-void add_trace_options(CLI::App& app, BenchOptions& options) {
-  add_text(app, "--trace", "FILE", options.trace_file,
+void add_trace_options(Arguments& arguments, BenchOptions& options) {
+  add_text(arguments, "--trace", "FILE", options.trace_file,
            "Record instead of measuring: what target and draft say at each position of the texts "
            "of plain decoding");
-  add_count(app, "--trace-top", 1'000'000, options.n_trace_top,
+  add_count(arguments, "--trace-top", 1'000'000, options.n_trace_top,
             "Likeliest tokens of a position that a trace keeps");
-  add_text(app, "--replay", "FILE", options.replay_file,
+  add_text(arguments, "--replay", "FILE", options.replay_file,
            "Evaluate the methods on a trace instead of the models, in seconds; times are then "
            "MODELLED (--cost)");
-  add_text(app, "--cost", "CURVE", options.replay_cost,
+  add_text(arguments, "--cost", "CURVE", options.replay_cost,
            "What passes of a replay cost: measured (while the trace was recorded), flat, linear, "
            "a JSON file with curves, or flat:FILE, linear:FILE (default: measured)");
 }
 
 // What a trace has already been given, or does not need.
-void refuse_for_replay(const CLI::App& app) {
-  for (const CLI::Option* option : app.get_options()) {
-    if (option->count() == 0) continue;
-    const std::string name = option->get_name();
-    const bool is_model = option->get_group() == "Models" && name != "--threads";
-    const bool is_sampling = option->get_group() == "Sampling" && name != "--temp";
+void refuse_for_replay(const Arguments& arguments) {
+  for (const Option& option : arguments.options()) {
+    if (!option.is_given()) continue;
+    const std::string name = option.name();
+    const bool is_model = option.group() == "Models" && name != "--threads";
+    const bool is_sampling = option.group() == "Sampling" && name != "--temp";
     if (is_model || is_sampling || name == "--prompts" || name == "--seed" || name == "--peers") {
-      throw bad_option(displayed_names(*option) +
+      throw bad_option(option.displayed_names() +
                        " with --replay; the trace was recorded with its own, leave it out");
     }
   }
@@ -59,73 +55,72 @@ void refuse_for_replay(const CLI::App& app) {
 
 }  // namespace
 
-void finish_bench_options(const CLI::App& app, BenchOptions& options) {
-  if (!options.temperatures && is_given(app, "--temp")) {
+void finish_bench_options(const Arguments& arguments, BenchOptions& options) {
+  if (!options.temperatures && arguments.is_given("--temp")) {
     options.temperatures = std::vector<float>{options.sampling.temperature};
   }
   if (!options.trace_file.empty()) {
     for (const char* name : {"--methods", "--sweep", "--peers", "--out", "--format", "--replay"}) {
-      if (!is_given(app, name)) continue;
+      if (!arguments.is_given(name)) continue;
       throw bad_option(
           std::string(name) +
           " with --trace, which only records; leave it out, and give it with --replay");
     }
   }
   if (options.replay_file.empty()) {
-    if (is_given(app, "--cost")) throw bad_option("--cost without --replay; give a trace, too");
+    if (arguments.is_given("--cost"))
+      throw bad_option("--cost without --replay; give a trace, too");
     return;
   }
-  refuse_for_replay(app);
-  if (!is_given(app, "--n-prompts")) options.n_prompts = BenchOptions::kAll;
-  if (!is_given(app, "--runs")) options.n_runs = BenchOptions::kAll;
-  if (!is_given(app, "--predict")) options.n_tokens = BenchOptions::kAll;
-  if (!is_given(app, "--sweep-predict")) options.n_sweep_tokens = BenchOptions::kAll;
+  refuse_for_replay(arguments);
+  if (!arguments.is_given("--n-prompts")) options.n_prompts = BenchOptions::kAll;
+  if (!arguments.is_given("--runs")) options.n_runs = BenchOptions::kAll;
+  if (!arguments.is_given("--predict")) options.n_tokens = BenchOptions::kAll;
+  if (!arguments.is_given("--sweep-predict")) options.n_sweep_tokens = BenchOptions::kAll;
 }
 
-void add_bench_options(CLI::App& app, BenchOptions& options) {
-  add_model_options(app, options.models);
-  add_sampling_options(app, options.sampling);
-  app.get_option("--temp")->description("The same as --temps with one temperature");
-  add_option(app, "--methods", "LIST",
-             "Methods with commas or semicolons between them, each with a shape or without, e.g. "
-             "ar,gumbel-beam:width=4,length=5,rejection:length=3; ar is always measured (default: "
-             "all that there are with a draft: " +
-                 method_list() + "; ar without)",
-             [&options](const std::string& text) { options.methods = parse_methods(text); });
-  add_option(
-      app, "--temps", "LIST", "Temperatures with commas between them (default: 0,0.6,1)",
+void add_bench_options(Arguments& arguments, BenchOptions& options) {
+  add_model_options(arguments, options.models);
+  add_sampling_options(arguments, options.sampling);
+  arguments.option("--temp").describe("The same as --temps with one temperature");
+  arguments.add_option(
+      "--methods", "LIST",
+      "Methods with commas or semicolons between them, each with a shape or without, e.g. "
+      "ar,gumbel-beam:width=4,length=5,rejection:length=3; ar is always measured (default: "
+      "all that there are with a draft: " +
+          method_list() + "; ar without)",
+      [&options](const std::string& text) { options.methods = parse_methods(text); });
+  arguments.add_option(
+      "--temps", "LIST", "Temperatures with commas between them (default: 0,0.6,1)",
       [&options](const std::string& text) { options.temperatures = parse_temperatures(text); });
-  add_text(app, "--prompts", "FILE", options.prompts_file,
+  add_text(arguments, "--prompts", "FILE", options.prompts_file,
            "Prompts, one JSON object per line, {\"prompt\": TEXT} or Spec-Bench's {\"turns\": "
            "[TEXT, ...]}; -: standard input (default: 40 openings of novels)");
-  add_count(app, "--n-prompts", 1000, options.n_prompts, "Use the first N prompts");
-  add_count(app, "-n,--predict,--n-predict", 1'000'000, options.n_tokens, "Tokens per text");
-  add_count(app, "--runs", 1000, options.n_runs,
+  add_count(arguments, "--n-prompts", 1000, options.n_prompts, "Use the first N prompts");
+  add_count(arguments, "-n,--predict,--n-predict", 1'000'000, options.n_tokens, "Tokens per text");
+  add_count(arguments, "--runs", 1000, options.n_runs,
             "Times that everything is measured, each with other seeds");
   // Compared are texts of the same seeds, so there is no random one.
-  add_option(app, "-s,--seed", "N", "First seed, from 0 to 2^64 - 1 (default: 1)",
-             [&options](const std::string& text) { options.seed = parse_seed(text); });
-  app.add_flag("--sweep", options.sweeps,
-               "Find the best shape of each method that is given without one, at each temperature "
-               "with the prompts 1, 3, 5, ..., and report on the prompts 2, 4, 6, ...");
-  add_count(app, "--sweep-predict", 1'000'000, options.n_sweep_tokens,
+  arguments.add_option("-s,--seed", "N", "First seed, from 0 to 2^64 - 1 (default: 1)",
+                       [&options](const std::string& text) { options.seed = parse_seed(text); });
+  arguments.add_flag(
+      "--sweep", options.sweeps,
+      "Find the best shape of each method that is given without one, at each temperature "
+      "with the prompts 1, 3, 5, ..., and report on the prompts 2, 4, 6, ...");
+  add_count(arguments, "--sweep-predict", 1'000'000, options.n_sweep_tokens,
             "Tokens per text while shapes are tried");
-  add_option(app, "--format", "NAME", "table, md, csv or json (default: table)",
-             [&options](const std::string& text) { options.format = parse_bench_format(text); });
-  add_text(app, "--out", "DIR", options.out_folder,
+  arguments.add_option(
+      "--format", "NAME", "table, md, csv or json (default: table)",
+      [&options](const std::string& text) { options.format = parse_bench_format(text); });
+  add_text(arguments, "--out", "DIR", options.out_folder,
            "Also write results.json, results.md and plots (SVG, PNG) into this folder");
-  app.add_option_function<std::vector<std::string>>(
-         "--peers",
-         [&options](const std::vector<std::string>& folders) {
-           options.peers = folders.empty() ? std::string() : folders.back();
-         },
-         "Also run llama.cpp's own llama-server and llama-speculative-simple, each at its best "
-         "draft "
-         "length; DIR: the folder that scripts/llama-cpp-peers prints (default: "
-         "lib/gumbelspec/peers)")
-      ->type_name("[DIR]")
-      ->expected(0, 1);
-  add_trace_options(app, options);
+  arguments.add_optional_value(
+      "--peers", "[DIR]",
+      "Also run llama.cpp's own llama-server and llama-speculative-simple, each at its best draft "
+      "length; DIR: the folder that scripts/llama-cpp-peers prints (default: "
+      "lib/gumbelspec/peers)",
+      [&options](const std::string& folder) { options.peers = folder; });
+  add_trace_options(arguments, options);
 }
 
 std::string quoted_command(const std::vector<std::string>& arguments, const std::string& home) {

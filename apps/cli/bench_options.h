@@ -41,11 +41,11 @@ struct BenchOptions {
   std::string replay_cost = "measured";
 };
 
-void add_bench_options(CLI::App& app, BenchOptions& options);
+void add_bench_options(Arguments& arguments, BenchOptions& options);
 
 // What depends on which options were given: --temp, and what --trace and --replay exclude.
 // Throws: Error{invalid_option}.
-void finish_bench_options(const CLI::App& app, BenchOptions& options);
+void finish_bench_options(const Arguments& arguments, BenchOptions& options);
 
 // The program's command line as it would be typed; the home folder as ~.
 [[nodiscard]] std::string command_line();

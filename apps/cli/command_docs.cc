@@ -1,5 +1,6 @@
 #include "apps/cli/command_docs.h"
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <utility>
@@ -24,35 +25,20 @@ constexpr std::array<Choices, 5> kChoices = {{
     {"--split-mode", {"none", "layer", "row"}},
 }};
 
-std::vector<const CLI::App*> commands_of(const CLI::App& program) {
-  std::vector<const CLI::App*> shown;
-  for (const CLI::App* command : program.get_subcommands({})) {
-    if (!command->get_group().empty()) shown.push_back(command);
+std::vector<const Arguments*> commands_of(const Arguments& program) {
+  std::vector<const Arguments*> shown;
+  for (const Arguments* command : program.commands()) {
+    if (!command->is_hidden()) shown.push_back(command);
   }
   return shown;
 }
 
-std::vector<const CLI::Option*> options_of(const CLI::App& command) {
-  std::vector<const CLI::Option*> shown;
-  for (const CLI::Option* option : command.get_options()) {
-    if (!option->get_group().empty()) shown.push_back(option);
+std::vector<Option> options_of(const Arguments& command) {
+  std::vector<Option> shown;
+  for (const Option& option : command.options()) {
+    if (!option.is_hidden()) shown.push_back(option);
   }
   return shown;
-}
-
-bool takes_value(const CLI::Option& option) { return option.get_expected_min() > 0; }
-
-// "-md, --model-draft" -> {"-md", "--model-draft"}
-std::vector<std::string> names_of(const CLI::Option& option) {
-  std::vector<std::string> names;
-  const std::string all = displayed_names(option);
-  for (std::size_t begin = 0; begin < all.size();) {
-    const std::size_t end = std::min(all.find(',', begin), all.size());
-    const std::size_t blank = std::min(all.find(' ', begin), end);
-    names.push_back(all.substr(begin, blank - begin));
-    begin = end + 2;
-  }
-  return names;
 }
 
 std::string joined(const std::vector<std::string>& words, const char* separator) {
@@ -80,26 +66,26 @@ std::string roff(std::string_view text) {
   return out;
 }
 
-std::string man_option(const CLI::Option& option) {
+std::string man_option(const Option& option) {
   std::string head;
-  for (const std::string& name : names_of(option)) {
+  for (const std::string& name : option.names()) {
     head += (head.empty() ? "\\fB" : ", \\fB") + roff(name) + "\\fR";
   }
-  if (takes_value(option)) head += " \\fI" + roff(option.get_type_name()) + "\\fR";
-  return ".TP\n" + head + "\n" + roff(option.get_description()) + "\n";
+  if (option.takes_value()) head += " \\fI" + roff(option.type()) + "\\fR";
+  return ".TP\n" + head + "\n" + roff(option.description()) + "\n";
 }
 
-std::string man_command(const CLI::App& command) {
+std::string man_command(const Arguments& command) {
   std::string text =
-      ".SS gumbelspec " + command.get_name() + "\n" + roff(command.get_description()) + ".\n";
+      ".SS gumbelspec " + command.name() + "\n" + roff(command.description()) + ".\n";
   std::string group;
-  for (const CLI::Option* option : options_of(command)) {
-    if (option == command.get_help_ptr()) continue;
-    if (option->get_group() != group) {
-      group = option->get_group();
+  for (const Option& option : options_of(command)) {
+    if (option.is_help()) continue;
+    if (option.group() != group) {
+      group = option.group();
       text += ".PP\n\\fI" + roff(group) + "\\fR\n";
     }
-    text += man_option(*option);
+    text += man_option(option);
   }
   return text;
 }
@@ -134,17 +120,17 @@ gumbelspec selftest \-m target.gguf \-md draft.gguf
 // What may follow an option, as both shells' functions tell it.
 enum class Value { none, file, model, folder, choice, free };
 
-Value value_of(const CLI::Option& option) {
-  if (!takes_value(option)) return Value::none;
-  const std::string type = option.get_type_name();
-  const std::vector<std::string> names = names_of(option);
+Value value_of(const Option& option) {
+  if (!option.takes_value()) return Value::none;
+  const std::string type = option.type();
+  const std::vector<std::string> names = option.names();
   if (names.back() == "--model" || names.back() == "--model-draft") return Value::model;
   if (type == "FILE") return Value::file;
   if (type == "DIR") return Value::folder;
   return choices_of(option).empty() ? Value::free : Value::choice;
 }
 
-std::string bash_value(const CLI::Option& option) {
+std::string bash_value(const Option& option) {
   switch (value_of(option)) {
     case Value::model:
       return "_gumbelspec_files '*.gguf'";
@@ -159,16 +145,16 @@ std::string bash_value(const CLI::Option& option) {
   }
 }
 
-std::string bash_command(const CLI::App& command) {
+std::string bash_command(const Arguments& command) {
   std::string cases;
   std::vector<std::string> names;
-  for (const CLI::Option* option : options_of(command)) {
-    const std::vector<std::string> own = names_of(*option);
+  for (const Option& option : options_of(command)) {
+    const std::vector<std::string> own = option.names();
     names.insert(names.end(), own.begin(), own.end());
-    if (!takes_value(*option)) continue;
-    cases += "        " + joined(own, "|") + ") " + bash_value(*option) + "; return ;;\n";
+    if (!option.takes_value()) continue;
+    cases += "        " + joined(own, "|") + ") " + bash_value(option) + "; return ;;\n";
   }
-  return "    " + command.get_name() + ")\n      case $previous in\n" + cases +
+  return "    " + command.name() + ")\n      case $previous in\n" + cases +
          "      esac\n      _gumbelspec_words '" + joined(names, " ") + "' ;;\n";
 }
 
@@ -208,8 +194,8 @@ std::string zsh_text(std::string_view text) {
   return out;
 }
 
-std::string zsh_value(const CLI::Option& option) {
-  const std::string start = ":" + zsh_text(option.get_type_name());
+std::string zsh_value(const Option& option) {
+  const std::string start = ":" + zsh_text(option.type());
   switch (value_of(option)) {
     case Value::none:
       return {};
@@ -227,18 +213,18 @@ std::string zsh_value(const CLI::Option& option) {
   return {};
 }
 
-std::string zsh_command(const CLI::App& command) {
-  std::string text = "    " + command.get_name() + ")\n      _arguments";
-  for (const CLI::Option* option : options_of(command)) {
-    const std::string description = "[" + zsh_text(option->get_description()) + "]";
-    for (const std::string& name : names_of(*option)) {
-      text += " \\\n        '" + name + description + zsh_value(*option) + "'";
+std::string zsh_command(const Arguments& command) {
+  std::string text = "    " + command.name() + ")\n      _arguments";
+  for (const Option& option : options_of(command)) {
+    const std::string description = "[" + zsh_text(option.description()) + "]";
+    for (const std::string& name : option.names()) {
+      text += " \\\n        '" + name + description + zsh_value(option) + "'";
     }
   }
   return text + " ;;\n";
 }
 
-int print(const CLI::App& program, const std::string& kind) {
+int print(const Arguments& program, const std::string& kind) {
   std::string text;
   if (kind == "man") {
     text = man_page(program);
@@ -257,8 +243,8 @@ int print(const CLI::App& program, const std::string& kind) {
 
 }  // namespace
 
-std::vector<std::string> choices_of(const CLI::Option& option) {
-  const std::vector<std::string> names = names_of(option);
+std::vector<std::string> choices_of(const Option& option) {
+  const std::vector<std::string> names = option.names();
   if (names.empty()) return {};
   const std::string& name = names.back();
   std::vector<std::string> words;
@@ -274,15 +260,15 @@ std::vector<std::string> choices_of(const CLI::Option& option) {
   return words;
 }
 
-std::string man_page(const CLI::App& program) {
+std::string man_page(const Arguments& program) {
   std::string text =
       ".\\\" Printed by the program: gumbelspec print\\-docs man\n"
       ".TH GUMBELSPEC 1 \"\" \"gumbelspec " GUMBELSPEC_VERSION
       "\"\n"
       ".SH NAME\ngumbelspec \\- " +
-      roff(program.get_description()) + "\n.SH SYNOPSIS\n";
-  for (const CLI::App* command : commands_of(program)) {
-    text += "\\fBgumbelspec " + command->get_name() + "\\fR [\\fIOPTION\\fR...]\n.br\n";
+      roff(program.description()) + "\n.SH SYNOPSIS\n";
+  for (const Arguments* command : commands_of(program)) {
+    text += "\\fBgumbelspec " + command->name() + "\\fR [\\fIOPTION\\fR...]\n.br\n";
   }
   text +=
       "\\fBgumbelspec\\fR [\\fICOMMAND\\fR] \\fB\\-\\-help\\fR\n.br\n"
@@ -291,29 +277,29 @@ std::string man_page(const CLI::App& program) {
       "small draft model\nproposes, the target model decides with the same noise, and for a "
       "seed the text is the same as\nwithout a draft. Without \\fB\\-m\\fR the commands use the "
       "demo pair that comes with the program.\n.SH COMMANDS\n";
-  for (const CLI::App* command : commands_of(program)) text += man_command(*command);
-  std::string footer = program.get_footer();
+  for (const Arguments* command : commands_of(program)) text += man_command(*command);
+  std::string footer = program.footer();
   text += kManEnd;
   text += ".SH EXIT STATUS\n" + roff(footer) + "\n";
   return text;
 }
 
-std::string bash_completion(const CLI::App& program) {
+std::string bash_completion(const Arguments& program) {
   std::string text = kBashHead;
   std::vector<std::string> words = {"--help", "--version"};
-  for (const CLI::App* command : commands_of(program)) {
+  for (const Arguments* command : commands_of(program)) {
     text += bash_command(*command);
-    words.push_back(command->get_name());
+    words.push_back(command->name());
   }
   return text + "    '') _gumbelspec_words '" + joined(words, " ") +
          "' ;;\n  esac\n}\ncomplete -F _gumbelspec gumbelspec\n";
 }
 
-std::string zsh_completion(const CLI::App& program) {
+std::string zsh_completion(const Arguments& program) {
   std::string names;
   std::string cases;
-  for (const CLI::App* command : commands_of(program)) {
-    names += "\n    '" + command->get_name() + ":" + zsh_text(command->get_description()) + "'";
+  for (const Arguments* command : commands_of(program)) {
+    names += "\n    '" + command->name() + ":" + zsh_text(command->description()) + "'";
     cases += zsh_command(*command);
   }
   return "#compdef gumbelspec\n"
@@ -328,12 +314,12 @@ std::string zsh_completion(const CLI::App& program) {
          cases + "  esac\n}\n_gumbelspec \"$@\"\n";
 }
 
-Command add_print_docs(CLI::App& program) {
+Command add_print_docs(Arguments& program) {
   const auto kind = std::make_shared<std::string>();
-  CLI::App* app = program.add_subcommand("print-docs", "The man page or a shell's completion");
-  app->group("");
-  app->add_option("kind", *kind, "man, bash or zsh")->required();
-  return {app, [&program, kind] { return print(program, *kind); }};
+  Arguments& arguments = program.add_command("print-docs", "The man page or a shell's completion");
+  arguments.hide();
+  arguments.add_positional("kind", *kind, "man, bash or zsh");
+  return {&arguments, [&program, kind] { return print(program, *kind); }};
 }
 
 }  // namespace gumbelspec::cli

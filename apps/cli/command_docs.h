@@ -11,15 +11,15 @@
 namespace gumbelspec::cli {
 
 // A page for man(1) about the program and all its commands.
-[[nodiscard]] std::string man_page(const CLI::App& program);
-[[nodiscard]] std::string bash_completion(const CLI::App& program);
-[[nodiscard]] std::string zsh_completion(const CLI::App& program);
+[[nodiscard]] std::string man_page(const Arguments& program);
+[[nodiscard]] std::string bash_completion(const Arguments& program);
+[[nodiscard]] std::string zsh_completion(const Arguments& program);
 
 // What an option that takes one of a few words takes; empty: something else.
-[[nodiscard]] std::vector<std::string> choices_of(const CLI::Option& option);
+[[nodiscard]] std::vector<std::string> choices_of(const Option& option);
 
 // The hidden command that prints them: gumbelspec print-docs man|bash|zsh.
-[[nodiscard]] Command add_print_docs(CLI::App& program);
+[[nodiscard]] Command add_print_docs(Arguments& program);
 
 }  // namespace gumbelspec::cli
 

@@ -6,11 +6,11 @@
 
 namespace gumbelspec::cli {
 
-[[nodiscard]] Command add_generate(CLI::App& program);
-[[nodiscard]] Command add_bench(CLI::App& program);
-[[nodiscard]] Command add_selftest(CLI::App& program);
-[[nodiscard]] Command add_info(CLI::App& program);
-[[nodiscard]] Command add_serve(CLI::App& program);
+[[nodiscard]] Command add_generate(Arguments& program);
+[[nodiscard]] Command add_bench(Arguments& program);
+[[nodiscard]] Command add_selftest(Arguments& program);
+[[nodiscard]] Command add_info(Arguments& program);
+[[nodiscard]] Command add_serve(Arguments& program);
 
 }  // namespace gumbelspec::cli
 

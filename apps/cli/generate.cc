@@ -238,44 +238,45 @@ Json GenerateRun::result_json() const {
   };
 }
 
-void add_output_options(CLI::App& app, GenerateOptions& options) {
-  app.add_flag("--json", options.is_json,
-               "Print one JSON object at the end instead of text: text, tokens (ids of the "
-               "generated ones), seed, noise_version, same_seed (whether every method that keeps a "
-               "seed's text gives this one), method, stop_reason (eos, length, "
-               "context_full, cancelled), stats");
-  app.add_flag("--stats", options.shows_statistics,
-               "Print counts and times on standard error at the end");
-  app.add_flag_callback(
+void add_output_options(Arguments& arguments, GenerateOptions& options) {
+  arguments.add_flag(
+      "--json", options.is_json,
+      "Print one JSON object at the end instead of text: text, tokens (ids of the "
+      "generated ones), seed, noise_version, same_seed (whether every method that keeps a "
+      "seed's text gives this one), method, stop_reason (eos, length, "
+      "context_full, cancelled), stats");
+  arguments.add_flag("--stats", options.shows_statistics,
+                     "Print counts and times on standard error at the end");
+  arguments.add_flag(
       "--no-display-prompt", [&options] { options.shows_prompt = false; },
       "Print the generated text only");
-  add_text(app, "--dump-tree", "FILE", options.dump_tree,
+  add_text(arguments, "--dump-tree", "FILE", options.dump_tree,
            "Write the draft tree of one round as Graphviz dot (dot -Tsvg FILE)");
   add_integer(
-      app, "--dump-round", 0, std::numeric_limits<std::uint32_t>::max(),
+      arguments, "--dump-round", 0, std::numeric_limits<std::uint32_t>::max(),
       [&options](std::int64_t k) { options.dump_round = static_cast<std::uint32_t>(k); },
       "Which round, from 0 (default: the first one with the most accepted tokens)");
 }
 
 }  // namespace
 
-Command add_generate(CLI::App& program) {
+Command add_generate(Arguments& program) {
   const auto options = std::make_shared<GenerateOptions>();
-  CLI::App* app = program.add_subcommand("generate", "Continue a prompt");
-  add_model_options(*app, options->models);
-  add_sampling_options(*app, options->sampling);
-  add_text(*app, "-p,--prompt", "TEXT", options->prompt, "The prompt, UTF-8");
-  add_text(*app, "-f,--file", "FILE", options->prompt_file,
+  Arguments& arguments = program.add_command("generate", "Continue a prompt");
+  add_model_options(arguments, options->models);
+  add_sampling_options(arguments, options->sampling);
+  add_text(arguments, "-p,--prompt", "TEXT", options->prompt, "The prompt, UTF-8");
+  add_text(arguments, "-f,--file", "FILE", options->prompt_file,
            "A file with the prompt, without its final line break; -: standard input");
   add_integer(
-      *app, "-n,--predict,--n-predict", -1, std::numeric_limits<std::int32_t>::max(),
+      arguments, "-n,--predict,--n-predict", -1, std::numeric_limits<std::int32_t>::max(),
       [options](std::int64_t n) { options->n_predict = n; },
       "Tokens to generate at most; -1: until the context is full (default: 128)");
-  add_seed_option(*app, options->seed);
-  add_method_option(*app, options->method);
-  add_planner_options(*app, options->planner);
-  add_output_options(*app, *options);
-  return {app, [options] { return GenerateRun(*options).run(); }};
+  add_seed_option(arguments, options->seed);
+  add_method_option(arguments, options->method);
+  add_planner_options(arguments, options->planner);
+  add_output_options(arguments, *options);
+  return {&arguments, [options] { return GenerateRun(*options).run(); }};
 }
 
 }  // namespace gumbelspec::cli

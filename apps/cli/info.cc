@@ -135,12 +135,12 @@ int run_info(const ModelOptions& given) {
 
 }  // namespace
 
-Command add_info(CLI::App& program) {
+Command add_info(Arguments& program) {
   const auto options = std::make_shared<ModelOptions>();
-  CLI::App* app =
-      program.add_subcommand("info", "Show versions, the processor's features and the models");
-  add_model_options(*app, *options);
-  return {app, [options] { return run_info(*options); }};
+  Arguments& arguments =
+      program.add_command("info", "Show versions, the processor's features and the models");
+  add_model_options(arguments, *options);
+  return {&arguments, [options] { return run_info(*options); }};
 }
 
 }  // namespace gumbelspec::cli

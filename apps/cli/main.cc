@@ -13,7 +13,6 @@
 #include "apps/cli/stop_signals.h"
 #include "apps/cli/utf8_stream.h"
 #include "gumbelspec/error.h"
-#include "src/llama/processor_check.h"
 
 namespace gumbelspec::cli {
 namespace {
@@ -48,45 +47,18 @@ int print_and_exit(const std::string& text) {
   return 0;
 }
 
-bool is_known(const CLI::App& app, const std::string& argument) {
-  if (!argument.empty() && argument[0] == '-') return app.get_option_no_throw(argument) != nullptr;
-  const auto commands = app.get_subcommands({});
-  return std::any_of(commands.begin(), commands.end(),
-                     [&](const CLI::App* command) { return command->get_name() == argument; });
-}
-
 int run(const std::vector<std::string>& given) {
-  CLI::App app("Exact speculative decoding with shared Gumbel noise", "gumbelspec");
-  app.set_version_flag("--version", std::string("gumbelspec ") + GUMBELSPEC_VERSION,
-                       "Print the version");
-  app.require_subcommand(1);
-  app.footer(kFooter);
-  const std::vector<Command> commands = {add_generate(app), add_serve(app), add_bench(app),
-                                         add_selftest(app), add_info(app),  add_print_docs(app)};
-  use_help_format(app);
-  for (const Command& command : commands) command.app->footer(kFooter);
-  // CLI11 would only say that a command is missing.
-  if (!given.empty() && !is_known(app, given[0])) {
-    throw bad_option("unknown " +
-                     std::string(given[0].rfind('-', 0) == 0 ? "argument " : "command ") +
-                     in_quotes(given[0]) + "; \"gumbelspec --help\" lists what there is");
-  }
-  try {
-    std::vector<std::string> arguments = normalized_arguments(app, given);
-    std::reverse(arguments.begin(), arguments.end());
-    app.parse(arguments);
-  } catch (const CLI::CallForHelp&) {
-    return print_and_exit(app.help());
-  } catch (const CLI::CallForVersion& version) {
-    return print_and_exit(std::string(version.what()) + "\n");
-  } catch (const CLI::ParseError& error) {
-    say(parse_error_line(error, app));
-    return kExitBadInput;
-  }
-  for (const Command& command : commands) {
-    if (command.app->parsed()) return command.run();
-  }
-  return kExitBadInput;
+  Arguments program("gumbelspec", "Exact speculative decoding with shared Gumbel noise");
+  program.set_version(std::string("gumbelspec ") + GUMBELSPEC_VERSION);
+  const std::vector<Command> commands = {add_generate(program), add_serve(program),
+                                         add_bench(program),    add_selftest(program),
+                                         add_info(program),     add_print_docs(program)};
+  program.set_footer(kFooter);
+  if (const auto text = program.parse(given)) return print_and_exit(*text);
+  const auto command = std::find_if(commands.begin(), commands.end(), [](const Command& candidate) {
+    return candidate.arguments->is_parsed();
+  });
+  return command == commands.end() ? kExitBadInput : command->run();
 }
 
 int run_and_report(const std::vector<std::string>& arguments) {
@@ -114,14 +86,6 @@ int run_and_report(const std::vector<std::string>& arguments) {
 
 }  // namespace
 }  // namespace gumbelspec::cli
-
-#if defined(__x86_64__) && defined(__linux__) && !defined(GUMBELSPEC_SANITIZED)
-// Before the constructors of ggml's libraries, which are compiled for the processor that built
-// them.
-[[gnu::section(".preinit_array"),
-  gnu::used]] void (*const kRefuse)(int, char**,
-                                    char**) = gumbelspec::internal::refuse_lesser_processor;
-#endif
 
 int main(int argc, char** argv) {
   gumbelspec::cli::install_stop_signals();

@@ -4,23 +4,24 @@
 
 namespace gumbelspec::cli {
 
-void add_method_option(CLI::App& app, std::optional<Method>& method) {
+void add_method_option(Arguments& arguments, std::optional<Method>& method) {
   std::string names;
   for (const std::string_view name : method_names()) {
     names += (names.empty() ? "" : ", ") + std::string(name);
   }
-  add_option(app, "--method", "M",
-             "How tokens are proposed; the text is the same with all but the rejection methods, "
-             "which keep its distribution only: " +
-                 names +
-                 ". Shapes: rejection:length=5, rejection-tree:width=4,length=5,nodes=20, "
-                 "greedy-chain:length=5, gumbel-chain:length=5, "
-                 "gumbel-beam:width=4,length=5,tau=0.5,nodes=20,"
-                 "keep=1, gumbel-tree:nodes=16 (width, length 1 to 64, nodes up to 255; 0: width * "
-                 "length, "
-                 "or, of gumbel-tree, as many as pay) (default: " +
-                 to_string(Method{}) + " with a draft, ar without)",
-             [&method](const std::string& text) { method = parse_method(text); });
+  arguments.add_option(
+      "--method", "M",
+      "How tokens are proposed; the text is the same with all but the rejection methods, "
+      "which keep its distribution only: " +
+          names +
+          ". Shapes: rejection:length=5, rejection-tree:width=4,length=5,nodes=20, "
+          "greedy-chain:length=5, gumbel-chain:length=5, "
+          "gumbel-beam:width=4,length=5,tau=0.5,nodes=20,"
+          "keep=1, gumbel-tree:nodes=16 (width, length 1 to 64, nodes up to 255; 0: width * "
+          "length, "
+          "or, of gumbel-tree, as many as pay) (default: " +
+          to_string(Method{}) + " with a draft, ar without)",
+      [&method](const std::string& text) { method = parse_method(text); });
 }
 
 Method method_for(const std::optional<Method>& wanted, const ModelOptions& models) {

@@ -9,7 +9,7 @@
 
 namespace gumbelspec::cli {
 
-void add_method_option(CLI::App& app, std::optional<Method>& method);
+void add_method_option(Arguments& arguments, std::optional<Method>& method);
 
 // Default: the library's method with a draft, plain decoding without.
 // Requires: models come from with_demo_pair(). Throws: Error{invalid_option}.

@@ -16,7 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kGroup = "Models";
 constexpr int kMaxInt = std::numeric_limits<int>::max();
 
 Attention parse_attention(const std::string& text) {
@@ -99,73 +98,78 @@ LlamaModelOptions load_options(const ModelOptions& options, Progress& progress) 
   return load;
 }
 
-void add_device_options(CLI::App& app, ModelOptions& options) {
+void add_device_options(Arguments& arguments, ModelOptions& options) {
   add_integer(
-      app, "--gpu-layers,--n-gpu-layers", -1, kMaxInt,
+      arguments, "--gpu-layers,--n-gpu-layers", -1, kMaxInt,
       [&](std::int64_t n) { options.n_gpu_layers = static_cast<int>(n); },
       "Layers of the target on GPUs and RPC servers; -1: all (default: -1)");
   add_integer(
-      app, "--gpu-layers-draft,--n-gpu-layers-draft", -1, kMaxInt,
+      arguments, "--gpu-layers-draft,--n-gpu-layers-draft", -1, kMaxInt,
       [&](std::int64_t n) { options.n_gpu_layers_draft = static_cast<int>(n); },
       "The same for the draft (default: -1)");
-  add_option(app, "--device", "NAMES",
-             "Devices for the target, separated by commas, as gumbelspec info lists them; none: "
-             "the CPU alone (default: all, RPC servers first)",
-             [&](const std::string& text) { options.devices = parse_names("--device", text); });
-  add_option(app, "--device-draft", "NAMES",
-             "The same for the draft (default: all in this machine)", [&](const std::string& text) {
-               options.devices_draft = parse_names("--device-draft", text);
-             });
-  add_option(app, "--split-mode", "NAME",
-             "The target on several devices: none: on one, see --main-gpu; layer: whole layers on "
-             "each; row: each matrix by rows (default: layer)",
-             [&](const std::string& text) { options.split_mode = parse_split_mode(text); });
-  add_option(app, "--tensor-split", "PARTS",
-             "How much of the target each device gets, e.g. 3,1 (default: by free memory)",
-             [&](const std::string& text) { options.tensor_split = parse_split(text); });
+  arguments.add_option(
+      "--device", "NAMES",
+      "Devices for the target, separated by commas, as gumbelspec info lists them; none: "
+      "the CPU alone (default: all, RPC servers first)",
+      [&](const std::string& text) { options.devices = parse_names("--device", text); });
+  arguments.add_option("--device-draft", "NAMES",
+                       "The same for the draft (default: all in this machine)",
+                       [&](const std::string& text) {
+                         options.devices_draft = parse_names("--device-draft", text);
+                       });
+  arguments.add_option(
+      "--split-mode", "NAME",
+      "The target on several devices: none: on one, see --main-gpu; layer: whole layers on "
+      "each; row: each matrix by rows (default: layer)",
+      [&](const std::string& text) { options.split_mode = parse_split_mode(text); });
+  arguments.add_option(
+      "--tensor-split", "PARTS",
+      "How much of the target each device gets, e.g. 3,1 (default: by free memory)",
+      [&](const std::string& text) { options.tensor_split = parse_split(text); });
   add_integer(
-      app, "--main-gpu", 0, 1024, [&](std::int64_t n) { options.main_gpu = static_cast<int>(n); },
+      arguments, "--main-gpu", 0, 1024,
+      [&](std::int64_t n) { options.main_gpu = static_cast<int>(n); },
       "The device for --split-mode none, counted from 0 (default: 0)");
-  add_option(app, "--rpc", "SERVERS",
-             "llama.cpp's rpc-servers that the target is spread over, HOST:PORT, separated by "
-             "commas; private networks only, see docs/distributed.md (default: none)",
-             [&](const std::string& text) { options.rpc_servers = parse_names("--rpc", text); });
+  arguments.add_option(
+      "--rpc", "SERVERS",
+      "llama.cpp's rpc-servers that the target is spread over, HOST:PORT, separated by "
+      "commas; private networks only, see docs/distributed.md (default: none)",
+      [&](const std::string& text) { options.rpc_servers = parse_names("--rpc", text); });
   add_integer(
-      app, "--rpc-timeout", 1, 3600,
+      arguments, "--rpc-timeout", 1, 3600,
       [&](std::int64_t n) { options.rpc_timeout = std::chrono::seconds(n); },
       "Seconds without a sign of life after which an RPC server is lost, 1 to 3600 (default: 10)");
 }
 
 }  // namespace
 
-void add_model_options(CLI::App& app, ModelOptions& options) {
-  add_text(app, "-m,--model", "FILE", options.target,
+void add_model_options(Arguments& arguments, ModelOptions& options) {
+  add_text(arguments, "-m,--model", "FILE", options.target,
            "Target model, a .gguf file; the text has its distribution (default: the demo pair)");
-  add_text(app, "--model-draft", "FILE", options.draft,
+  add_text(arguments, "--model-draft", "FILE", options.draft,
            "Draft model with the target's vocabulary; needs -m (default with -m: none)");
   add_integer(
-      app, "-c,--ctx-size", 0, kMaxInt,
+      arguments, "-c,--ctx-size", 0, kMaxInt,
       [&](std::int64_t n) { options.n_context = static_cast<std::size_t>(n); },
       "Context: tokens of prompt and text together; 0: what the target was trained for, which is "
       "also the limit (default: 0)");
   add_integer(
-      app, "-t,--threads", 0, 1024,
+      arguments, "-t,--threads", 0, 1024,
       [&](std::int64_t n) { options.n_threads = static_cast<int>(n); },
       "Threads, up to 1024; 0: one per physical core (default: 0)");
-  add_device_options(app, options);
-  add_option(app, "--attention", "NAME",
-             "exact: a token's attention is the same number in every pass, so a seed's text does "
-             "not depend on the method; fast: llama.cpp's defaults (default: exact)",
-             [&](const std::string& text) { options.attention = parse_attention(text); });
-  app.add_flag_callback(
+  add_device_options(arguments, options);
+  arguments.add_option(
+      "--attention", "NAME",
+      "exact: a token's attention is the same number in every pass, so a seed's text does "
+      "not depend on the method; fast: llama.cpp's defaults (default: exact)",
+      [&](const std::string& text) { options.attention = parse_attention(text); });
+  arguments.add_flag(
       "--no-mmap", [&] { options.use_mmap = false; }, "Read the models instead of mapping them");
-  app.add_flag_callback(
+  arguments.add_flag(
       "--no-kernels", [&] { options.use_kernels = false; },
       "Compute with ggml's own CPU code instead of the kernels for small batches");
-  app.add_flag("-v,--verbose", options.is_verbose, "llama.cpp's messages on standard error");
-  for (CLI::Option* option : app.get_options()) {
-    if (option->get_group() == "Options" && option != app.get_help_ptr()) option->group(kGroup);
-  }
+  arguments.add_flag("-v,--verbose", options.is_verbose, "llama.cpp's messages on standard error");
+  arguments.group_new_options("Models");
 }
 
 ModelOptions with_demo_pair(const ModelOptions& given) {

@@ -41,7 +41,7 @@ struct ModelOptions {
   std::function<bool()> is_cancelled = stop_requested;
 };
 
-void add_model_options(CLI::App& app, ModelOptions& options);
+void add_model_options(Arguments& arguments, ModelOptions& options);
 
 // Checks what can be checked without a model, and puts in the demo pair.
 // Throws: Error{invalid_option, file_not_found}.

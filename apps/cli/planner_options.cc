@@ -17,24 +17,26 @@ Guarantee parse_guarantee(const std::string& text) {
 
 }  // namespace
 
-void add_planner_options(CLI::App& app, PlannerOptions& options) {
+void add_planner_options(Arguments& arguments, PlannerOptions& options) {
   add_integer(
-      app, "--draft-max", 1, 255, [&](std::int64_t n) { options.draft_max = static_cast<int>(n); },
+      arguments, "--draft-max", 1, 255,
+      [&](std::int64_t n) { options.draft_max = static_cast<int>(n); },
       "Drafted tokens that gumbel-tree verifies per round at most (default: 64)");
   add_integer(
-      app, "--draft-levels", 1, 64,
+      arguments, "--draft-levels", 1, 64,
       [&](std::int64_t n) { options.draft_levels = static_cast<int>(n); },
       "Levels of its tree at most (default: 16)");
   add_integer(
-      app, "--draft-width", 1, 64,
+      arguments, "--draft-width", 1, 64,
       [&](std::int64_t n) { options.draft_width = static_cast<int>(n); },
       "Nodes of a level that the draft evaluates at most (default: 16)");
-  add_option(app, "--guarantee", "NAME",
-             "seed: the text of a seed is that of plain decoding; distribution: only its "
-             "distribution is, and gumbel-tree also uses rejection sampling where that is faster "
-             "(default: what the method keeps)",
-             [&](const std::string& text) { options.guarantee = parse_guarantee(text); });
-  app.add_flag_callback(
+  arguments.add_option(
+      "--guarantee", "NAME",
+      "seed: the text of a seed is that of plain decoding; distribution: only its "
+      "distribution is, and gumbel-tree also uses rejection sampling where that is faster "
+      "(default: what the method keeps)",
+      [&](const std::string& text) { options.guarantee = parse_guarantee(text); });
+  arguments.add_flag(
       "--no-cost-cache", [&] { options.uses_cost_cache = false; },
       "Measure what passes cost at every start (about 2 s), and learn how good the draft is in "
       "every text anew, instead of keeping both in ~/.cache/gumbelspec/costs");

@@ -22,7 +22,7 @@ struct PlannerOptions {
   bool uses_cost_cache = true;
 };
 
-void add_planner_options(CLI::App& app, PlannerOptions& options);
+void add_planner_options(Arguments& arguments, PlannerOptions& options);
 
 // The method within the bounds. Throws: Error{invalid_option} if it has none, or is outside what
 // the guarantee allows.

@@ -45,15 +45,16 @@ LogitBias parse_logit_bias(std::string_view text) {
   return {static_cast<TokenId>(token), *sign == '-' ? -bias : bias};
 }
 
-void add_sampling_options(CLI::App& app, SamplingOptions& options) {
+void add_sampling_options(Arguments& arguments, SamplingOptions& options) {
   const auto add = [&](const std::string& names, float& value, const std::string& description) {
-    add_number(app, names, value, description);
+    add_number(arguments, names, value, description);
   };
   add("--temp", options.temperature,
       "Temperature, at least 0; 1: the model's own distribution, 0: always the likeliest token "
       "(default: 1)");
   add_integer(
-      app, "--top-k", 0, kMaxInt, [&](std::int64_t k) { options.top_k = static_cast<int>(k); },
+      arguments, "--top-k", 0, kMaxInt,
+      [&](std::int64_t k) { options.top_k = static_cast<int>(k); },
       "Keep the K likeliest tokens; 0: all (default: 0)");
   add("--top-p", options.top_p,
       "Keep the likeliest tokens that together have this probability, in (0, 1]; 1: all (default: "
@@ -69,34 +70,29 @@ void add_sampling_options(CLI::App& app, SamplingOptions& options) {
   add("--frequency-penalty", options.frequency_penalty,
       "Subtracted from a token's logit for each time it occurs; 0: off (default: 0)");
   add_integer(
-      app, "--repeat-last-n", -1, kMaxInt,
+      arguments, "--repeat-last-n", -1, kMaxInt,
       [&](std::int64_t n) { options.penalty_last_n = static_cast<int>(n); },
       "Tokens, prompt included, that the penalties look at; -1: all, 0: penalties off (default: "
       "64)");
-  app.add_option_function<std::vector<std::string>>(
-         "-l,--logit-bias",
-         [&](const std::vector<std::string>& texts) {
-           options.logit_bias.clear();
-           for (const std::string& text : texts) {
-             options.logit_bias.push_back(parse_logit_bias(text));
-           }
-         },
-         "Added to the logit of a token: 15043+1, 15043-1; 15043-inf forbids it; may be given "
-         "several times")
-      ->type_name("TOKEN(+/-)BIAS")
-      ->expected(1)
-      ->take_all()
-      ->allow_extra_args(false);
-  for (CLI::Option* option : app.get_options()) {
-    if (option->get_group() == "Options" && option != app.get_help_ptr()) option->group("Sampling");
-  }
+  arguments.add_list(
+      "-l,--logit-bias", "TOKEN(+/-)BIAS",
+      "Added to the logit of a token: 15043+1, 15043-1; 15043-inf forbids it; may be given "
+      "several times",
+      [&](const std::vector<std::string>& texts) {
+        options.logit_bias.clear();
+        for (const std::string& text : texts) {
+          options.logit_bias.push_back(parse_logit_bias(text));
+        }
+      });
+  arguments.group_new_options("Sampling");
 }
 
-void add_seed_option(CLI::App& app, std::optional<std::uint64_t>& seed) {
-  add_option(app, "-s,--seed", "N",
-             "Seed of the noise, from 0 to 2^64 - 1: the same seed gives the same text (default: "
-             "a random one, which is told)",
-             [&seed](const std::string& text) { seed = parse_seed(text); });
+void add_seed_option(Arguments& arguments, std::optional<std::uint64_t>& seed) {
+  arguments.add_option(
+      "-s,--seed", "N",
+      "Seed of the noise, from 0 to 2^64 - 1: the same seed gives the same text (default: "
+      "a random one, which is told)",
+      [&seed](const std::string& text) { seed = parse_seed(text); });
 }
 
 std::uint64_t random_seed() { return std::random_device{}(); }

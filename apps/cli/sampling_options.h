@@ -13,9 +13,9 @@
 namespace gumbelspec::cli {
 
 // The limits are the library's: validate().
-void add_sampling_options(CLI::App& app, SamplingOptions& options);
+void add_sampling_options(Arguments& arguments, SamplingOptions& options);
 
-void add_seed_option(CLI::App& app, std::optional<std::uint64_t>& seed);
+void add_seed_option(Arguments& arguments, std::optional<std::uint64_t>& seed);
 
 // Throws: Error{invalid_option}.
 [[nodiscard]] std::uint64_t parse_seed(const std::string& text);

@@ -211,35 +211,37 @@ void SelftestRun::check_sabotage() {
   print(checks_text(report_.sabotage, "caught: "));
 }
 
-void add_extent_options(CLI::App& app, SelftestOptions& options) {
-  app.add_flag("--quick", options.is_quick,
-               "Less of everything, in seconds: 5 prompts, 1 seed, 50 tokens, 100000 samples");
-  add_text(app, "--prompts", "FILE", options.prompts_file,
+void add_extent_options(Arguments& arguments, SelftestOptions& options) {
+  arguments.add_flag(
+      "--quick", options.is_quick,
+      "Less of everything, in seconds: 5 prompts, 1 seed, 50 tokens, 100000 samples");
+  add_text(arguments, "--prompts", "FILE", options.prompts_file,
            "Prompts, one per line; -: standard input (default: 20 built-in ones)");
   add_integer(
-      app, "--seeds", 1, 1'000'000,
+      arguments, "--seeds", 1, 1'000'000,
       [&options](std::int64_t n) { options.n_seeds = static_cast<std::size_t>(n); },
       "Seeds per prompt (default: 3)");
   add_integer(
-      app, "-n,--predict", 1, 1'000'000,
+      arguments, "-n,--predict", 1, 1'000'000,
       [&options](std::int64_t n) { options.n_tokens = static_cast<std::size_t>(n); },
       "Tokens per text (default: 100)");
-  app.add_flag("--json", options.is_json, "Print one JSON object instead of text");
-  add_option(app, "--sabotage", "NAME", "", [&options](const std::string& text) {
-    options.sabotage = parse_sabotage(text);
-  })->group("");  // hidden: for those who want to see the self-test fail
+  arguments.add_flag("--json", options.is_json, "Print one JSON object instead of text");
+  arguments
+      .add_option("--sabotage", "NAME", "",
+                  [&options](const std::string& text) { options.sabotage = parse_sabotage(text); })
+      .hide();  // hidden: for those who want to see the self-test fail
 }
 
 }  // namespace
 
-Command add_selftest(CLI::App& program) {
+Command add_selftest(Arguments& program) {
   const auto options = std::make_shared<SelftestOptions>();
-  CLI::App* app =
-      program.add_subcommand("selftest", "Prove that this installation and these models are exact");
-  add_model_options(*app, options->models);
-  add_sampling_options(*app, options->sampling);
-  add_extent_options(*app, *options);
-  return {app, [options] { return SelftestRun(*options).run(); }};
+  Arguments& arguments =
+      program.add_command("selftest", "Prove that this installation and these models are exact");
+  add_model_options(arguments, options->models);
+  add_sampling_options(arguments, options->sampling);
+  add_extent_options(arguments, *options);
+  return {&arguments, [options] { return SelftestRun(*options).run(); }};
 }
 
 }  // namespace gumbelspec::cli

@@ -235,14 +235,14 @@ void ServeRun::drain() {
 
 }  // namespace
 
-Command add_serve(CLI::App& program) {
+Command add_serve(Arguments& program) {
   const auto options = std::make_shared<ServeOptions>();
-  CLI::App* app = program.add_subcommand("serve", "Serve the models to OpenAI's clients");
-  add_serve_options(*app, *options);
-  return {app, [app, options] {
+  Arguments& arguments = program.add_command("serve", "Serve the models to OpenAI's clients");
+  add_serve_options(arguments, *options);
+  return {&arguments, [&arguments, options] {
             if (options->prints_docs) {
               Output out = Output::standard();
-              out.write(serve_docs(*app));
+              out.write(serve_docs(arguments));
               out.close();
               return 0;
             }

@@ -24,21 +24,20 @@ std::string code(std::string_view text) {
   return text.empty() ? std::string() : "`" + cell(text) + "`";
 }
 
-std::string option_rows(const CLI::App& app) {
+std::string option_rows(const Arguments& arguments) {
   std::string rows;
   std::string group;
-  for (const CLI::Option* option : app.get_options()) {
-    if (option->get_group().empty() || option == app.get_help_ptr()) continue;
-    if (option->get_group() != group) {
-      group = option->get_group();
+  for (const Option& option : arguments.options()) {
+    if (option.is_hidden() || option.is_help()) continue;
+    if (option.group() != group) {
+      group = option.group();
       rows += "| **" + cell(group) + "** | |\n";
     }
-    std::string names = displayed_names(*option);
-    if (option->get_expected_min() > 0 &&
-        names.find(' ' + option->get_type_name()) == std::string::npos) {
-      names += " " + option->get_type_name();
+    std::string names = option.displayed_names();
+    if (option.takes_value() && names.find(' ' + option.type()) == std::string::npos) {
+      names += " " + option.type();
     }
-    rows += "| " + code(names) + " | " + cell(option->get_description()) + " |\n";
+    rows += "| " + code(names) + " | " + cell(option.description()) + " |\n";
   }
   return rows;
 }
@@ -77,8 +76,8 @@ std::string metric_rows() {
 
 }  // namespace
 
-std::string serve_docs(const CLI::App& app) {
-  return "## Options\n\n| option | meaning |\n|---|---|\n" + option_rows(app) +
+std::string serve_docs(const Arguments& arguments) {
+  return "## Options\n\n| option | meaning |\n|---|---|\n" + option_rows(arguments) +
          "\n## Endpoints\n\n| endpoint | needs a key | what it does |\n|---|---|---|\n" +
          endpoint_rows() +
          "\n## Request fields\n\nOf the two completion endpoints.\n\n"

@@ -13,102 +13,100 @@ namespace {
 constexpr std::size_t kMostTexts = 64;
 constexpr std::int64_t kMostSeconds = 1'000'000;
 
-void add_seconds(CLI::App& app, const std::string& names, std::int64_t low,
+void add_seconds(Arguments& arguments, const std::string& names, std::int64_t low,
                  std::chrono::seconds& value, const std::string& description) {
   add_integer(
-      app, names, low, kMostSeconds, [&value](std::int64_t n) { value = std::chrono::seconds(n); },
-      description);
+      arguments, names, low, kMostSeconds,
+      [&value](std::int64_t n) { value = std::chrono::seconds(n); }, description);
 }
 
-void add_count(CLI::App& app, const std::string& names, std::int64_t low, std::int64_t high,
+void add_count(Arguments& arguments, const std::string& names, std::int64_t low, std::int64_t high,
                std::size_t& value, const std::string& description) {
   add_integer(
-      app, names, low, high, [&value](std::int64_t n) { value = static_cast<std::size_t>(n); },
-      description);
+      arguments, names, low, high,
+      [&value](std::int64_t n) { value = static_cast<std::size_t>(n); }, description);
 }
 
-void add_batch_options(CLI::App& app, ServeOptions& options) {
-  add_count(app, "--parallel", 1, 64, options.n_parallel,
+void add_batch_options(Arguments& arguments, ServeOptions& options) {
+  add_count(arguments, "--parallel", 1, 64, options.n_parallel,
             "Texts decoded at once, 1 to 64; each has a context of its own (-c) (default: 4)");
-  add_count(app, "--queue", 0, 1'000'000, options.n_queue,
+  add_count(arguments, "--queue", 0, 1'000'000, options.n_queue,
             "Texts that may wait besides; more are refused with status 429 (default: 64)");
-  add_count(app, "-b,--batch-size", 1, 4096, options.n_batch,
+  add_count(arguments, "-b,--batch-size", 1, 4096, options.n_batch,
             "Prompt tokens evaluated between two rounds, so that a long prompt does not stall the "
             "other texts (default: 256)");
   add_count(
-      app, "--cache-texts", 0, 63, options.n_cached,
+      arguments, "--cache-texts", 0, 63, options.n_cached,
       "Past texts whose evaluated tokens are kept besides, for prompts that begin alike; each "
       "takes as much memory as one of --parallel, which keep theirs as long as they are idle "
       "(default: 0)");
-  app.add_flag_callback(
+  arguments.add_flag(
       "--no-cache-prompt", [&options] { options.reuses_prefixes = false; },
       "Evaluate every prompt anew instead of reusing what past texts have in common with it");
-  add_text(app, "-a,--alias", "NAME", options.alias,
+  add_text(arguments, "-a,--alias", "NAME", options.alias,
            "The model's name in answers (default: the target's file name)");
 }
 
-void add_network_options(CLI::App& app, ServeOptions& options) {
-  add_text(app, "--host", "ADDRESS", options.host,
+void add_network_options(Arguments& arguments, ServeOptions& options) {
+  add_text(arguments, "--host", "ADDRESS", options.host,
            "Where to listen; 0.0.0.0: everywhere; then give a key (default: 127.0.0.1)");
   add_integer(
-      app, "--port", 0, 65535, [&options](std::int64_t n) { options.port = static_cast<int>(n); },
+      arguments, "--port", 0, 65535,
+      [&options](std::int64_t n) { options.port = static_cast<int>(n); },
       "Port; 0: any free one, which is told on standard error (default: 8080)");
-  add_text(app, "--api-key", "KEYS", options.api_keys,
+  add_text(arguments, "--api-key", "KEYS", options.api_keys,
            "Requests need one of these keys, separated by commas; other users of the machine can "
            "see them, so better use a file (default: none)");
-  add_text(app, "--api-key-file", "FILE", options.api_key_file, "The same, one key per line");
-  add_text(app, "--ssl-cert-file", "FILE", options.ssl_cert_file,
+  add_text(arguments, "--api-key-file", "FILE", options.api_key_file, "The same, one key per line");
+  add_text(arguments, "--ssl-cert-file", "FILE", options.ssl_cert_file,
            "Serve HTTPS with this certificate, PEM; needs --ssl-key-file");
-  add_text(app, "--ssl-key-file", "FILE", options.ssl_key_file, "The certificate's key, PEM");
-  add_text(app, "--cors-origin", "ORIGIN", options.cors_origin,
+  add_text(arguments, "--ssl-key-file", "FILE", options.ssl_key_file, "The certificate's key, PEM");
+  add_text(arguments, "--cors-origin", "ORIGIN", options.cors_origin,
            "Let web pages of this origin use the server; *: of any (default: none)");
 }
 
-void add_flow_options(CLI::App& app, ServeOptions& options) {
-  add_seconds(app, "--timeout", 1, options.io_timeout,
+void add_flow_options(Arguments& arguments, ServeOptions& options) {
+  add_seconds(arguments, "--timeout", 1, options.io_timeout,
               "Seconds that a client may keep a read or a write waiting (default: 60)");
-  add_seconds(app, "--request-timeout", 0, options.request_timeout,
+  add_seconds(arguments, "--request-timeout", 0, options.request_timeout,
               "Seconds that a request may take, waiting included; 0: as long as it takes "
               "(default: 0)");
   add_seconds(
-      app, "--drain-timeout", 0, options.drain_timeout,
+      arguments, "--drain-timeout", 0, options.drain_timeout,
       "Seconds that requests under way get to finish after the first SIGINT or SIGTERM; the "
       "program ends at most 2 s later (default: 10)");
-  add_option(app, "--log-format", "NAME", "Of the line per request: text or json (default: text)",
-             [&options](const std::string& text) {
-               if (text != "text" && text != "json") {
-                 throw bad_option("--log-format is " + in_quotes(text) + "; give text or json");
-               }
-               options.log_format =
-                   text == "json" ? server::LogFormat::json : server::LogFormat::text;
-             });
+  arguments.add_option(
+      "--log-format", "NAME", "Of the line per request: text or json (default: text)",
+      [&options](const std::string& text) {
+        if (text != "text" && text != "json") {
+          throw bad_option("--log-format is " + in_quotes(text) + "; give text or json");
+        }
+        options.log_format = text == "json" ? server::LogFormat::json : server::LogFormat::text;
+      });
   // llama.cpp's servers need it.
-  app.add_flag_callback(
-         "--metrics", [] {}, "GET /metrics is always there")
-      ->group("");
-  app.add_flag("--print-docs", options.prints_docs, "The tables of docs/server.md")->group("");
-}
-
-// What add() registers goes into a group of its own in the help.
-template <class Add>
-void add_group(CLI::App& app, const std::string& group, Add add) {
-  add();
-  for (CLI::Option* option : app.get_options()) {
-    if (option->get_group() == "Options" && option != app.get_help_ptr()) option->group(group);
-  }
+  arguments
+      .add_flag(
+          "--metrics", [] {}, "GET /metrics is always there")
+      .hide();
+  arguments.add_flag("--print-docs", options.prints_docs, "The tables of docs/server.md").hide();
 }
 
 }  // namespace
 
-void add_serve_options(CLI::App& app, ServeOptions& options) {
-  add_model_options(app, options.models);
-  add_group(app, "Texts at once", [&] { add_batch_options(app, options); });
-  add_group(app, "Network", [&] { add_network_options(app, options); });
-  add_group(app, "Flow", [&] { add_flow_options(app, options); });
+void add_serve_options(Arguments& arguments, ServeOptions& options) {
+  add_model_options(arguments, options.models);
+  add_batch_options(arguments, options);
+  arguments.group_new_options("Texts at once");
+  add_network_options(arguments, options);
+  arguments.group_new_options("Network");
+  add_flow_options(arguments, options);
+  arguments.group_new_options("Flow");
   // What requests leave out.
-  add_sampling_options(app, options.sampling);
-  add_group(app, "Method", [&] { add_method_option(app, options.method); });
-  add_group(app, "Planner", [&] { add_planner_options(app, options.planner); });
+  add_sampling_options(arguments, options.sampling);
+  add_method_option(arguments, options.method);
+  arguments.group_new_options("Method");
+  add_planner_options(arguments, options.planner);
+  arguments.group_new_options("Planner");
 }
 
 void check(const ServeOptions& options) {

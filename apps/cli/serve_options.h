@@ -40,14 +40,14 @@ struct ServeOptions {
   bool prints_docs = false;
 };
 
-void add_serve_options(CLI::App& app, ServeOptions& options);
+void add_serve_options(Arguments& arguments, ServeOptions& options);
 
 // What is wrong with them together. Throws: Error{invalid_option}.
 void check(const ServeOptions& options);
 
 // The tables of docs/server.md, Markdown: the options of the command, endpoints, request fields,
 // metrics.
-[[nodiscard]] std::string serve_docs(const CLI::App& app);
+[[nodiscard]] std::string serve_docs(const Arguments& arguments);
 
 }  // namespace gumbelspec::cli
 

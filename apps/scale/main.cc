@@ -1,5 +1,4 @@
 // The program gumbelspec-scale: a small model's function at a larger model's cost.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <exception>
 #include <iostream>
@@ -19,34 +18,36 @@ namespace {
 
 void tell(const std::string& line) { std::cerr << "gumbelspec-scale: " << line << std::endl; }
 
-void add_size(CLI::App& app, const std::string& name, int most, int& value,
+void add_size(cli::Arguments& arguments, const std::string& name, int most, int& value,
               const std::string& description) {
   cli::add_integer(
-      app, name, 1, most, [&value](std::int64_t n) { value = static_cast<int>(n); }, description);
+      arguments, name, 1, most, [&value](std::int64_t n) { value = static_cast<int>(n); },
+      description);
 }
 
-void add_options(CLI::App& app, ScaleOptions& o) {
-  app.add_option("IN.gguf", o.in, "The small model, llama architecture")->required();
-  app.add_option("OUT.gguf", o.out, "The model to write")->required();
-  cli::add_option(app, "--params", "SIZE",
-                  "Parameters of the new model, e.g. 60M, 1B, 8B; the shape is chosen to fit",
-                  [&o](const std::string& text) { o.params = parse_params(text); });
-  cli::add_text(app, "--type", "NAME", o.type,
+void add_options(cli::Arguments& arguments, ScaleOptions& o) {
+  arguments.add_positional("IN.gguf", o.in, "The small model, llama architecture");
+  arguments.add_positional("OUT.gguf", o.out, "The model to write");
+  arguments.add_option("--params", "SIZE",
+                       "Parameters of the new model, e.g. 60M, 1B, 8B; the shape is chosen to fit",
+                       [&o](const std::string& text) { o.params = parse_params(text); });
+  cli::add_text(arguments, "--type", "NAME", o.type,
                 "Type of its matrices: q8_0, q4_0, q4_K, q5_K, q6_K, f16, bf16, f32 (default: "
                 "q8_0)");
-  add_size(app, "--layers", 1024, o.shape.layers, "Layers, instead of what --params chooses");
-  add_size(app, "--embd", 65536, o.shape.embd, "Dimensions of the residual stream, likewise");
-  add_size(app, "--ff", 262144, o.shape.ff, "Feed-forward units, likewise");
-  add_size(app, "--heads", 1024, o.shape.heads, "Attention heads, likewise");
-  add_size(app, "--heads-kv", 1024, o.shape.heads_kv, "Heads of keys and values, likewise");
+  add_size(arguments, "--layers", 1024, o.shape.layers, "Layers, instead of what --params chooses");
+  add_size(arguments, "--embd", 65536, o.shape.embd, "Dimensions of the residual stream, likewise");
+  add_size(arguments, "--ff", 262144, o.shape.ff, "Feed-forward units, likewise");
+  add_size(arguments, "--heads", 1024, o.shape.heads, "Attention heads, likewise");
+  add_size(arguments, "--heads-kv", 1024, o.shape.heads_kv, "Heads of keys and values, likewise");
   cli::add_integer(
-      app, "--distinct-rows", 0, 1'000'000,
+      arguments, "--distinct-rows", 0, 1'000'000,
       [&o](std::int64_t n) { o.distinct_rows = static_cast<int>(n); },
       "Random rows quantised per matrix shape, then repeated; 0: every row its own (default: 256)");
   cli::add_integer(
-      app, "--seed", 0, 4294967295, [&o](std::int64_t n) { o.seed = static_cast<unsigned>(n); },
+      arguments, "--seed", 0, 4294967295,
+      [&o](std::int64_t n) { o.seed = static_cast<unsigned>(n); },
       "Seed of the random weights (default: 1)");
-  add_size(app, "--threads", 1024, o.threads, "Threads (default: all cores)");
+  add_size(arguments, "--threads", 1024, o.threads, "Threads (default: all cores)");
 }
 
 int scale(ScaleOptions o) {
@@ -68,30 +69,25 @@ int scale(ScaleOptions o) {
   return 0;
 }
 
-int run(int argc, char** argv) {
+int run(const std::vector<std::string>& given) {
   ScaleOptions options;
   options.threads = bench::all_cores();
-  CLI::App app(
+  cli::Arguments arguments(
+      "gumbelspec-scale",
       "Writes a model that computes the function of a small one at the cost of a larger one: for "
-      "measuring speed with the acceptance of a real pair",
-      "gumbelspec-scale");
-  app.set_version_flag("--version", std::string("gumbelspec-scale ") + GUMBELSPEC_VERSION,
-                       "Print the version");
-  add_options(app, options);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& success) {
-    return app.exit(success);
-  } catch (const CLI::ParseError& error) {
-    tell(cli::visible(error.what()) + "; \"gumbelspec-scale --help\" lists what there is");
-    return cli::kExitBadInput;
+      "measuring speed with the acceptance of a real pair");
+  arguments.set_version(std::string("gumbelspec-scale ") + GUMBELSPEC_VERSION);
+  add_options(arguments, options);
+  if (const auto text = arguments.parse(given)) {
+    std::cout << *text << std::flush;
+    return 0;
   }
   return scale(options);
 }
 
-int run_and_report(int argc, char** argv) {
+int run_and_report(const std::vector<std::string>& given) {
   try {
-    return run(argc, argv);
+    return run(given);
   } catch (const cli::Stopped&) {
     tell("stopped by a signal; nothing was written");
     return cli::stopped_exit_code();
@@ -114,5 +110,5 @@ int main(int argc, char** argv) {
   gumbelspec::cli::install_stop_signals();
   // What is wrong is told in one line of ours.
   ggml_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
-  return gumbelspec::scale::run_and_report(argc, argv);
+  return gumbelspec::scale::run_and_report(std::vector<std::string>(argv + 1, argv + argc));
 }

@@ -14,32 +14,32 @@ namespace {
 
 using ::testing::ElementsAre;
 
-class Arguments : public ::testing::Test {
+class ArgumentsTest : public ::testing::Test {
  protected:
-  Arguments() : command_(program_.add_subcommand("run")) {
-    add_text(*command_, "-m,--model", "FILE", model_, "");
-    add_text(*command_, "--model-draft", "FILE", draft_, "");
-    add_text(*command_, "-p,--prompt", "TEXT", prompt_, "");
-    command_->add_flag("--json", is_json_, "");
+  ArgumentsTest() : command_(program_.add_command("run", "")) {
+    add_text(command_, "-m,--model", "FILE", model_, "");
+    add_text(command_, "--model-draft", "FILE", draft_, "");
+    add_text(command_, "-p,--prompt", "TEXT", prompt_, "");
+    command_.add_flag("--json", is_json_, "");
   }
   std::vector<std::string> normalized(const std::vector<std::string>& given) {
-    return normalized_arguments(program_, given);
+    return program_.normalized(given);
   }
 
-  CLI::App program_;
-  CLI::App* command_;
+  Arguments program_{"program", "A test"};
+  Arguments& command_;
   std::string model_;
   std::string draft_;
   std::string prompt_;
   bool is_json_ = false;
 };
 
-TEST_F(Arguments, LlamaCppsSpellingsBecomeLongNames) {
+TEST_F(ArgumentsTest, LlamaCppsSpellingsBecomeLongNames) {
   EXPECT_THAT(normalized({"run", "-m", "a", "-md", "b"}),
               ElementsAre("run", "-m", "a", "--model-draft", "b"));
 }
 
-TEST_F(Arguments, ValuesStayAsTheyAre) {
+TEST_F(ArgumentsTest, ValuesStayAsTheyAre) {
   EXPECT_THAT(normalized({"run", "-p", "-md", "-m", "--prompt=x"}),
               ElementsAre("run", "-p", "-md", "-m", "--prompt=x"));
   // A flag has no value, so what follows it is an option.
@@ -47,19 +47,19 @@ TEST_F(Arguments, ValuesStayAsTheyAre) {
               ElementsAre("run", "--json", "--model-draft", "b"));
 }
 
-TEST_F(Arguments, AnEqualsSignSeparatesNameAndValue) {
+TEST_F(ArgumentsTest, AnEqualsSignSeparatesNameAndValue) {
   EXPECT_THAT(normalized({"run", "--prompt=a=b", "--model="}),
               ElementsAre("run", "--prompt", "a=b", "--model", ""));
 }
 
-TEST_F(Arguments, OfAnOptionGivenTwiceTheLastOneCounts) {
-  program_.parse(std::vector<std::string>{"b", "-p", "a", "-p", "run"});
+TEST_F(ArgumentsTest, OfAnOptionGivenTwiceTheLastOneCounts) {
+  EXPECT_EQ(program_.parse({"run", "-p", "a", "-p", "b"}), std::nullopt);
   EXPECT_EQ(prompt_, "b");
 }
 
-TEST_F(Arguments, HelpShowsLlamaCppsSpelling) {
-  EXPECT_EQ(displayed_names(*command_->get_option("--model-draft")), "-md, --model-draft");
-  EXPECT_EQ(displayed_names(*command_->get_option("-m")), "-m, --model");
+TEST_F(ArgumentsTest, HelpShowsLlamaCppsSpelling) {
+  EXPECT_EQ(command_.option("--model-draft").displayed_names(), "-md, --model-draft");
+  EXPECT_EQ(command_.option("-m").displayed_names(), "-m, --model");
 }
 
 TEST(LogitBias, IsATokenASignAndANumber) {

@@ -17,14 +17,11 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 struct Program {
-  CLI::App app{"A test", "gumbelspec"};
+  cli::Arguments app{"gumbelspec", "A test"};
   std::vector<Command> commands = {cli::add_generate(app), cli::add_serve(app),
                                    cli::add_bench(app),    cli::add_selftest(app),
                                    cli::add_info(app),     cli::add_print_docs(app)};
-  Program() {
-    app.footer("The end.");
-    cli::use_help_format(app);
-  }
+  Program() { app.set_footer("The end."); }
 };
 
 // As a man page writes it.
@@ -42,12 +39,12 @@ TEST(CommandDocs, NameEveryOptionOfEveryCommandThatTheHelpNames) {
   const std::string zsh = cli::zsh_completion(program.app);
   int n_options = 0;
   for (const Command& command : program.commands) {
-    if (command.app->get_group().empty()) continue;
-    EXPECT_THAT(man, HasSubstr(".SS gumbelspec " + command.app->get_name() + "\n"));
-    for (const CLI::Option* option : command.app->get_options()) {
-      if (option->get_group().empty()) continue;
+    if (command.arguments->is_hidden()) continue;
+    EXPECT_THAT(man, HasSubstr(".SS gumbelspec " + command.arguments->name() + "\n"));
+    for (const cli::Option& option : command.arguments->options()) {
+      if (option.is_hidden()) continue;
       ++n_options;
-      const std::string name = "--" + option->get_lnames().back();
+      const std::string name = option.names().back();
       EXPECT_THAT(man, HasSubstr("\\fB" + escaped(name) + "\\fR"));
       EXPECT_THAT(bash, HasSubstr(name));
       EXPECT_THAT(zsh, HasSubstr("'" + name + "["));
@@ -70,26 +67,25 @@ TEST(CommandDocs, OfferWordsThatTheProgramTakesAndNoOtherIsTaken) {
   int n_words = 0;
   Program listing;
   for (const Command& command : listing.commands) {
-    for (const CLI::Option* option : command.app->get_options()) {
-      const std::vector<std::string> words = cli::choices_of(*option);
-      const std::string name = option->get_lnames().empty() ? "" : option->get_lnames().back();
+    for (const cli::Option& option : command.arguments->options()) {
+      const std::vector<std::string> words = cli::choices_of(option);
+      const std::string name = option.names().empty() ? "" : option.names().back();
       if (words.empty()) {
         // Names of things of the user's own.
-        const std::vector<std::string> own = {"alias", "sabotage"};
-        EXPECT_TRUE(option->get_type_name() != "NAME" ||
-                    std::find(own.begin(), own.end(), name) != own.end())
+        const std::vector<std::string> own = {"--alias", "--sabotage"};
+        EXPECT_TRUE(option.type() != "NAME" || std::find(own.begin(), own.end(), name) != own.end())
             << name << " takes a NAME, and none is offered";
         continue;
       }
       const auto parse = [&](const std::string& word) {
         Program program;
-        program.app.parse(std::vector<std::string>{word, "--" + name, command.app->get_name()});
+        (void)program.app.parse({command.arguments->name(), name, word});
       };
       for (const std::string& word : words) {
-        EXPECT_NO_THROW(parse(word)) << "--" << name << " " << word;
+        EXPECT_NO_THROW(parse(word)) << name << " " << word;
         ++n_words;
       }
-      EXPECT_THROW(parse("neither"), Error) << "--" << name;
+      EXPECT_THROW(parse("neither"), Error) << name;
     }
   }
   EXPECT_GT(n_words, 20);
@@ -97,7 +93,7 @@ TEST(CommandDocs, OfferWordsThatTheProgramTakesAndNoOtherIsTaken) {
 
 TEST(CommandDocs, AManPageHasNoLineThatTroffWouldTakeForACommand) {
   Program program;
-  program.app.footer(".not a command\n'nor this\nback\\slash");
+  program.app.set_footer(".not a command\n'nor this\nback\\slash");
   const std::string man = cli::man_page(program.app);
   EXPECT_THAT(man, HasSubstr("\n\\&.not a command\n\\&'nor this\nback\\eslash\n"));
 }
