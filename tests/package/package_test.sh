@@ -7,24 +7,22 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck disable=SC2016  # what stands in single quotes is for others to expand
 . scripts/setup.sh
+. tests/package/debian_root.sh
 
 packages=$(realpath "$1")
 [ "$(id -u)" = 0 ] || die "not root; a Debian in a folder needs chroot and mount"
-# What is mounted here vanishes with the namespace.
-if [ -z "${GUMBELSPEC_IN_NAMESPACE:-}" ]; then
-  for program in debootstrap curl python3; do
-    has_program "$program" || apt_get -- -y --no-install-recommends install "$program" ||
-      die "$program is missing and cannot be installed"
-  done
-  GUMBELSPEC_IN_NAMESPACE=1 exec unshare --mount "$0" "$packages"
-fi
+for program in curl python3; do
+  has_program "$program" || apt_get -- -y --no-install-recommends install "$program" ||
+    die "$program is missing and cannot be installed"
+done
+in_own_namespace "$0" "$packages"
 
 tmp=$(mktemp -d)
 root=$tmp/debian
 server=
 cleanup() {
   [ -z "$server" ] || kill "$server" 2>/dev/null || true
-  umount "$root/proc" "$root/dev" 2>/dev/null || true
+  unmount_debian_root
   rm -rf --one-file-system "$tmp"
 }
 trap cleanup EXIT
@@ -34,16 +32,8 @@ fail() {
   printf 'FAILED: %s\n' "$*"
   exit 1
 }
-inside() { chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 "$@"; }
 # A user with nothing: no home, nothing to write to.
 as_nobody() { chroot --userspec=65534:65534 "$root" env -i PATH=/usr/bin:/bin "$@"; }
-apt_inside() {
-  inside DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends "$@" \
-    >"$tmp/apt.log" 2>&1 || {
-    tail -n 20 "$tmp/apt.log"
-    fail "apt-get $*"
-  }
-}
 # Everything but what apt, dpkg and the loader note down for themselves.
 files() {
   (cd "$root" && find . -xdev \( -path ./proc -o -path ./dev -o -path ./tmp -o -path ./packages -o \
@@ -58,19 +48,8 @@ expect_line() {
 }
 
 step "a Debian 12 from this machine's own mirror"
-mirror=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' 'Created-By: Packages' |
-  awk '$2 == "bookworm" && $3 == "main" { print $1; exit }')
-[ -n "$mirror" ] || die "this machine's apt knows no mirror of Debian 12 (bookworm)"
-debootstrap --variant=minbase bookworm "$root" "$mirror" >"$tmp/debootstrap.log" 2>&1 || {
-  tail -n 20 "$tmp/debootstrap.log"
-  fail "debootstrap"
-}
-cp -r /etc/apt/apt.conf.d/. "$root/etc/apt/apt.conf.d/"
-cp /etc/resolv.conf "$root/etc/resolv.conf"
-mount -t proc proc "$root/proc"
-mount --bind /dev "$root/dev"
+make_debian_root
 inside sh -c '! command -v cc && ! command -v c++' || fail "there is a compiler in it"
-apt_inside update
 files >"$tmp/before"
 mkdir "$root/packages"
 cp "$packages"/*.deb "$root/packages/"
