@@ -1,7 +1,7 @@
 # Which of llama.cpp's sources are compiled with -O1 instead of -O3: what runs while a model is
-# loaded, or describes its graph, or not at all here. They take a third of the time that way, and are
-# most of the sources. None of them computes numbers of a pass; what does, and what runs for every
-# token, keeps -O3.
+# loaded, or describes its graph, or not at all here. They take two thirds of the time that way
+# (docs/results/first-build.md). None of them computes numbers of a pass; what does, and what runs
+# for every token, keeps -O3.
 #
 # llama.cpp's own project() includes this file: scripts/llama-cpp passes it as
 # CMAKE_PROJECT_llama.cpp_INCLUDE. Once all targets are there, the deferred call goes through them.
