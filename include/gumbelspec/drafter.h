@@ -17,8 +17,9 @@
 
 namespace gumbelspec {
 
-// The noise rows of the next positions. Each is drawn once: the draft's levels, the target's walk
-// and the rounds that follow all read the same memory.
+// The noise of the next positions. A row is drawn once: the draft's levels, the target's walk and
+// the rounds that follow all read the same memory. Where truncation leaves a few tokens, only
+// theirs is.
 class NoiseTable {
  public:
   // n_rows: positions held at once. Shape of a row: [n_vocab].
@@ -32,11 +33,20 @@ class NoiseTable {
 
   // The noise of a position. Lifetime: until a position n_rows away is asked for, or restart().
   std::span<const float> row(Position position);
+  // The noise of the entries of a row at a position: of a list that of its tokens alone, unless the
+  // whole row is there already, or so many were asked for that it is worth drawing.
+  // Requires: no token from n_vocab() on. Shape: at least [kept.size()]. Lifetime: as row(), and
+  // until the next call.
+  std::span<const float> of(Position position, const KeptRow& kept);
 
  private:
   std::size_t n_vocab_;
   std::vector<float> rows_;
   std::vector<std::int64_t> held_;  // position in each slot, -1: none
+  // By slot: the position that lists were asked for last, and how many tokens they had.
+  std::vector<std::int64_t> listed_;
+  std::vector<std::size_t> n_listed_;
+  std::vector<float> of_list_;
   NoiseKey key_;
   const NoiseSource* source_ = nullptr;
 };

@@ -47,6 +47,11 @@ enum class Simd { scalar, avx2, avx512 };
 void fill_noise(NoiseKey key, Position position, std::span<float> out);
 void fill_noise(NoiseKey key, Position position, std::span<float> out, Simd simd);
 
+// out[i] = noise_at(key, position, tokens[i]). Cost: about 5 ns per token with AVX-512.
+// Throws: std::logic_error if out is shorter than tokens.
+void noise_of(NoiseKey key, Position position, std::span<const TokenId> tokens,
+              std::span<float> out);
+
 // A uniform number in (0, 1), independent for every i; of a `use` that has no Gumbel noise. Exact
 // to double: 64 random bits, so that small probabilities are met at the right rate.
 [[nodiscard]] double uniform_at(NoiseKey key, Position position, std::uint32_t i);
@@ -58,12 +63,23 @@ class NoiseSource {
   virtual ~NoiseSource() = default;
   // Shape: out has n_vocab elements.
   virtual void fill(NoiseKey key, Position position, std::span<float> out) const = 0;
+  // The same of a few tokens. Returns: whether the source can; otherwise whole rows are asked for.
+  // Shape: tokens and out [n].
+  virtual bool fill_listed(NoiseKey /*key*/, Position /*position*/,
+                           std::span<const TokenId> /*tokens*/, std::span<float> /*out*/) const {
+    return false;
+  }
 };
 
 class GumbelNoise final : public NoiseSource {
  public:
   void fill(NoiseKey key, Position position, std::span<float> out) const override {
     fill_noise(key, position, out);
+  }
+  bool fill_listed(NoiseKey key, Position position, std::span<const TokenId> tokens,
+                   std::span<float> out) const override {
+    noise_of(key, position, tokens, out);
+    return true;
   }
 };
 

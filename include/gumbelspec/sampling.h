@@ -7,12 +7,15 @@
 #define GUMBELSPEC_SAMPLING_H_
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "gumbelspec/types.h"
 
 namespace gumbelspec {
+
+class Truncation;
 
 struct LogitBias {
   TokenId token{};
@@ -47,18 +50,55 @@ struct TextView {
   }
 };
 
+// What the pipeline keeps of a row: all tokens, forbidden ones at -infinity, or, where few are
+// left, a list of these. The log-weight of entry i is weights[i] * factor, not normalised.
+struct KeptRow {
+  std::span<const TokenId> tokens = {};  // [n] of a list, ascending; empty: entry i is token i
+  std::span<const float> weights = {};   // [n]
+  float factor = 1.0F;                   // 1 / temperature, above 0
+  bool is_whole = true;
+
+  static KeptRow of(std::span<const float> log_weights) { return {{}, log_weights}; }
+  // Lists are not longer than this: noise for more than a few tokens costs as much as for all.
+  static constexpr std::size_t most_listed(std::size_t n_vocab) {
+    return n_vocab < 2048 ? 64 : n_vocab / 32;
+  }
+
+  [[nodiscard]] std::size_t size() const { return weights.size(); }
+  [[nodiscard]] TokenId token(std::size_t i) const { return is_whole ? token_id(i) : tokens[i]; }
+  // The same without the tokens from n_vocab on.
+  [[nodiscard]] KeptRow below(std::size_t n_vocab) const;
+};
+
 // The pipeline with its scratch memory, for rows of one length. Not copyable state of the text:
 // every call sees the whole text it depends on.
 class LogWeights {
  public:
   // Throws: Error{invalid_option}.
   LogWeights(SamplingOptions options, std::size_t n_vocab);
+  LogWeights(LogWeights&&) noexcept;
+  LogWeights& operator=(LogWeights&&) noexcept;
+  ~LogWeights();
 
+  // Truncations keep the tokens of the largest logits, of equal ones the smaller ids; a logit that
+  // is not a number is forbidden by them. Top-p keeps the fewest tokens whose masses
+  // round(2^42 exp(logit - largest)) sum up to at least top_p times those of all tokens: integers,
+  // so that every way to add them up finds the same set.
   // Shape: logits [n_vocab]; allowed: empty, or a bit per token, least significant first,
   //        [(n_vocab + 31) / 32] words, 0 = forbidden (a grammar's mask).
+  // Lifetime: of what the result points to, until the next call, and not longer than `logits`.
+  // Cost: one read of the row, two with top-p, where few tokens share most of the probability.
+  [[nodiscard]] KeptRow kept(std::span<const float> logits, const TextView& text,
+                             std::span<const std::uint32_t> allowed = {});
+
+  // The same for the row of a draft, whose truncation costs nothing but accepted tokens if it is
+  // another: where top-p would keep many of many tokens, it is left out.
+  [[nodiscard]] KeptRow kept_of_draft(std::span<const float> logits, const TextView& text,
+                                      std::span<const std::uint32_t> allowed = {});
+
+  // The same as kept(), written out for all tokens.
   // Returns: [n_vocab] log-weights, not normalised; -infinity = forbidden. It may be `logits`
-  // itself. Lifetime: until the next call, and not longer than `logits`. Cost: one read of the row
-  // at most when only the temperature is set; top-p sorts what it keeps.
+  // itself.
   std::span<const float> operator()(std::span<const float> logits, const TextView& text,
                                     std::span<const std::uint32_t> allowed = {});
 
@@ -67,19 +107,17 @@ class LogWeights {
   [[nodiscard]] bool uses_noise() const { return options_.temperature > 0.0F; }
 
  private:
+  KeptRow truncated(std::span<const float> row, bool is_of_draft);
+  std::span<const float> prepared(std::span<const float> logits, const TextView& text,
+                                  std::span<const std::uint32_t> allowed);
   void apply_penalties(const TextView& text);
-  void apply_mask(std::span<const std::uint32_t> allowed);
-  void keep_top_k();
-  void keep_top_p();
-  void keep_min_p();
-  // Forbids everything below the threshold; of the tokens equal to it, all but the first n_ties.
-  void keep_from(float threshold, std::size_t n_ties);
 
   SamplingOptions options_;
   bool has_penalties_ = false;
-  std::vector<float> weights_;         // [n_vocab]
-  std::vector<float> order_;           // [n_vocab], logits being sorted
-  std::vector<std::uint32_t> counts_;  // [n_vocab], occurrences in the window; 0 between calls
+  float least_ratio_ = 0.0F;                // log of min_p
+  std::vector<float> weights_;              // [n_vocab]
+  std::unique_ptr<Truncation> truncation_;  // null: none is set
+  std::vector<std::uint32_t> counts_;       // [n_vocab], occurrences in the window; 0 between calls
 };
 
 // What the target takes at a position, and by how much.
@@ -95,6 +133,8 @@ struct Choice {
 // Throws: Error{no_token_allowed} if no score is above -infinity.
 // Source: Gumbel 1954; Maddison et al. 1411.0030 (the Gumbel-max trick).
 [[nodiscard]] Choice choose(std::span<const float> log_weights, std::span<const float> noise);
+// The same of what is kept of a row; noise[i] is that of entry i.
+[[nodiscard]] Choice choose(const KeptRow& row, std::span<const float> noise);
 
 struct Candidate {
   TokenId token{};
@@ -115,6 +155,9 @@ struct ScoreMoments {
 [[nodiscard]] std::size_t best_candidates(std::span<const float> log_weights,
                                           std::span<const float> noise, float tau,
                                           std::span<Candidate> out,
+                                          ScoreMoments* moments = nullptr);
+[[nodiscard]] std::size_t best_candidates(const KeptRow& row, std::span<const float> noise,
+                                          float tau, std::span<Candidate> out,
                                           ScoreMoments* moments = nullptr);
 
 }  // namespace gumbelspec

@@ -16,25 +16,26 @@ constexpr float kLowest = -std::numeric_limits<float>::infinity();
 // Looking for a few largest scores, most blocks are passed over by their maximum alone.
 constexpr std::size_t kBlock = 256;
 
-// Scores of two rows; noise may be missing.
+// Scores of the entries of a row; noise may be missing.
 struct Scores {
-  std::span<const float> log_weights;
+  KeptRow row;
   const float* noise;
 
-  Scores(std::span<const float> l, std::span<const float> g)
-      : log_weights(l), noise(g.empty() ? nullptr : g.data()) {
-    if (!g.empty() && g.size() < l.size()) {
+  Scores(const KeptRow& r, std::span<const float> g)
+      : row(r), noise(g.empty() ? nullptr : g.data()) {
+    if (!g.empty() && g.size() < r.size()) {
       throw std::logic_error("Scores: the noise row is shorter than the log-weights");
     }
   }
-  [[nodiscard]] std::size_t size() const { return log_weights.size(); }
+  [[nodiscard]] std::size_t size() const { return row.size(); }
   [[nodiscard]] float operator[](std::size_t i) const {
-    return noise == nullptr ? log_weights[i] : log_weights[i] + noise[i];
+    const float log_weight = row.weights[i] * row.factor;
+    return noise == nullptr ? log_weight : log_weight + noise[i];
   }
-  [[nodiscard]] float block_max(std::size_t first, std::size_t n) const {
-    return vector_kernels().max_of_sum(log_weights.data() + first,
-                                       noise == nullptr ? nullptr : noise + first, n);
+  [[nodiscard]] ScoreSpan span(std::size_t first, std::size_t n) const {
+    return {row.weights.data() + first, row.factor, noise == nullptr ? nullptr : noise + first, n};
   }
+  [[nodiscard]] ScoreSpan span() const { return span(0, size()); }
 };
 
 // Calls visit(i, score) for all scores above limit(), which visit may raise, in ascending order.
@@ -42,7 +43,7 @@ template <class Limit, class Visit>
 void for_each_above(const Scores& scores, Limit limit, Visit visit) {
   for (std::size_t first = 0; first < scores.size(); first += kBlock) {
     const std::size_t n = std::min(kBlock, scores.size() - first);
-    if (!(scores.block_max(first, n) > limit())) continue;
+    if (!(vector_kernels().max_of_sum(scores.span(first, n)) > limit())) continue;
     for (std::size_t i = first; i < first + n; ++i) {
       const float score = scores[i];
       if (score > limit()) visit(i, score);
@@ -50,11 +51,51 @@ void for_each_above(const Scores& scores, Limit limit, Visit visit) {
   }
 }
 
+// The maxima of blocks of a row, and those of groups of blocks.
+class BlockMaxima {
+ public:
+  explicit BlockMaxima(const Scores& scores) {
+    while (scores.size() > size_ * kMost) size_ *= 2;
+    n_ = (scores.size() + size_ - 1) / size_;
+    vector_kernels().block_maxima(scores.span(), size_, maxima_.data());
+  }
+
+  [[nodiscard]] std::size_t block_size() const { return size_; }
+  [[nodiscard]] std::span<const float> maxima() const { return std::span(maxima_).first(n_); }
+  // At least k scores are so large, where there are k at all.
+  [[nodiscard]] float least_of_best(std::size_t k) const {
+    if (k > n_) return kLowest;
+    // Groups are enough where there are many of them, and quicker.
+    std::array<float, kMost> sorted = {};
+    std::size_t n = 0;
+    const std::size_t group = k * kGroup < n_ ? kGroup : 1;
+    for (std::size_t i = 0; i < n_; i += group) {
+      const auto first = maxima_.begin() + static_cast<std::ptrdiff_t>(i);
+      sorted[n++] =
+          *std::max_element(first, first + static_cast<std::ptrdiff_t>(std::min(group, n_ - i)));
+    }
+    const auto place = sorted.begin() + static_cast<std::ptrdiff_t>(k - 1);
+    std::nth_element(sorted.begin(), place, sorted.begin() + static_cast<std::ptrdiff_t>(n),
+                     std::greater<>());
+    return *place;
+  }
+
+ private:
+  static constexpr std::size_t kMost = 4096;
+  static constexpr std::size_t kGroup = 8;
+
+  std::size_t size_ = 64;
+  std::size_t n_ = 0;
+  std::array<float, kMost> maxima_;
+};
+
 // log of the sum of exp((score - largest) / tau), and the moments of score - largest.
-float log_sum(const Scores& scores, float largest, float tau, ScoreMoments* moments) {
+float log_sum(const Scores& scores, const BlockMaxima& blocks, float largest, float tau,
+              ScoreMoments* moments) {
   std::array<float, 3> sums = {};
-  vector_kernels().softmax_sums(scores.log_weights.data(), scores.noise, largest, 1.0F / tau,
-                                scores.size(), sums.data());
+  vector_kernels().softmax_sums(scores.span(),
+                                {largest, 1.0F / tau, blocks.maxima().data(), blocks.block_size()},
+                                sums.data());
   if (moments != nullptr) {
     const float mean = sums[1] / sums[0];
     moments->mean = mean * tau;
@@ -63,41 +104,14 @@ float log_sum(const Scores& scores, float largest, float tau, ScoreMoments* mome
   return std::log(sums[0]);
 }
 
-// The maxima of blocks of a row, each block's or those of several together.
-class BlockMaxima {
- public:
-  explicit BlockMaxima(const Scores& scores) {
-    while (scores.size() > size_ * kMost) size_ *= 2;
-    for (std::size_t first = 0; first < scores.size(); first += size_) {
-      maxima_[n_++] = scores.block_max(first, std::min(size_, scores.size() - first));
-    }
-  }
-
-  [[nodiscard]] std::size_t block_size() const { return size_; }
-  [[nodiscard]] std::span<const float> maxima() const { return std::span(maxima_).first(n_); }
-  // At least k scores are so large, where there are k at all.
-  [[nodiscard]] float least_of_best(std::size_t k) const {
-    if (k > n_) return kLowest;
-    std::array<float, kMost> sorted;
-    std::copy_n(maxima_.begin(), n_, sorted.begin());
-    const auto place = sorted.begin() + static_cast<std::ptrdiff_t>(k - 1);
-    std::nth_element(sorted.begin(), place, sorted.begin() + static_cast<std::ptrdiff_t>(n_),
-                     std::greater<>());
-    return *place;
-  }
-
- private:
-  static constexpr std::size_t kMost = 512;
-
-  std::size_t size_ = 64;
-  std::size_t n_ = 0;
-  std::array<float, kMost> maxima_;
-};
-
 }  // namespace
 
 Choice choose(std::span<const float> log_weights, std::span<const float> noise) {
-  const Scores scores(log_weights, noise);
+  return choose(KeptRow::of(log_weights), noise);
+}
+
+Choice choose(const KeptRow& row, std::span<const float> noise) {
+  const Scores scores(row, noise);
   Choice best;
   float second = kLowest;
   best.score = kLowest;
@@ -108,10 +122,10 @@ Choice choose(std::span<const float> log_weights, std::span<const float> noise) 
           second = best.score;
           best.runner_up = best.token;
           best.score = score;
-          best.token = token_id(i);
+          best.token = row.token(i);
         } else {
           second = score;
-          best.runner_up = token_id(i);
+          best.runner_up = row.token(i);
         }
       });
   if (!(best.score > kLowest) || best.score == std::numeric_limits<float>::infinity()) {
@@ -127,7 +141,12 @@ Choice choose(std::span<const float> log_weights, std::span<const float> noise) 
 
 std::size_t best_candidates(std::span<const float> log_weights, std::span<const float> noise,
                             float tau, std::span<Candidate> out, ScoreMoments* moments) {
-  const Scores scores(log_weights, noise);
+  return best_candidates(KeptRow::of(log_weights), noise, tau, out, moments);
+}
+
+std::size_t best_candidates(const KeptRow& row, std::span<const float> noise, float tau,
+                            std::span<Candidate> out, ScoreMoments* moments) {
+  const Scores scores(row, noise);
   if (out.empty()) return 0;
   const BlockMaxima blocks(scores);
   const float least = blocks.least_of_best(out.size());
@@ -142,13 +161,13 @@ std::size_t best_candidates(std::span<const float> log_weights, std::span<const 
       if (!(score >= least) || !(score > last)) continue;
       std::size_t at = n < out.size() ? n++ : n - 1;
       for (; at > 0 && out[at - 1].score < score; --at) out[at] = out[at - 1];
-      out[at] = {token_id(i), score, 0.0F};
+      out[at] = {row.token(i), score, 0.0F};
       if (n == out.size()) last = out[n - 1].score;
     }
   }
   if (n == 0) return 0;
   const float largest = out[0].score;
-  const float rest = log_sum(scores, largest, tau, moments);
+  const float rest = log_sum(scores, blocks, largest, tau, moments);
   for (Candidate& c : out.first(n)) c.log_value = std::min((c.score - largest) / tau - rest, 0.0F);
   return n;
 }

@@ -19,7 +19,7 @@ namespace {
 constexpr std::uint32_t kTailBelow = 1U << 20U;
 
 // F: float numbers, U and I: as many 32-bit words, unsigned and signed. Conversions give the
-// nearest float; fma(a, b, c) is a b + c with one rounding.
+// nearest float; fma(a, b, c) is a b + c with one rounding; any_above: whether a number is.
 struct ScalarLanes {
   using F = float;
   using U = std::uint32_t;
@@ -27,6 +27,7 @@ struct ScalarLanes {
   static F to_float(I i) { return static_cast<F>(i); }
   static F word_to_float(U w) { return static_cast<F>(w); }
   static F fma(F a, F b, F c) { return __builtin_fmaf(a, b, c); }
+  static bool any_above(F x, F limit) { return x > limit; }
 };
 
 // log(2^e (1 + f)) for 1 + f in [sqrt(1/2), sqrt(2)]. Relative error about 1e-7, also for small f.

@@ -1,12 +1,13 @@
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <limits>
 #include <string>
 #include <utility>
 
 #include "gumbelspec/error.h"
 #include "gumbelspec/sampling.h"
+#include "src/core/mass_math.h"
+#include "src/core/truncation.h"
 #include "src/core/vector_kernels.h"
 
 namespace gumbelspec {
@@ -55,6 +56,19 @@ void validate(const SamplingOptions& o) {
   }
 }
 
+KeptRow KeptRow::below(std::size_t n_vocab) const {
+  KeptRow row = *this;
+  if (is_whole) {
+    row.weights = weights.first(std::min(weights.size(), n_vocab));
+    return row;
+  }
+  const auto end = std::lower_bound(tokens.begin(), tokens.end(), n_vocab,
+                                    [](TokenId token, std::size_t n) { return index(token) < n; });
+  row.tokens = tokens.first(static_cast<std::size_t>(end - tokens.begin()));
+  row.weights = weights.first(row.tokens.size());
+  return row;
+}
+
 LogWeights::LogWeights(SamplingOptions options, std::size_t n_vocab)
     : options_(std::move(options)), weights_(n_vocab) {
   validate(options_);
@@ -62,30 +76,72 @@ LogWeights::LogWeights(SamplingOptions options, std::size_t n_vocab)
                    (options_.repeat_penalty != 1.0F || options_.presence_penalty != 0.0F ||
                     options_.frequency_penalty != 0.0F);
   if (has_penalties_) counts_.resize(n_vocab);
-  if (options_.top_k > 0 || options_.top_p < 1.0F) order_.resize(n_vocab);
+  if (options_.top_k > 0 || options_.top_p < 1.0F || options_.min_p > 0.0F) {
+    truncation_ = std::make_unique<Truncation>(n_vocab);
+    least_ratio_ = std::log(options_.min_p);
+  }
+  require(options_.top_p == 1.0F || n_vocab <= kMostMasses, "top-p", number(options_.top_p),
+          "1 with a vocabulary of more than " + std::to_string(kMostMasses) + " tokens");
+}
+
+LogWeights::LogWeights(LogWeights&&) noexcept = default;
+LogWeights& LogWeights::operator=(LogWeights&&) noexcept = default;
+LogWeights::~LogWeights() = default;
+
+// The row with biases, penalties and the mask; the row itself where there are none.
+std::span<const float> LogWeights::prepared(std::span<const float> logits, const TextView& text,
+                                            std::span<const std::uint32_t> allowed) {
+  const bool changes_some = has_penalties_ || !options_.logit_bias.empty();
+  if (!changes_some && allowed.empty()) return logits;
+  const float* from = logits.data();
+  if (changes_some) {
+    std::copy(logits.begin(), logits.end(), weights_.begin());
+    for (const LogitBias& b : options_.logit_bias) {
+      if (index(b.token) < weights_.size()) weights_[index(b.token)] += b.bias;
+    }
+    if (has_penalties_) apply_penalties(text);
+    from = weights_.data();
+  }
+  if (!allowed.empty()) {
+    vector_kernels().keep_allowed(from, allowed.data(), weights_.data(), weights_.size());
+  }
+  return weights_;
+}
+
+KeptRow LogWeights::truncated(std::span<const float> row, bool is_of_draft) {
+  KeptRow result = KeptRow::of(row);
+  if (truncation_ && truncation_->begin(row)) {
+    if (options_.top_k > 0) truncation_->keep_top_k(static_cast<std::size_t>(options_.top_k));
+    if (options_.top_p < 1.0F) truncation_->keep_top_p(options_.top_p, is_of_draft);
+    if (options_.min_p > 0.0F) truncation_->keep_within(least_ratio_);
+    result = truncation_->finish(weights_);
+  }
+  if (uses_noise()) result.factor = 1.0F / options_.temperature;
+  return result;
+}
+
+KeptRow LogWeights::kept(std::span<const float> logits, const TextView& text,
+                         std::span<const std::uint32_t> allowed) {
+  return truncated(prepared(logits, text, allowed), /*is_of_draft=*/false);
+}
+
+KeptRow LogWeights::kept_of_draft(std::span<const float> logits, const TextView& text,
+                                  std::span<const std::uint32_t> allowed) {
+  return truncated(prepared(logits, text, allowed), /*is_of_draft=*/true);
 }
 
 std::span<const float> LogWeights::operator()(std::span<const float> logits, const TextView& text,
                                               std::span<const std::uint32_t> allowed) {
-  const bool truncates = options_.top_k > 0 || options_.top_p < 1.0F || options_.min_p > 0.0F;
-  const float factor = uses_noise() ? 1.0F / options_.temperature : 1.0F;
-  const bool changes =
-      has_penalties_ || truncates || !allowed.empty() || !options_.logit_bias.empty();
-  if (!changes && factor == 1.0F) return logits;
-  if (!changes) {
-    vector_kernels().scale(logits.data(), factor, weights_.data(), weights_.size());
+  const KeptRow row = kept(logits, text, allowed);
+  if (row.is_whole && row.factor == 1.0F) return row.weights;
+  if (row.is_whole) {
+    vector_kernels().scale(row.weights.data(), row.factor, weights_.data(), weights_.size());
     return weights_;
   }
-  std::copy(logits.begin(), logits.end(), weights_.begin());
-  for (const LogitBias& b : options_.logit_bias) {
-    if (index(b.token) < weights_.size()) weights_[index(b.token)] += b.bias;
+  std::fill(weights_.begin(), weights_.end(), kForbidden);
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    weights_[index(row.tokens[i])] = row.weights[i] * row.factor;
   }
-  if (has_penalties_) apply_penalties(text);
-  if (!allowed.empty()) apply_mask(allowed);
-  if (options_.top_k > 0) keep_top_k();
-  if (options_.top_p < 1.0F) keep_top_p();
-  if (options_.min_p > 0.0F) keep_min_p();
-  vector_kernels().scale(weights_.data(), factor, weights_.data(), weights_.size());
   return weights_;
 }
 
@@ -107,76 +163,6 @@ void LogWeights::apply_penalties(const TextView& text) {
     float& weight = weights_[index(text[i])];
     weight = weight <= 0.0F ? weight * options_.repeat_penalty : weight / options_.repeat_penalty;
     weight -= static_cast<float>(count) * options_.frequency_penalty + options_.presence_penalty;
-  }
-}
-
-void LogWeights::apply_mask(std::span<const std::uint32_t> allowed) {
-  for (std::size_t i = 0; i < weights_.size(); ++i) {
-    if (((allowed[i / 32] >> (i % 32)) & 1U) == 0) weights_[i] = kForbidden;
-  }
-}
-
-void LogWeights::keep_from(float threshold, std::size_t n_ties) {
-  for (float& weight : weights_) {
-    if (weight > threshold) continue;
-    if (weight == threshold && n_ties > 0) {
-      --n_ties;
-    } else {
-      weight = kForbidden;
-    }
-  }
-}
-
-void LogWeights::keep_top_k() {
-  const auto k = static_cast<std::size_t>(options_.top_k);
-  if (k >= weights_.size()) return;
-  order_ = weights_;
-  const auto kth = order_.begin() + static_cast<std::ptrdiff_t>(k - 1);
-  std::nth_element(order_.begin(), kth, order_.end(), std::greater<>());
-  const auto n_above =
-      std::count_if(weights_.begin(), weights_.end(), [&](float weight) { return weight > *kth; });
-  keep_from(*kth, k - static_cast<std::size_t>(n_above));
-}
-
-void LogWeights::keep_top_p() {
-  const float largest = vector_kernels().max_of_sum(weights_.data(), nullptr, weights_.size());
-  if (!(largest > kForbidden)) return;
-  const auto mass = [&](float weight) {
-    return std::exp(static_cast<double>(weight) - static_cast<double>(largest));
-  };
-  double total = 0.0;
-  order_.clear();  // keeps its capacity
-  for (const float weight : weights_) {
-    if (!(weight > kForbidden)) continue;
-    total += mass(weight);
-    order_.push_back(weight);
-  }
-  // Sorting a vocabulary is expensive, and most of it is never needed: sort ever larger beginnings.
-  const double wanted = static_cast<double>(options_.top_p) * total;
-  double sum = 0.0;
-  std::size_t n_sorted = 0;
-  for (std::size_t n = 128; n_sorted < order_.size(); n *= 4) {
-    const std::size_t until = std::min(n, order_.size());
-    std::partial_sort(order_.begin() + static_cast<std::ptrdiff_t>(n_sorted),
-                      order_.begin() + static_cast<std::ptrdiff_t>(until), order_.end(),
-                      std::greater<>());
-    for (; n_sorted < until; ++n_sorted) {
-      sum += mass(order_[n_sorted]);
-      if (sum < wanted) continue;
-      const float threshold = order_[n_sorted];
-      const auto first_equal = std::find(order_.begin(), order_.end(), threshold);
-      keep_from(threshold, n_sorted + 1 - static_cast<std::size_t>(first_equal - order_.begin()));
-      return;
-    }
-  }
-}
-
-void LogWeights::keep_min_p() {
-  const float largest = vector_kernels().max_of_sum(weights_.data(), nullptr, weights_.size());
-  if (!(largest > kForbidden)) return;
-  const float threshold = largest + std::log(options_.min_p);
-  for (float& weight : weights_) {
-    if (weight < threshold) weight = kForbidden;
   }
 }
 

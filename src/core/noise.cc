@@ -5,14 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
-#include <limits>
 #include <stdexcept>
 #include <string>
 
 #include "gumbelspec/error.h"
 #include "gumbelspec/simd.h"
 #include "src/core/gumbel_math.h"
-#include "src/core/softmax_math.h"
 #include "src/core/vector_kernels.h"
 
 namespace gumbelspec {
@@ -33,7 +31,9 @@ float noise_of_word(NoiseKey key, Position position, std::uint32_t token, std::u
                            : gumbel_of_word<ScalarLanes>(word);
 }
 
-void fill_scalar(NoiseKey key, Position position, float* out, std::size_t n) {
+}  // namespace
+
+void fill_noise_scalar(NoiseKey key, Position position, float* out, std::size_t n) {
   for (std::size_t first = 0; first < n; first += 4) {
     const auto words = block(key, position, static_cast<std::uint32_t>(first / 4), BlockKind::body);
     for (std::size_t i = 0; i < 4 && first + i < n; ++i) {
@@ -43,27 +43,10 @@ void fill_scalar(NoiseKey key, Position position, float* out, std::size_t n) {
   }
 }
 
-float max_scalar(const float* a, const float* b, std::size_t n) {
-  float best = -std::numeric_limits<float>::infinity();
-  for (std::size_t i = 0; i < n; ++i) {
-    const float sum = b == nullptr ? a[i] : a[i] + b[i];
-    best = sum > best ? sum : best;
-  }
-  return best;
+void noise_of_scalar(NoiseKey key, Position position, const TokenId* tokens, float* out,
+                     std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) out[i] = noise_at(key, position, tokens[i]);
 }
-
-void softmax_sums_scalar(const float* a, const float* b, float largest, float inverse_tau,
-                         std::size_t n, float* out) {
-  softmax_sums_of<ScalarLanes, 1>(a, b, largest, inverse_tau, n, out);
-}
-
-void scale_scalar(const float* in, float factor, float* out, std::size_t n) {
-  for (std::size_t i = 0; i < n; ++i) out[i] = in[i] * factor;
-}
-
-}  // namespace
-
-const VectorKernels kScalarKernels = {fill_scalar, max_scalar, scale_scalar, softmax_sums_scalar};
 
 float tail_noise(NoiseKey key, Position position, std::uint32_t token, std::uint32_t word) {
   const auto more = block(key, position, token / 4, BlockKind::tail);
@@ -106,22 +89,6 @@ Simd simd_in_use() {
   return chosen;
 }
 
-const VectorKernels& vector_kernels(Simd simd) {
-  if (simd > best_simd()) {
-    throw std::logic_error("vector_kernels: this processor or build has no such instructions");
-  }
-#ifdef GUMBELSPEC_X86_SIMD
-  if (simd == Simd::avx512) return kAvx512Kernels;
-  if (simd == Simd::avx2) return kAvx2Kernels;
-#endif
-  return kScalarKernels;
-}
-
-const VectorKernels& vector_kernels() {
-  static const VectorKernels& chosen = vector_kernels(simd_in_use());
-  return chosen;
-}
-
 float noise_at(NoiseKey key, Position position, TokenId token) {
   const auto t = static_cast<std::uint32_t>(token);
   return noise_of_word(key, position, t, block(key, position, t / 4, BlockKind::body)[t % 4]);
@@ -141,6 +108,12 @@ void fill_noise(NoiseKey key, Position position, std::span<float> out) {
 
 void fill_noise(NoiseKey key, Position position, std::span<float> out, Simd simd) {
   vector_kernels(simd).fill_noise(key, position, out.data(), out.size());
+}
+
+void noise_of(NoiseKey key, Position position, std::span<const TokenId> tokens,
+              std::span<float> out) {
+  if (out.size() < tokens.size()) throw std::logic_error("noise_of: too little room");
+  vector_kernels().noise_of(key, position, tokens.data(), out.data(), tokens.size());
 }
 
 }  // namespace gumbelspec

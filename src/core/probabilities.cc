@@ -1,12 +1,15 @@
 #include "src/core/probabilities.h"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <string>
 
 #include "gumbelspec/error.h"
 #include "src/core/gumbel_math.h"
+#include "src/core/mass_math.h"
 #include "src/core/softmax_math.h"
 #include "src/core/vector_kernels.h"
 
@@ -56,7 +59,7 @@ double sum_of_blocks(std::size_t first, std::size_t n, At at) {
 
 double exponentiate(std::span<const float> log_weights, std::span<float> weights) {
   const float largest =
-      vector_kernels().max_of_sum(log_weights.data(), nullptr, log_weights.size());
+      vector_kernels().max_of_sum({.a = log_weights.data(), .n = log_weights.size()});
   if (!(largest > kLowest) || largest == std::numeric_limits<float>::infinity()) {
     throw Error(ErrorCode::no_token_allowed,
                 "no token can be chosen: of " + std::to_string(log_weights.size()) +
@@ -67,6 +70,17 @@ double exponentiate(std::span<const float> log_weights, std::span<float> weights
   float* out = weights.data();
   for (std::size_t i = 0; i < log_weights.size(); ++i) out[i] = exp_of(in[i] - largest);
   return sum_of_blocks(0, log_weights.size(), [out](std::size_t i) { return out[i]; });
+}
+
+double log_sum_exp(std::span<const float> row, float largest) {
+  double sum = 0.0;
+  for (std::size_t first = 0; first < row.size(); first += kMostMasses) {
+    const std::size_t n = std::min(kMostMasses, row.size() - first);
+    std::array<std::uint64_t, 2> sums;
+    vector_kernels().mass_sums(row.data() + first, largest, largest, n, sums.data());
+    sum += static_cast<double>(sums[0]);
+  }
+  return std::log(sum) - kMassBits * std::log(2.0);
 }
 
 TwoSums reject(TokenId x, std::span<float> p, std::span<float> q, TwoSums sums) {

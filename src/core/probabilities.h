@@ -14,6 +14,10 @@ namespace gumbelspec {
 // Throws: Error{no_token_allowed} if none is.
 double exponentiate(std::span<const float> log_weights, std::span<float> weights);
 
+// log of the sum of exp(x - largest) over the row, exact to 1e-7; what is not a number is left out.
+// Requires: largest is the row's largest element, and finite.
+[[nodiscard]] double log_sum_exp(std::span<const float> row, float largest);
+
 // Two lists of weights, each a distribution once it is divided by its sum.
 struct TwoSums {
   double p = 0.0;

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <limits>
 
+#include "src/core/vector_kernels.h"
+
 namespace gumbelspec {
 namespace {
 
@@ -34,8 +36,7 @@ inline typename L::F exp_of_negative(typename L::F x) {
 
 // See VectorKernels::softmax_sums. kLanes: of a vector; the sums are kept in 16 lanes in any case.
 template <class L, std::size_t kLanes>
-inline void softmax_sums_of(const float* a, const float* b, float largest, float inverse_tau,
-                            std::size_t n, float* out) {
+inline void softmax_sums_of(const ScoreSpan& scores, const SoftmaxRange& range, float* out) {
   using F = typename L::F;
   constexpr std::size_t kAll = 16;
   constexpr std::size_t kVectors = kAll / kLanes;
@@ -46,12 +47,14 @@ inline void softmax_sums_of(const float* a, const float* b, float largest, float
     for (std::size_t j = 0; j < kVectors; ++j) {
       F score;
       __builtin_memcpy(&score, from_a + j * kLanes, sizeof score);
+      score = score * scores.factor;
       if (from_b != nullptr) {
         F more;
         __builtin_memcpy(&more, from_b + j * kLanes, sizeof more);
         score = score + more;
       }
-      const F x = (score - largest) * inverse_tau;
+      const F x = (score - range.largest) * range.inverse_tau;
+      if (!L::any_above(x, least)) continue;   // as nearly always: they would add zeros
       const F inside = x > least ? x : least;  // also for what is not a number
       const F weight = x > least ? exp_of_negative<L>(inside) : zero;
       const F first = weight * inside;
@@ -60,13 +63,24 @@ inline void softmax_sums_of(const float* a, const float* b, float largest, float
       sums[2][j] = L::fma(first, inside, sums[2][j]);
     }
   };
-  std::size_t i = 0;
-  for (; i + kAll <= n; i += kAll) add(a + i, b == nullptr ? nullptr : b + i);
-  if (i < n) {
+  const float* const a = scores.a;
+  const float* const b = scores.b;
+  const std::size_t n = scores.n;
+  const std::size_t block = range.maxima == nullptr ? n : range.block;
+  for (std::size_t begin = 0, j = 0; begin < n; begin += block, ++j) {
+    // Every score of the block gives at most as much as its largest one, whatever is rounded.
+    if (range.maxima != nullptr &&
+        !((range.maxima[j] - range.largest) * range.inverse_tau > -16.0F)) {
+      continue;
+    }
+    const std::size_t end = begin + block < n ? begin + block : n;
+    std::size_t i = begin;
+    for (; i + kAll <= end; i += kAll) add(a + i, b == nullptr ? nullptr : b + i);
+    if (i == end) continue;
     float rest[2][kAll] = {};
     for (float& score : rest[0]) score = -std::numeric_limits<float>::infinity();
-    __builtin_memcpy(rest[0], a + i, (n - i) * sizeof(float));
-    if (b != nullptr) __builtin_memcpy(rest[1], b + i, (n - i) * sizeof(float));
+    __builtin_memcpy(rest[0], a + i, (end - i) * sizeof(float));
+    if (b != nullptr) __builtin_memcpy(rest[1], b + i, (end - i) * sizeof(float));
     add(rest[0], rest[1]);
   }
   for (std::size_t s = 0; s < 3; ++s) {

@@ -15,6 +15,9 @@ struct Wide {
   using U = std::uint32_t __attribute__((vector_size(64)));
   using I = std::int32_t __attribute__((vector_size(64)));
   using U64 = std::uint64_t __attribute__((vector_size(64)));
+  using Half = float __attribute__((vector_size(32)));
+  using D = double __attribute__((vector_size(64)));
+  using Q = U64;
 
   static F to_float(I i) { return __builtin_convertvector(i, F); }
   static F word_to_float(U w) {
@@ -25,6 +28,10 @@ struct Wide {
         F, _mm512_fmadd_ps(__builtin_bit_cast(__m512, a), __builtin_bit_cast(__m512, b),
                            __builtin_bit_cast(__m512, c)));
   }
+  static bool any_above(F x, F limit) {
+    return _mm512_cmp_ps_mask(__builtin_bit_cast(__m512, x), __builtin_bit_cast(__m512, limit),
+                              _CMP_GT_OQ) != 0;
+  }
   static U64 multiply(U64 a, U64 b) {
     // With a mask of ones: the same instruction, without g++ 12's false "may be uninitialized".
     return __builtin_bit_cast(U64, _mm512_maskz_mul_epu32(0xFF, __builtin_bit_cast(__m512i, a),
@@ -34,6 +41,17 @@ struct Wide {
   static bool any_below(U words, std::uint32_t limit) {
     return _mm512_cmplt_epu32_mask(__builtin_bit_cast(__m512i, words),
                                    _mm512_set1_epi32(static_cast<int>(limit))) != 0;
+  }
+  static std::size_t list_between(F x, float least, float most, std::uint32_t first, TokenId* out) {
+    const __m512 v = __builtin_bit_cast(__m512, x);
+    const __mmask16 is_high = _mm512_cmp_ps_mask(v, _mm512_set1_ps(least), _CMP_GE_OQ);
+    const __mmask16 mask = _mm512_mask_cmp_ps_mask(is_high, v, _mm512_set1_ps(most), _CMP_LE_OQ);
+    if (mask == 0) return 0;
+    constexpr U kNumbers = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    const U numbers = kNumbers + first;
+    const __m512i listed = _mm512_maskz_compress_epi32(mask, __builtin_bit_cast(__m512i, numbers));
+    __builtin_memcpy(out, &listed, sizeof listed);
+    return static_cast<std::size_t>(__builtin_popcount(mask));
   }
   static float largest(F x) {
     const auto low = __builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7);
@@ -61,5 +79,5 @@ struct Wide {
 #include "src/core/vector_kernels_inc.h"
 
 namespace gumbelspec {
-const VectorKernels kAvx512Kernels = {fill_wide, max_wide, scale_wide, softmax_sums_wide};
+const VectorKernels kAvx512Kernels = kWideKernels;
 }  // namespace gumbelspec

@@ -1,9 +1,9 @@
 #include "src/engine/batch_text.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
+#include "src/core/probabilities.h"
 #include "src/engine/tree_drafter.h"
 
 namespace gumbelspec {
@@ -75,11 +75,9 @@ void BatchText::join(std::size_t slot, BatchSlots& slots, const ModelLimits& tar
   path_.reserve(length);
   tokens_.reserve(length + 1);
   if (options_.n_logprobs < 0) return;
-  const std::size_t n_best =
-      std::min(static_cast<std::size_t>(options_.n_logprobs), target.n_vocab);
+  best_.resize(std::min(static_cast<std::size_t>(options_.n_logprobs) + 1, target.n_vocab));
   logprobs_.reserve(length + 1);
-  top_logprobs_.reserve((length + 1) * n_best);
-  best_.reserve(n_best);
+  top_logprobs_.reserve((length + 1) * n_best());
 }
 
 std::size_t BatchText::room() const {
@@ -119,11 +117,11 @@ Choice BatchText::choose_at(const LanguageModel& target, std::size_t first_row, 
     allowed = options_.constraint->allowed(std::span(text_).subspan(n_prompt_), path_);
   }
   const std::span<const float> logits = target.row(first_row + index(node));
-  const std::span<const float> log_weights = (*weights_)(logits, TextView{text_, path_}, allowed);
+  const KeptRow row = weights_->kept(logits, TextView{text_, path_}, allowed);
   const Choice choice =
       weights_->uses_noise()
-          ? choose(log_weights, noise_->row(static_cast<Position>(text_.size() + depth)))
-          : choose(log_weights, {});
+          ? choose(row, noise_->of(static_cast<Position>(text_.size() + depth), row))
+          : choose(row, {});
   if (options_.n_logprobs >= 0) add_logprobs(logits, choice.token);
   return choice;
 }
@@ -135,22 +133,22 @@ void BatchText::walk_tree(const LanguageModel& target, std::size_t first_row) {
 
 // The model's own, so before anything of the sampling.
 void BatchText::add_logprobs(std::span<const float> logits, TokenId token) {
-  const float most = *std::max_element(logits.begin(), logits.end());
-  double sum = 0.0;
-  for (const float logit : logits) sum += std::exp(static_cast<double>(logit - most));
-  const auto log_sum = static_cast<float>(std::log(sum));
+  constexpr float kTau = 0.05F;  // the values are not needed; a small tau saves computing them
+  const std::size_t n = best_candidates(logits, {}, kTau, best_);
+  const float most = best_[0].score;
+  const auto log_sum = static_cast<float>(log_sum_exp(logits, most));
   const auto logprob = [&](TokenId t) { return logits[index(t)] - most - log_sum; };
   logprobs_.push_back({token, logprob(token)});
-  const std::size_t n = std::min(static_cast<std::size_t>(options_.n_logprobs), logits.size());
-  best_.clear();
-  for (std::size_t i = 0; n > 0 && i < logits.size(); ++i) {
-    if (best_.size() == n && !(logits[i] > best_.back().logprob)) continue;
-    if (best_.size() == n) best_.pop_back();
-    const auto place = std::find_if(best_.begin(), best_.end(),
-                                    [&](const TokenLogprob& b) { return logits[i] > b.logprob; });
-    best_.insert(place, {token_id(i), logits[i]});
+  // One more is looked for than is wanted, so that there is a largest one in any case.
+  for (const Candidate& c : std::span(best_).first(std::min(n, n_best()))) {
+    top_logprobs_.push_back({c.token, logprob(c.token)});
   }
-  for (const TokenLogprob& b : best_) top_logprobs_.push_back({b.token, logprob(b.token)});
+  // Where the model itself forbids nearly all, some of these: a row has always so many.
+  for (std::size_t i = 0, missing = n_best() - std::min(n, n_best()); missing > 0; ++i) {
+    if (logits[i] >= best_[n - 1].score) continue;
+    top_logprobs_.push_back({token_id(i), logprob(token_id(i))});
+    --missing;
+  }
 }
 
 void BatchText::count_depths() {

@@ -2,6 +2,7 @@
 #ifndef GUMBELSPEC_ENGINE_BATCH_TEXT_H_
 #define GUMBELSPEC_ENGINE_BATCH_TEXT_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -85,6 +86,10 @@ class BatchText {
  private:
   Choice choose_at(const LanguageModel& target, std::size_t first_row, NodeId node);
   void add_logprobs(std::span<const float> logits, TokenId token);
+  // Alternatives told per token.
+  [[nodiscard]] std::size_t n_best() const {
+    return std::min(static_cast<std::size_t>(options_.n_logprobs), best_.size());
+  }
   void count_depths();
 
   TextId id_;
@@ -106,7 +111,7 @@ class BatchText {
   std::vector<GeneratedToken> tokens_;  // of the round
   std::vector<TokenLogprob> logprobs_;
   std::vector<TokenLogprob> top_logprobs_;
-  std::vector<TokenLogprob> best_;
+  std::vector<Candidate> best_;  // one more than are told
 };
 
 }  // namespace gumbelspec

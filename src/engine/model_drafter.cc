@@ -74,14 +74,14 @@ void ModelDrafter::add_level() {
     const std::span<const float> logits = sequence_.row(i);
     std::span<const std::uint32_t> allowed;
     if (depth == 0) allowed = request_.allowed_of(logits.size());
-    std::span<const float> log_weights = weights_(logits, TextView{request_.text, path}, allowed);
     // Vocabularies may be padded differently; what the target does not know is not drafted.
-    log_weights = log_weights.first(std::min(log_weights.size(), noise_->n_vocab()));
-    std::span<const float> row;
+    const KeptRow row = weights_.kept_of_draft(logits, TextView{request_.text, path}, allowed)
+                            .below(noise_->n_vocab());
+    std::span<const float> noise;
     if (weights_.uses_noise()) {
-      row = noise_->row(static_cast<Position>(request_.text.size() + depth));
+      noise = noise_->of(static_cast<Position>(request_.text.size() + depth), row);
     }
-    const std::size_t n = best_candidates(log_weights, row, method_.tau, candidates_);
+    const std::size_t n = best_candidates(row, noise, method_.tau, candidates_);
     for (const Candidate& c : std::span(candidates_).first(n)) {
       pool_.push_back({node, c.token, tree.log_value(node) + c.log_value});
     }

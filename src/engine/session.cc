@@ -29,10 +29,10 @@ class WalkVerifier final : public Verifier {
     const auto depth = static_cast<std::size_t>(round.tree.depth(node));
     path_.resize(depth);
     round.tree.path_tokens(node, path_);
-    const std::span<const float> log_weights =
-        round.weights(round.target.row(index(node)), TextView{round.text, path_});
-    if (!round.weights.uses_noise()) return choose(log_weights, {});
-    return choose(log_weights, round.noise.row(static_cast<Position>(round.text.size() + depth)));
+    const KeptRow row =
+        round.weights.kept(round.target.row(index(node)), TextView{round.text, path_});
+    if (!round.weights.uses_noise()) return choose(row, {});
+    return choose(row, round.noise.of(static_cast<Position>(round.text.size() + depth), row));
   }
 
   std::vector<TokenId> path_;

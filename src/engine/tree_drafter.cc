@@ -177,12 +177,11 @@ void TreeDrafter::learn(std::span<const TokenId> text) {
 std::size_t TreeDrafter::find_children(std::span<const float> logits, const TextView& text,
                                        std::span<const std::uint32_t> allowed,
                                        std::span<Candidate> out, ScoreMoments& moments) {
-  std::span<const float> log_weights = weights_(logits, text, allowed);
   // Vocabularies may be padded differently; what the target does not know is not drafted.
-  log_weights = log_weights.first(std::min(log_weights.size(), noise_->n_vocab()));
-  std::span<const float> row;
-  if (weights_.uses_noise()) row = noise_->row(static_cast<Position>(text.size()));
-  return best_candidates(log_weights, row, calibration().tau(), out, &moments);
+  const KeptRow row = weights_.kept_of_draft(logits, text, allowed).below(noise_->n_vocab());
+  std::span<const float> noise;
+  if (weights_.uses_noise()) noise = noise_->of(static_cast<Position>(text.size()), row);
+  return best_candidates(row, noise, calibration().tau(), out, &moments);
 }
 
 void TreeDrafter::expand(std::size_t i, PendingId pending, std::span<const float> logits) {

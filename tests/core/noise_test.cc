@@ -165,9 +165,9 @@ TEST(VectorKernels, AgreeOnTheMaximumOfASum) {
   b[500] = -INFINITY;
   for (const std::size_t n : {0, 1, 16, 63, 64, 65, 1003}) {
     for (const float* second : std::initializer_list<const float*>{nullptr, b.data()}) {
-      const float expected = kScalarKernels.max_of_sum(a.data(), second, n);
+      const float expected = kScalarKernels.max_of_sum({a.data(), 1.0F, second, n});
       for (const Simd simd : available()) {
-        EXPECT_EQ(vector_kernels(simd).max_of_sum(a.data(), second, n), expected);
+        EXPECT_EQ(vector_kernels(simd).max_of_sum({a.data(), 1.0F, second, n}), expected);
       }
     }
   }
@@ -192,10 +192,12 @@ TEST(SoftmaxSums, AreTheSameBitsOnEveryInstructionSetAndRight) {
     if (n > 7) b[n / 3] = std::numeric_limits<float>::quiet_NaN();
     for (const bool has_b : {false, true}) {
       const float* second = has_b ? b.data() : nullptr;
-      const float largest = std::max(kScalarKernels.max_of_sum(a.data(), second, n), -1e30F);
+      const float largest =
+          std::max(kScalarKernels.max_of_sum({a.data(), 1.0F, second, n}), -1e30F);
       for (const float tau : {0.3F, 1.0F, 4.0F}) {
         std::array<float, 3> got = {};
-        kScalarKernels.softmax_sums(a.data(), second, largest, 1.0F / tau, n, got.data());
+        kScalarKernels.softmax_sums({a.data(), 1.0F, second, n}, {largest, 1.0F / tau, nullptr, 0},
+                                    got.data());
         std::array<double, 3> expected = {};
         for (std::size_t i = 0; i < n; ++i) {
           const double x = static_cast<double>(a[i] + (has_b ? b[i] : 0.0F) - largest) /
@@ -213,7 +215,14 @@ TEST(SoftmaxSums, AreTheSameBitsOnEveryInstructionSetAndRight) {
         for (const Simd simd : {Simd::avx2, Simd::avx512}) {
           if (simd > best_simd()) continue;
           std::array<float, 3> wide = {};
-          vector_kernels(simd).softmax_sums(a.data(), second, largest, 1.0F / tau, n, wide.data());
+          vector_kernels(simd).softmax_sums({a.data(), 1.0F, second, n},
+                                            {largest, 1.0F / tau, nullptr, 0}, wide.data());
+          EXPECT_EQ(wide, got) << n << ' ' << tau;
+          // Passing over blocks leaves the same.
+          std::vector<float> maxima((n + 31) / 32);
+          vector_kernels(simd).block_maxima({a.data(), 1.0F, second, n}, 32, maxima.data());
+          vector_kernels(simd).softmax_sums({a.data(), 1.0F, second, n},
+                                            {largest, 1.0F / tau, maxima.data(), 32}, wide.data());
           EXPECT_EQ(wide, got) << n << ' ' << tau;
         }
       }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <random>
@@ -107,6 +108,18 @@ TEST(Pick, NeverTakesATokenOfWeightZeroNotEvenAtTheEnds) {
   EXPECT_EQ(pick(weights, 0.75, 1e-18), token_id(300));
   EXPECT_EQ(pick(weights, 0.75, 1.0 - 0x1p-53), token_id(310));
   EXPECT_EQ(pick(weights, 0.7500001, 1.0 - 0x1p-53), token_id(310)) << "a sum off by rounding";
+}
+
+TEST(LogSumExp, IsThatOfTheStandardLibrary) {
+  std::vector<float> row = random_row(30001, 3, 20.0F);
+  row[5] = kForbidden;
+  row[6] = std::nanf("");
+  const float largest = *std::max_element(row.begin() + 7, row.end());
+  double expected = 0.0;
+  for (const float x : row) {
+    if (x > kForbidden) expected += std::exp(static_cast<double>(x) - static_cast<double>(largest));
+  }
+  EXPECT_NEAR(log_sum_exp(row, largest), std::log(expected), 1e-9);
 }
 
 }  // namespace
