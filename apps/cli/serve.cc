@@ -125,7 +125,8 @@ server::HttpOptions ServeRun::http_options() {
   http.port = options_.port;
   http.io_timeout = options_.io_timeout;
   http.keys = server::ApiKeys(keys_);
-  http.cors_origin = options_.cors_origin;
+  http.origins = {options_.cors_origin, options_.allowed_hosts};
+  http.origins.hosts.push_back(options_.host);
   http.ssl_cert_file = options_.ssl_cert_file;
   http.ssl_key_file = options_.ssl_key_file;
   http.log_format = options_.log_format;

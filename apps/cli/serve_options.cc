@@ -6,6 +6,7 @@
 #include "apps/cli/method_option.h"
 #include "apps/cli/sampling_options.h"
 #include "apps/cli/utf8_stream.h"
+#include "apps/server/http/origins.h"
 
 namespace gumbelspec::cli {
 namespace {
@@ -63,6 +64,11 @@ void add_network_options(Arguments& arguments, ServeOptions& options) {
   add_text(arguments, "--ssl-key-file", "FILE", options.ssl_key_file, "The certificate's key, PEM");
   add_text(arguments, "--cors-origin", "ORIGIN", options.cors_origin,
            "Let web pages of this origin use the server; *: of any (default: none)");
+  arguments.add_option(
+      "--allowed-hosts", "NAMES",
+      "What the server may be called besides its addresses and localhost, separated by commas; *: "
+      "anything, which lets any web page in whose name points here (default: none)",
+      [&options](const std::string& names) { options.allowed_hosts = server::host_names(names); });
 }
 
 void add_flow_options(Arguments& arguments, ServeOptions& options) {

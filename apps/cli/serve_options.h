@@ -33,6 +33,7 @@ struct ServeOptions {
   std::string ssl_cert_file;
   std::string ssl_key_file;
   std::string cors_origin;
+  std::vector<std::string> allowed_hosts;
   std::chrono::seconds io_timeout{60};
   std::chrono::seconds request_timeout{0};  // 0: none
   std::chrono::seconds drain_timeout{10};

@@ -31,6 +31,34 @@ ApiError shutting_down() {
   return {503, "server_error", "the server is shutting down", "", "shutting_down"};
 }
 
+ApiError forbidden(const std::string& why) {
+  return {403, "permission_error", why, "", "forbidden"};
+}
+
+ApiError not_json() {
+  return {415, "invalid_request_error",
+          "web pages send JSON with \"Content-Type: application/json\"", "",
+          "unsupported_media_type"};
+}
+
+// Pages that must not come, under whatever name. Before keys and paths: they learn nothing.
+bool refuse_page(const OriginRules& rules, const httplib::Request& request,
+                 httplib::Response& response) {
+  const std::string host = request.get_header_value("Host");
+  const std::string origin = request.get_header_value("Origin");
+  const std::string type = request.get_header_value("Content-Type");
+  const Sender sender{host, origin, type, request.method == "POST"};
+  std::string why = why_host_refused(rules, host);
+  if (why.empty()) why = why_origin_refused(rules, sender);
+  if (!why.empty()) {
+    set_error(response, forbidden(why));
+    return true;
+  }
+  if (!hides_json(sender)) return false;
+  set_error(response, not_json());
+  return true;
+}
+
 void answer_preflight(const httplib::Request& request, const std::string& methods,
                       httplib::Response& response) {
   response.status = 204;
@@ -170,11 +198,13 @@ bool read_body(const httplib::ContentReader& reader, httplib::Response& response
 
 bool answer_before_routing(const HttpState& state, const httplib::Request& request,
                            httplib::Response& response) {
+  if (refuse_page(state.options.origins, request, response)) return true;
   const std::string methods = allowed_methods(request.path);
   const EndpointDoc* endpoint = find_endpoint(request.method, request.path);
   const bool is_public =
       find_static_file(request.path) != nullptr || (endpoint != nullptr && !endpoint->needs_key);
-  if (request.method == "OPTIONS" && !state.options.cors_origin.empty() && !methods.empty()) {
+  if (request.method == "OPTIONS" && !state.options.origins.cors_origin.empty() &&
+      !methods.empty()) {
     answer_preflight(request, methods, response);
     return true;
   }

@@ -143,8 +143,8 @@ void HttpServer::Impl::configure() {
     return new ConnectionThreads(most, kMostWaiting);
   };
   httplib::Headers headers = {{"Server", "gumbelspec"}, {"X-Content-Type-Options", "nosniff"}};
-  if (!options.cors_origin.empty()) {
-    headers.emplace("Access-Control-Allow-Origin", options.cors_origin);
+  if (!options.origins.cors_origin.empty()) {
+    headers.emplace("Access-Control-Allow-Origin", options.origins.cors_origin);
     headers.emplace("Vary", "Origin");
   }
   server->set_default_headers(std::move(headers));

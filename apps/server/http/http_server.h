@@ -8,6 +8,7 @@
 #include <string>
 
 #include "apps/server/http/api_keys.h"
+#include "apps/server/http/origins.h"
 #include "apps/server/service/metrics.h"
 #include "apps/server/service/request_log.h"
 #include "apps/server/service/service.h"
@@ -24,7 +25,7 @@ struct HttpOptions {
   std::chrono::seconds io_timeout{60};
   std::chrono::seconds keep_alive{30};  // between two requests of a connection
   ApiKeys keys = ApiKeys();
-  std::string cors_origin = {};  // "*" or an origin; empty: none
+  OriginRules origins = {};
   std::string ssl_cert_file = {};
   std::string ssl_key_file = {};
   LogFormat log_format = LogFormat::text;

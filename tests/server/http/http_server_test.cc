@@ -181,7 +181,7 @@ TEST_F(HttpTest, WebPagesMayOnlyUseItWhereTheirOriginIsAllowed) {
   EXPECT_FALSE(closed->has_header("Access-Control-Allow-Origin"));
   http_.reset();
   HttpOptions options;
-  options.cors_origin = "https://page.example";
+  options.origins.cors_origin = "https://page.example";
   options.keys = ApiKeys({"secret"});
   listen(options);
   // Browsers ask without the key.

@@ -58,6 +58,8 @@ async function errorOf(response: Response): Promise<RequestError> {
 // Addresses are relative to the page's, so that it also works below a proxy's path.
 async function send(path: string, init: RequestInit): Promise<Response> {
   const headers = new Headers(init.headers);
+  // The server takes nothing else from a page.
+  if (init.body) headers.set('Content-Type', 'application/json');
   if (apiKey.value) headers.set('Authorization', `Bearer ${apiKey.value}`);
   let response: Response;
   try {

@@ -1,7 +1,9 @@
 // The built page in a real browser, against the real server with the demo pair.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -285,6 +287,30 @@ test('a server with a key is asked with one', async () => {
   await p.context().close();
   await locked.stop();
   complaints = complaints.filter((c) => !c.includes('401'));
+});
+
+// Without headers of its own a page may send text to any server; names can be made to point here.
+test('a page of another origin makes the server do nothing', async (context) => {
+  if (server.isMock) return context.skip();
+  const foreign = createServer((_, response) => response.end('<!doctype html>'));
+  await new Promise<void>((resolve) => foreign.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${(foreign.address() as AddressInfo).port}`;
+  const generated = async () =>
+    /^gumbelspec:generation_tokens_total (\d+)/m.exec(await (await fetch(`${server.url}/metrics`)).text())![1];
+  const before = await generated();
+  const visitor = await browser.newPage();
+  await visitor.goto(url);
+  const sent = await visitor.evaluate(async (target) => {
+    const body = JSON.stringify({ prompt: 'The old house', max_tokens: 8 });
+    const asked = await fetch(`${target}/v1/completions`, {
+      method: 'POST', mode: 'no-cors', headers: { 'Content-Type': 'text/plain' }, body });
+    const read = await fetch(`${target}/v1/models`).then(() => 'read', () => 'refused');
+    return [asked.type, read];
+  }, server.url);
+  expect(sent).toEqual(['opaque', 'refused']);
+  expect(await generated()).toBe(before);
+  await visitor.close();
+  await new Promise((resolve) => foreign.close(resolve));
 });
 
 test('the meters show what the server counts', async () => {
