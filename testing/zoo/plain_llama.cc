@@ -20,9 +20,10 @@ using Context = std::unique_ptr<llama_context, ContextDeleter>;
   throw std::runtime_error(what + (cause.empty() ? "" : ": " + cause));
 }
 
-Context make_context(llama_model* model, const PlainSettings& settings, std::size_t n_tokens) {
+Context make_context(llama_model* model, const PlainSettings& settings) {
   llama_context_params params = llama_context_default_params();
-  params.n_ctx = static_cast<std::uint32_t>(n_tokens);
+  // As long as the program's: factors of the rotation depend on it (phi3).
+  params.n_ctx = static_cast<std::uint32_t>(llama_model_n_ctx_train(model));
   params.n_batch = params.n_ubatch =
       static_cast<std::uint32_t>(std::max(settings.n_prompt, settings.n_batch));
   params.flash_attn_type =
@@ -98,7 +99,7 @@ bool PlainLlama::has_encoder() const { return llama_model_has_encoder(model_.get
 
 Rows PlainLlama::rows(std::span<const int> text, std::size_t first,
                       const PlainSettings& settings) const {
-  const Context context = make_context(model_.get(), settings, text.size());
+  const Context context = make_context(model_.get(), settings);
   Rows rows;
   std::size_t begin = 0;
   if (settings.n_prompt > 0) {
@@ -127,7 +128,7 @@ Rows PlainLlama::own_rows(std::span<const int> text, std::size_t first,
 }
 
 std::vector<int> PlainLlama::greedy(std::span<const int> text, std::size_t n) const {
-  const Context context = make_context(model_.get(), {}, text.size() + n);
+  const Context context = make_context(model_.get(), {});
   std::vector<int> whole(text.begin(), text.end());
   Rows rows;
   for (std::size_t i = 0; i < text.size() + n - 1; ++i) {
