@@ -23,6 +23,7 @@ namespace fs = std::filesystem;
 
 // The marks of gumbelspec-scale in a model file.
 constexpr const char* kScaledFromKey = "gumbelspec.scaled_from";
+constexpr const char* kPaddedFromKey = "gumbelspec.padded_from";
 
 std::string content_of(const char* path) {
   std::ifstream file(path);
@@ -78,7 +79,9 @@ Json model_json(const std::string& path, const LlamaModel& model) {
   return {{"file", fs::path(path).filename().string()},
           {"description", model.description()},
           {"size_bytes", failure ? Json() : Json(size)},
-          {"scaled_from", or_null(model.metadata(kScaledFromKey))}};
+          {"n_vocab", model.limits().n_vocab},
+          {"scaled_from", or_null(model.metadata(kScaledFromKey))},
+          {"padded_from", or_null(model.metadata(kPaddedFromKey))}};
 }
 
 }  // namespace

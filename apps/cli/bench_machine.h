@@ -17,8 +17,8 @@ namespace gumbelspec::cli {
 // gumbelspec, llama_cpp, noise_version.
 [[nodiscard]] Json versions_json();
 
-// target and draft (null: none), each with file, description, size_bytes, scaled_from; and
-// is_scaled_pair.
+// target and draft (null: none), each with file, description, size_bytes, n_vocab, scaled_from
+// and padded_from (the marks of gumbelspec-scale, null without); and is_scaled_pair.
 [[nodiscard]] Json models_json(const ModelOptions& options, const Models& models);
 
 // The value of "key : value" in /proc/cpuinfo's first block; empty if there is none.

@@ -22,6 +22,12 @@ std::string model_text(const Json& model) {
 }
 
 // What the figures belong to, as name and text.
+std::string padding_text(const Json& target) {
+  if (!target.contains("padded_from") || target["padded_from"].is_null()) return {};
+  return "; of the " + text_or(target["n_vocab"], "?") + " tokens only " +
+         text_or(target["padded_from"], "?") + " ever win";
+}
+
 std::vector<std::pair<std::string, std::string>> header(const BenchReport& report) {
   const Json& machine = report.machine;
   const Json& models = report.models;
@@ -43,7 +49,8 @@ std::vector<std::pair<std::string, std::string>> header(const BenchReport& repor
       from += (from.empty() ? "" : " and ") + text_or(models[name]["scaled_from"], "?");
     }
     lines.emplace_back("NOTE", "scaled pair: the models compute the functions of " + from +
-                                   " at the cost of larger ones (gumbelspec-scale)");
+                                   " at the cost of larger ones (gumbelspec-scale)" +
+                                   padding_text(models["target"]));
   }
   if (report.settings.contains("replay") && !report.settings["replay"].is_null()) {
     const Json& replay = report.settings["replay"];

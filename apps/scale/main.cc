@@ -11,6 +11,7 @@
 #include "apps/cli/stop_signals.h"
 #include "apps/cli/utf8_stream.h"
 #include "apps/scale/gguf_writer.h"
+#include "apps/scale/padding.h"
 #include "apps/scale/scale_model.h"
 
 namespace gumbelspec::scale {
@@ -39,6 +40,9 @@ void add_options(cli::Arguments& arguments, ScaleOptions& o) {
   add_size(arguments, "--ff", 262144, o.shape.ff, "Feed-forward units, likewise");
   add_size(arguments, "--heads", 1024, o.shape.heads, "Attention heads, likewise");
   add_size(arguments, "--heads-kv", 1024, o.shape.heads_kv, "Heads of keys and values, likewise");
+  add_size(arguments, "--vocab", kMostTokens, o.vocab,
+           "Tokens of its vocabulary: added ones have logits too low ever to be chosen (default: "
+           "the original's)");
   cli::add_integer(
       arguments, "--distinct-rows", 0, 1'000'000,
       [&o](std::int64_t n) { o.distinct_rows = static_cast<int>(n); },
@@ -52,7 +56,7 @@ void add_options(cli::Arguments& arguments, ScaleOptions& o) {
 
 int scale(ScaleOptions o) {
   if (o.params == 0.0 && o.shape.layers == 0 && o.shape.embd == 0 && o.shape.ff == 0 &&
-      o.shape.heads == 0 && o.shape.heads_kv == 0) {
+      o.shape.heads == 0 && o.shape.heads_kv == 0 && o.vocab == 0) {
     throw std::runtime_error("no size is given; give one with --params, e.g. --params 1B");
   }
   cli::Progress progress;
@@ -65,7 +69,8 @@ int scale(ScaleOptions o) {
   const ModelShape& s = result.shape;
   std::cout << o.out << ": " << params_text(result.n_params) << " parameters, " << o.type << ", "
             << result.n_bytes / 1'000'000 << " MB; " << s.layers << " layers of " << s.embd
-            << ", heads " << s.heads << "/" << s.heads_kv << ", ff " << s.ff << std::endl;
+            << ", heads " << s.heads << "/" << s.heads_kv << ", ff " << s.ff << ", "
+            << result.n_vocab << " tokens" << std::endl;
   return 0;
 }
 

@@ -1,85 +1,27 @@
 #include "apps/scale/scale_model.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <map>
-#include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "apps/scale/gguf_writer.h"
+#include "apps/scale/padding.h"
+#include "apps/scale/source_model.h"
 
 namespace gumbelspec::scale {
 namespace {
 
 using namespace gumbelspec::bench;
-
-// The small model: its header, shape and tensors.
-class Source {
- public:
-  explicit Source(const std::string& path) {
-    if (!std::filesystem::is_regular_file(path)) {
-      fail("model file \"" + path + "\" does not exist or is no file; check the path");
-    }
-    ggml_context* tensors = nullptr;
-    gguf_.reset(gguf_init_from_file(path.c_str(), {false, &tensors}));
-    tensors_.reset(tensors);
-    if (!gguf_) fail("model file \"" + path + "\" is not a complete GGUF file; convert it again");
-    const int64_t arch = gguf_find_key(gguf(), "general.architecture");
-    if (arch < 0 || std::string(gguf_get_val_str(gguf(), arch)) != "llama")
-      fail("model file \"" + path + "\" is not of the llama architecture; give one that is");
-    shape_.layers = number("llama.block_count", 0);
-    shape_.embd = number("llama.embedding_length", 0);
-    shape_.ff = number("llama.feed_forward_length", 0);
-    shape_.heads = number("llama.attention.head_count", 0);
-    shape_.heads_kv = number("llama.attention.head_count_kv", shape_.heads);
-    if (shape_.heads < 1 || shape_.heads_kv < 1)
-      fail("model file \"" + path + "\" has no head counts; convert it again");
-    head_dim_ = number("llama.attention.key_length", shape_.embd / shape_.heads);
-    if (number("llama.attention.value_length", head_dim_) != head_dim_)
-      fail("model file \"" + path + "\" has keys and values of different lengths; give another");
-  }
-
-  const gguf_context* gguf() const { return gguf_.get(); }
-  const ModelShape& shape() const { return shape_; }
-  int head_dim() const { return head_dim_; }
-  float epsilon() const {
-    const int64_t id = gguf_find_key(gguf(), "llama.attention.layer_norm_rms_epsilon");
-    return id < 0 ? 1e-5f : gguf_get_val_f32(gguf(), id);
-  }
-  int64_t n_tensors() const { return gguf_get_n_tensors(gguf()); }
-  // Null where there is none of that name.
-  const ggml_tensor* find(const std::string& name) const {
-    return ggml_get_tensor(tensors_.get(), name.c_str());
-  }
-
- private:
-  int number(const char* key, int otherwise) const {
-    const int64_t id = gguf_find_key(gguf(), key);
-    return id < 0 ? otherwise : static_cast<int>(gguf_get_val_u32(gguf(), id));
-  }
-
-  Gguf gguf_;
-  std::unique_ptr<ggml_context, GgmlDeleter> tensors_;
-  ModelShape shape_;
-  int head_dim_ = 0;
-};
-
-std::vector<float> floats_of(const ggml_tensor* t) {
-  std::vector<float> out(static_cast<size_t>(ggml_nelements(t)));
-  if (t->type == GGML_TYPE_F32) {
-    std::memcpy(out.data(), t->data, out.size() * sizeof(float));
-  } else {
-    const auto to_float = ggml_get_type_traits(t->type)->to_float;
-    if (to_float == nullptr) fail(std::string(t->name) + ": its type cannot be read");
-    to_float(t->data, out.data(), ggml_nelements(t));
-  }
-  return out;
-}
 
 enum class Axis { one, vocab, embd, ff, heads, heads_kv };
 enum class Rest { noise, zero };  // what the new part of a matrix holds
@@ -105,10 +47,12 @@ const std::map<std::string, Part>& layer_parts() {
 
 class Scaler {
  public:
-  Scaler(const Source& source, const ModelShape& shape, const ScaleOptions& o)
+  Scaler(const Source& source, const ModelShape& shape, const std::optional<Padding>& padding,
+         const ScaleOptions& o)
       : source_(source),
         old_(source.shape()),
         new_(shape),
+        padding_(padding),
         type_(type_named(o.type)),
         noise_(o.distinct_rows, o.threads, o.seed) {
     const auto grows = [](const char* name, int from, int to) {
@@ -136,6 +80,7 @@ class Scaler {
     const Part& part = parts_.at(t.name);
     const ggml_tensor* original = source_.find(t.name);
     if (part.rows == Axis::one) return norm(t, original);
+    if (part.rows == Axis::vocab && padding_) return padded_table(t, original);
     std::vector<uint8_t> out = part.rest == Rest::noise ? noise_.matrix(t) : zeros(t);
     if (original != nullptr) place(original, part, t, &out);
     return out;
@@ -156,7 +101,7 @@ class Scaler {
   void list_tensors() {
     const ggml_tensor* embedding = source_.find("token_embd.weight");
     if (embedding == nullptr) fail("the model has no token_embd.weight; give another");
-    const int64_t n_vocab = embedding->ne[1];
+    const int64_t n_vocab = padding_ ? padding_->n_vocab : embedding->ne[1];
     int64_t n_found = 0;
     const auto add_found = [&](const std::string& name, const Part& part) {
       if (source_.find(name) != nullptr) ++n_found;
@@ -165,7 +110,7 @@ class Scaler {
     const Part table = {Axis::embd, Axis::vocab, Rest::zero};
     add_found("token_embd.weight", table);
     add_found("output_norm.weight", {Axis::embd, Axis::one, Rest::zero});
-    if (source_.find("output.weight") != nullptr) add_found("output.weight", table);
+    if (!source_.is_tied()) add_found("output.weight", table);
     for (int i = 0; i < new_.layers; ++i) {
       for (const auto& [part, axes] : layer_parts())
         add_found("blk." + std::to_string(i) + "." + part + ".weight", axes);
@@ -236,6 +181,24 @@ class Scaler {
     }
   }
 
+  std::vector<uint8_t> padded_table(const Tensor& t, const ggml_tensor* original) const {
+    const std::vector<float> values = floats_of(original);
+    const size_t row_bytes = ggml_row_size(t.type, t.columns);
+    const auto n_columns = original->ne[0];
+    std::vector<uint8_t> out(row_bytes * static_cast<size_t>(t.rows));
+    for (int64_t r = 0; r < t.rows; ++r) {
+      std::vector<float> row(static_cast<size_t>(t.columns));
+      if (r < padding_->n_real) std::copy_n(values.begin() + r * n_columns, n_columns, row.begin());
+      if (t.name == "output.weight") {
+        padding_->fill_output(r, row);
+      } else {
+        padding_->fill_embedding(r, row);
+      }
+      quantise(t, row, out.data() + static_cast<size_t>(r) * row_bytes);
+    }
+    return out;
+  }
+
   // The mean square over more dimensions, the new ones zero, is old / new of what it was.
   std::vector<uint8_t> norm(const Tensor& t, const ggml_tensor* original) const {
     std::vector<float> weights(static_cast<size_t>(t.columns), 1.0f);
@@ -245,11 +208,17 @@ class Scaler {
       for (size_t i = 0; i < values.size(); ++i)
         weights.at(i) = static_cast<float>(static_cast<double>(values[i]) * scale);
     }
+    if (padding_ && t.name == "output_norm.weight") {
+      padding_->fill_final_norm(weights);
+    } else if (padding_) {
+      std::fill_n(weights.begin() + padding_->first_dim, padding_->n_dims, 0.0f);
+    }
     return bytes_of(weights);
   }
 
   const Source& source_;
   ModelShape old_, new_;
+  const std::optional<Padding>& padding_;
   ggml_type type_;
   Noise noise_;
   std::vector<Tensor> tensors_;
@@ -262,8 +231,9 @@ std::string name_of(const Source& source, const std::string& path) {
                 : std::string(gguf_get_val_str(source.gguf(), id));
 }
 
-void set_parameters(const Source& source, const std::string& name, const ModelShape& s,
-                    gguf_context* g) {
+void set_parameters(const Source& source, const std::string& path, const ModelShape& s,
+                    const std::optional<Padding>& padding, gguf_context* g) {
+  const std::string name = name_of(source, path);
   const auto number = [&](const char* key, int value) {
     gguf_set_val_u32(g, key, static_cast<uint32_t>(value));
   };
@@ -280,31 +250,46 @@ void set_parameters(const Source& source, const std::string& name, const ModelSh
   number("llama.attention.head_count_kv", s.heads_kv);
   number("llama.attention.key_length", source.head_dim());
   number("llama.attention.value_length", source.head_dim());
-  const double shrink = static_cast<double>(source.shape().embd) / s.embd;
-  gguf_set_val_f32(g, "llama.attention.layer_norm_rms_epsilon",
-                   static_cast<float>(static_cast<double>(source.epsilon()) * shrink));
+  // Of the sum of squares over all dimensions, what epsilon stands for, less what padding adds.
+  double room = static_cast<double>(source.epsilon()) * source.shape().embd;
+  if (padding) {
+    room -= padding->sum_of_squares;
+    set_vocabulary(*padding, g);
+  }
+  gguf_set_val_f32(g, "llama.attention.layer_norm_rms_epsilon", static_cast<float>(room / s.embd));
 }
 
-FixedShape fixed_shape(const Source& source, const std::string& type) {
+FixedShape fixed_shape(const Source& source, const std::optional<Padding>& padding,
+                       ggml_type type) {
   const ggml_tensor* embedding = source.find("token_embd.weight");
   if (embedding == nullptr) fail("the model has no token_embd.weight; give another");
-  return {embedding->ne[1], source.head_dim(), source.find("output.weight") != nullptr,
-          static_cast<int>(ggml_blck_size(type_named(type)))};
+  return {padding ? padding->n_vocab : embedding->ne[1], source.head_dim(), !source.is_tied(),
+          static_cast<int>(ggml_blck_size(type))};
 }
 
-// With --params a shape is chosen; what is given stays; without it the rest is the original's.
-ModelShape chosen_shape(const Source& source, const FixedShape& fixed, const ScaleOptions& o) {
-  const ModelShape& old = source.shape();
-  if (o.params > 0.0) return shape_for(o.params, old, fixed, o.shape);
+// With --params a shape is chosen; what is given stays; without it the rest is the original's, but
+// for the block that padding needs.
+ModelShape chosen_shape(const Source& source, const FixedShape& fixed,
+                        const std::optional<Padding>& padding, const ScaleOptions& o) {
+  ModelShape least = source.shape();
+  if (padding) {
+    least.embd = padding->least_embd();
+    if (o.shape.embd > 0 && o.shape.embd < least.embd) {
+      fail("--embd is " + std::to_string(o.shape.embd) +
+           ", but --vocab needs a free block beside " + std::to_string(source.shape().embd) +
+           " dimensions; give at least " + std::to_string(least.embd));
+    }
+  }
+  if (o.params > 0.0) return shape_for(o.params, least, fixed, o.shape);
   ModelShape shape = o.shape;
   const auto fill = [](int& value, int otherwise) {
     if (value == 0) value = otherwise;
   };
-  fill(shape.layers, old.layers);
-  fill(shape.embd, old.embd);
-  fill(shape.ff, old.ff);
-  fill(shape.heads, old.heads);
-  fill(shape.heads_kv, old.heads_kv);
+  fill(shape.layers, least.layers);
+  fill(shape.embd, least.embd);
+  fill(shape.ff, least.ff);
+  fill(shape.heads, least.heads);
+  fill(shape.heads_kv, least.heads_kv);
   return shape;
 }
 
@@ -320,6 +305,44 @@ void require_space(const std::string& path, size_t n_bytes) {
                    size_text(space.available) + " are free; free some or write elsewhere");
 }
 
+// Writes the model; returns the bytes of its tensors.
+size_t write_model(const Source& source, const ModelShape& shape,
+                   const std::optional<Padding>& padding, const ScaleOptions& o) {
+  Scaler scaler(source, shape, padding, o);
+  size_t n_bytes = 0;
+  for (const Tensor& t : scaler.tensors()) n_bytes += tensor_bytes(t);
+  require_space(o.out, n_bytes);
+  const Gguf out(gguf_init_empty());
+  gguf_set_kv(out.get(), source.gguf());
+  set_parameters(source, o.in, shape, padding, out.get());
+  size_t n_done = 0;
+  write_gguf(o.out, out.get(), scaler.tensors(), [&](const Tensor& t) {
+    if (o.on_progress) o.on_progress(static_cast<double>(n_done) / static_cast<double>(n_bytes));
+    n_done += tensor_bytes(t);
+    return scaler.data(t);
+  });
+  return n_bytes;
+}
+
+// How large the final norm's weights must be depends on the residual stream, which the original
+// knows: it runs, wider by a block, with one added token, in a type that takes any shape.
+double final_norm_weight(const Source& source, const Padding& padding, const ScaleOptions& o) {
+  ScaleOptions probe = o;
+  probe.out += ".probe";
+  probe.type = "f16";
+  probe.on_progress = nullptr;
+  const Padding one =
+      plan_padding(source, type_named(probe.type), static_cast<int>(padding.n_real) + 1);
+  ModelShape shape = source.shape();
+  shape.embd = one.least_embd();
+  struct Removed {
+    const std::string& path;
+    ~Removed() { std::remove(path.c_str()); }
+  } const removed{probe.out};
+  (void)write_model(source, shape, one, probe);
+  return measure_final_norm_weight(probe.out, o.threads) * one.reach / padding.reach;
+}
+
 }  // namespace
 
 ScaleResult scale_model(const ScaleOptions& o) {
@@ -328,23 +351,16 @@ ScaleResult scale_model(const ScaleOptions& o) {
   if (std::filesystem::equivalent(o.in, o.out, ignored)) {
     fail("the new model would overwrite the original \"" + o.in + "\"; give another name");
   }
-  const FixedShape fixed = fixed_shape(source, o.type);
+  const ggml_type type = type_named(o.type);
+  std::optional<Padding> padding;
+  if (o.vocab > 0) padding = plan_padding(source, type, o.vocab);
+  const FixedShape fixed = fixed_shape(source, padding, type);
   ScaleResult result;
-  result.shape = chosen_shape(source, fixed, o);
+  result.shape = chosen_shape(source, fixed, padding, o);
   result.n_params = n_params(result.shape, fixed);
-  Scaler scaler(source, result.shape, o);
-  for (const Tensor& t : scaler.tensors()) result.n_bytes += tensor_bytes(t);
-  require_space(o.out, result.n_bytes);
-  const Gguf out(gguf_init_empty());
-  gguf_set_kv(out.get(), source.gguf());
-  set_parameters(source, name_of(source, o.in), result.shape, out.get());
-  size_t n_done = 0;
-  write_gguf(o.out, out.get(), scaler.tensors(), [&](const Tensor& t) {
-    if (o.on_progress)
-      o.on_progress(static_cast<double>(n_done) / static_cast<double>(result.n_bytes));
-    n_done += tensor_bytes(t);
-    return scaler.data(t);
-  });
+  result.n_vocab = fixed.n_vocab;
+  if (padding) padding->final_norm_weight = final_norm_weight(source, *padding, o);
+  result.n_bytes = write_model(source, result.shape, padding, o);
   return result;
 }
 

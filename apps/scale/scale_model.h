@@ -2,7 +2,8 @@
 //
 // A pass costs what a model of the new size costs, while texts, and so the acceptance of drafts,
 // stay those of the small model. Random weights would measure speed alone: no draft of theirs is
-// ever accepted. The vocabulary, and so the output matrix's number of rows, stays small.
+// ever accepted. The vocabulary, and so the output matrix's number of rows, stays small, unless it
+// is padded (padding.h).
 //
 // Why the function stays: the new dimensions of the residual stream are zero in the embedding and
 // nothing writes to them; the norms' weights and epsilon are corrected for the zeros; what new
@@ -13,6 +14,7 @@
 #define GUMBELSPEC_APPS_SCALE_SCALE_MODEL_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -26,6 +28,7 @@ struct ScaleOptions {
   double params = 0.0;      // 0: the shape decides
   ModelShape shape;         // what is not 0 is kept
   int distinct_rows = 256;  // noise rows quantised per shape, then repeated; 0: every row its own
+  int vocab = 0;            // tokens of the new model, added ones included; 0: as they are
   unsigned seed = 1;
   int threads = 1;
   // Called before each tensor with the share done, in [0, 1). May throw to give up.
@@ -35,6 +38,7 @@ struct ScaleOptions {
 struct ScaleResult {
   ModelShape shape;
   double n_params = 0.0;
+  std::int64_t n_vocab = 0;
   std::size_t n_bytes = 0;  // of the tensors
 };
 

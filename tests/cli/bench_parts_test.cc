@@ -252,6 +252,15 @@ TEST(BenchReport, EveryFormSaysThatThePairIsScaled) {
   EXPECT_TRUE(bench_json(report)["models"]["is_scaled_pair"].get<bool>());
 }
 
+TEST(BenchReport, TheNoteTellsAPaddedVocabulary) {
+  BenchReport report = sample_report();
+  EXPECT_THAT(bench_text(report, BenchFormat::md), ::testing::Not(HasSubstr("ever win")));
+  report.models["target"]["n_vocab"] = 152064;
+  report.models["target"]["padded_from"] = "4096";
+  EXPECT_THAT(bench_text(report, BenchFormat::md),
+              HasSubstr("of the 152064 tokens only 4096 ever win"));
+}
+
 std::size_t n_fields(const std::string& line) {
   std::size_t n = 1;
   bool is_quoted = false;

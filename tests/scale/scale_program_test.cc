@@ -42,6 +42,21 @@ TEST(ScaleProgram, WritesAModelAndTellsItsShape) {
   EXPECT_FALSE(std::filesystem::exists(out + ".partial"));
 }
 
+TEST(ScaleProgram, PadsAVocabulary) {
+  const TemporaryFolder folder;
+  const std::string out = folder.file("out.gguf");
+  const auto pad = [&] { return run_scale({small_model(), out, "--vocab", "9000"}); };
+  const ProcessResult result = pad();
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.err, "");
+  EXPECT_THAT(result.out, HasSubstr("9000 tokens"));
+  EXPECT_FALSE(std::filesystem::exists(out + ".probe"));
+  // What was measured on the way does not make another file.
+  const std::string first = read_bytes(out);
+  EXPECT_EQ(pad().exit_code, 0);
+  EXPECT_EQ(read_bytes(out), first);
+}
+
 TEST(ScaleProgram, OneSeedOneFile) {
   const TemporaryFolder folder;
   const auto bytes = [&](const std::string& seed) {
@@ -72,6 +87,9 @@ TEST(ScaleProgram, BadInputGetsOneLine) {
       {{small_model(), out, "--embd", "32"}, "64"},
       {{small_model(), out, "--layers", "2", "--type", "q4_K"}, "multiple of 256"},
       {{small_model(), out, "--heads", "3", "--heads-kv", "2"}, "multiple"},
+      {{small_model(), out, "--vocab", "4095"}, "4096"},
+      {{small_model(), out, "--vocab", "1048577"}, "1048576"},
+      {{small_model(), out, "--vocab", "many"}, "many"},
       {{"/no/such.gguf", out, "--params", "4M"}, "/no/such.gguf"},
       {{text.path(), out, "--params", "4M"}, "GGUF"},
       {{small_model(), small_model(), "--params", "4M"}, "overwrite"},
