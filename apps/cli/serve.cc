@@ -173,6 +173,7 @@ void ServeRun::start_service() {
   BatchOptions batch;
   batch.max_active = options_.n_parallel;
   batch.prompt_tokens_per_round = options_.n_batch;
+  batch.max_gap_ms = static_cast<double>(options_.max_gap_ms);
   batch.costs = costs_;
   batch.calibrations = calibrations_;
   batch.reuses_prefixes = options_.reuses_prefixes;

@@ -36,6 +36,10 @@ void add_batch_options(Arguments& arguments, ServeOptions& options) {
   add_count(arguments, "-b,--batch-size", 1, 4096, options.n_batch,
             "Prompt tokens evaluated between two rounds, so that a long prompt does not stall the "
             "other texts (default: 256)");
+  add_count(arguments, "--max-gap-ms", 1, 3'600'000, options.max_gap_ms,
+            "What a round may take by its plan, in milliseconds; prompts come on top (-b), and a "
+            "plain round is always allowed (default: 1.8 plain rounds where more than two texts "
+            "are decoded at once, otherwise as long as it pays)");
   add_count(
       arguments, "--cache-texts", 0, 63, options.n_cached,
       "Past texts whose evaluated tokens are kept besides, for prompts that begin alike; each "

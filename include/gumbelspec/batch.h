@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -85,6 +86,15 @@ struct BatchOptions {
   // kept was read in others, or a token at a time: that is exact where a token's logits do not
   // depend on its pass, as the rest of a batch is.
   bool reuses_prefixes = true;
+  // What a round may take, by its plan; a plain round is always allowed, and prompts come on top
+  // (prompt_tokens_per_round). 0: kMostRound plain rounds where more than two texts are decoded at
+  // once, and anything otherwise. Methods with a tree of a given size keep it. Units: ms.
+  double max_gap_ms = 0.0;
+  // Seconds since some moment, for simulations; empty: the steady clock. What is drafted depends on
+  // it, the texts do not.
+  std::function<double()> clock = {};
+
+  static constexpr double kMostRound = 1.8;
 };
 
 struct BatchStatistics {
@@ -93,6 +103,8 @@ struct BatchStatistics {
   std::size_t n_cached_tokens = 0;  // in the cache, of texts active and past
   std::size_t n_cache_tokens = 0;   // that the cache can hold
   std::size_t n_rounds = 0;
+  std::size_t n_plain_rounds = 0;   // in which the draft did nothing
+  std::size_t n_closed_rounds = 0;  // of them in which it was not allowed to: it had lost too much
   std::size_t n_drafted = 0;
   std::size_t n_accepted = 0;
   std::size_t n_generated = 0;

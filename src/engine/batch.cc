@@ -38,7 +38,13 @@ Batch::Impl::Impl(LanguageModel& target, LanguageModel* draft, BatchOptions opti
       slots_(target, draft,
              draft == nullptr ? target.limits().n_sequences
                               : std::min(target.limits().n_sequences, draft->limits().n_sequences)),
+      clock_(options_.clock),
       rate_(*options_.costs) {
+  if (!(options_.max_gap_ms >= 0.0 && options_.max_gap_ms <= 3.6e6)) {
+    throw Error(ErrorCode::invalid_option,
+                "the longest gap is " + std::to_string(options_.max_gap_ms) +
+                    " ms, but must be from 0 (by the texts) to 3600000; 100 is usual");
+  }
   if (options_.prompt_tokens_per_round == 0) {
     throw Error(ErrorCode::invalid_option,
                 "the prompt tokens per round are 0, but must be at least 1; 256 is usual");
@@ -48,7 +54,8 @@ Batch::Impl::Impl(LanguageModel& target, LanguageModel* draft, BatchOptions opti
     max_active_ =
         std::min({max_active_, draft->limits().max_pass_nodes,
                   draft->limits().can_branch ? draft->limits().max_leaves : slots_.size()});
-    drafting_.emplace(*draft, target.limits(), *options_.costs, [this] { return slots_.evict(); });
+    drafting_.emplace(*draft, target.limits(), *options_.costs, clock_,
+                      [this] { return slots_.evict(); });
   }
   if (options_.max_active > 0) max_active_ = std::min(max_active_, options_.max_active);
   pass_.reserve(target.limits().max_pass_nodes);
@@ -110,6 +117,7 @@ void Batch::Impl::admit() {
     TextPtr text = std::move(waiting_.front());
     waiting_.pop_front();
     text->join(slot, slots_, target_.limits(), draft_, options_.costs);
+    text->defers_draft = text->is_planned() && !ledger_.is_open(active_.size() + 1);
     statistics_.n_prompt_reused += text->n_reused;
     teach(*text);
     tell_prompt(*text);
@@ -150,10 +158,11 @@ void Batch::Impl::read_prompts() {
     if (n > n_left) break;
     n_left -= n;
     ++n_pieces_;
-    const Stopwatch watch;
+    const ClockWatch watch(clock_);
     read_piece(*text);
-    text->statistics().prompt_s += watch.seconds();
-    statistics_.prompt_s += watch.seconds();
+    const double seconds = watch.seconds();
+    text->statistics().prompt_s += seconds;
+    statistics_.prompt_s += seconds;
     tell_prompt(*text);
   }
   for (const TextPtr& text : active_) {
@@ -197,8 +206,13 @@ PassOutcome Batch::Impl::read_draft(BatchText& text) {
   const std::size_t n = std::min(text.n_read - std::min(text.n_read, text.n_draft_read), size);
   const auto piece = text.prompt().subspan(text.n_draft_read, n);
   DraftReader& reader = text.drafter()->reader();
+  const ClockWatch watch(clock_);
   PassOutcome outcome = reader.read(piece);
   while (outcome == PassOutcome::no_space && slots_.evict()) outcome = reader.read(piece);
+  if (text.is_planned() && n > 0) {
+    read_draft_s_ += watch.seconds();
+    counted_read_s_ += options_.costs->draft.seconds(n);
+  }
   if (outcome == PassOutcome::cancelled) return outcome;
   if (outcome == PassOutcome::no_space) {
     text.drop_drafter();

@@ -1,6 +1,7 @@
 #include "src/engine/batch_drafting.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "src/engine/stopwatch.h"
@@ -14,6 +15,8 @@ constexpr double kLeastWindow = 8.0;
 constexpr double kPriorRounds = 4.0;
 // Texts that gave up drafting are asked again every so many rounds.
 constexpr std::size_t kAskEvery = 8;
+// Tokens that a text may have to read besides its root without the others' noticing.
+constexpr std::size_t kFewMissing = 4;
 // Nodes of less value are never worth verifying.
 constexpr double kLeastValue = 0.002;
 
@@ -41,18 +44,24 @@ double BatchRate::rate() const {
   return std::max(tokens_ / seconds_, n / (plain_s(n_texts_) + n * own_.per_text()));
 }
 
-void BatchRate::end_round(std::size_t n_tokens, std::size_t n_nodes, double seconds,
-                          double pass_s) {
+void BatchRate::end_round(std::size_t n_tokens, std::size_t n_nodes, double seconds, double pass_s,
+                          bool is_plain) {
   const auto n = static_cast<double>(std::max<std::size_t>(n_texts_, 1));
   const double fade = 1.0 - 1.0 / std::max(kRateWindow / n, kLeastWindow);
   tokens_ = tokens_ * fade + static_cast<double>(n_tokens);
   seconds_ = seconds_ * fade + seconds;
+  // What a draft takes that comes to nothing is no part of what plain rounds take.
+  if (n_nodes == 0 && !is_plain) return;
   own_.observe(std::max<std::size_t>(n_texts_, 1), n_nodes, seconds - pass_s);
 }
 
 BatchDrafting::BatchDrafting(LanguageModel& draft, const ModelLimits& target, CostModel& costs,
-                             std::function<bool()> make_room)
-    : draft_(draft), target_(target), costs_(costs), make_room_(std::move(make_room)) {
+                             const Clock& clock, std::function<bool()> make_room)
+    : draft_(draft),
+      target_(target),
+      costs_(costs),
+      clock_(clock),
+      make_room_(std::move(make_room)) {
   pass_.reserve(draft.limits().max_pass_nodes);
 }
 
@@ -66,6 +75,7 @@ void BatchDrafting::set_company(Texts texts, std::size_t i, std::size_t level) {
   others.own_node_s = own_node_s_;
   others.n_texts = texts.size() - 1;
   others.is_asking = n_rounds_ % kAskEvery == 0;
+  others.may_probe = !has_probed_;
   for (std::size_t j = 0; j < texts.size(); ++j) {
     if (j == i) continue;
     const BatchText& text = *texts[j];
@@ -75,7 +85,8 @@ void BatchDrafting::set_company(Texts texts, std::size_t i, std::size_t level) {
       n = text.n_nodes;
     } else if (text.is_drafting) {
       n = level < text.by_level.size() ? text.by_level[level] : 0;
-      if (level == 0 && others.is_asking) n = std::max<std::size_t>(n, 1);
+      // Somebody has to go first.
+      if (others.is_asking) n = std::max<std::size_t>(n, 1);
     }
     others.n_drafted += n;
     if (n > 0) ++others.n_drafting;
@@ -83,9 +94,48 @@ void BatchDrafting::set_company(Texts texts, std::size_t i, std::size_t level) {
   planner->set_company(others);
 }
 
+double BatchDrafting::spent_s() const {
+  return costs_.draft.refines() ? std::max(pass_s_ + take_s_, 0.0) : counted_s_;
+}
+
+// Nodes of the draft's next pass for which there is time, and then for one of each text in the
+// target's. The first pass has what the texts wait with, too: has_time_to_catch_up().
+std::size_t BatchDrafting::n_pass_nodes(Texts texts, std::size_t level) const {
+  const std::size_t most = draft_.limits().max_pass_nodes;
+  if (level == 0 || !std::isfinite(limit_s_)) return most;
+  const double left = limit_s_ - spent_s() - costs_.target.seconds(2 * texts.size());
+  std::size_t n = 0;
+  while (n < most && costs_.draft.seconds(n + 1) <= left) ++n;
+  return n;
+}
+
+// One text per round, where rounds are not to take long: it has its first nodes a round later than
+// the others, which do not wait for it meanwhile.
+bool BatchDrafting::has_time_to_catch_up(BatchText& text) {
+  if (!std::isfinite(limit_s_)) return true;
+  const std::size_t n = text.drafter()->reader().n_missing(text.text());
+  if (n <= kFewMissing) return true;
+  return !std::exchange(has_caught_up_, true);
+}
+
+// What is read at once, because it is too much for the pass, counts as a pass.
+PassOutcome BatchDrafting::append_text(BatchText& text, const StepDrafter::Room& room) {
+  const std::size_t n_missing = text.drafter()->reader().n_missing(text.text());
+  const std::size_t n_before = pass_.size();
+  const ClockWatch watch(clock_);
+  const PassOutcome outcome = text.drafter()->append(room, pass_);
+  if (pass_.size() > n_before && !text.drafter()->is_one_pass()) {
+    pass_s_ += watch.seconds();
+    const std::size_t n_here = std::min(pass_.size() - n_before, n_missing);
+    counted_s_ += costs_.draft.seconds(std::max<std::size_t>(n_missing - n_here, 1));
+  }
+  return outcome;
+}
+
 PassOutcome BatchDrafting::append_level(Texts texts, std::size_t level) {
   pass_.clear();
   const ModelLimits& limits = draft_.limits();
+  const std::size_t n_most = n_pass_nodes(texts, level);
   std::size_t n_ends = 0;
   std::size_t n_behind = 0;  // texts that may still want a place
   for (const BatchText* text : texts) {
@@ -97,20 +147,26 @@ PassOutcome BatchDrafting::append_level(Texts texts, std::size_t level) {
     text.n_nodes = 0;
     if (!text.is_drafting) continue;
     --n_behind;
+    // Every text behind this one needs a place.
+    if (n_most <= pass_.size() + n_behind || (level == 0 && !has_time_to_catch_up(text))) {
+      text.is_drafting = false;
+      continue;
+    }
     set_company(texts, i, level);
     text.first_node = pass_.size();
     const std::size_t n_before = text.drafter()->reader().n_ends();
     const PassOutcome outcome =
-        text.drafter()->append({limits.max_pass_nodes - pass_.size() - n_behind,
-                                limits.max_leaves - std::min(limits.max_leaves, n_ends)},
-                               pass_);
+        append_text(text, {n_most - pass_.size() - n_behind,
+                           limits.max_leaves - std::min(limits.max_leaves, n_ends)});
     if (outcome == PassOutcome::cancelled) return outcome;
     n_ends += text.drafter()->reader().n_ends() - n_before;
     text.n_nodes = pass_.size() - text.first_node;
+    const bool is_probe = text.drafter()->n_probe() > 0;
+    has_probed_ = has_probed_ || is_probe;
     // A draft without room drafts nothing further in this round.
     if (text.n_nodes == 0 || outcome == PassOutcome::no_space) text.is_drafting = false;
     if (level >= text.by_level.size()) continue;
-    text.by_level[level] = text.drafter()->n_probe() > 0 ? 0 : text.n_nodes;
+    text.by_level[level] = is_probe ? 0 : text.n_nodes;
     if (text.n_nodes == 0) {
       std::fill(text.by_level.begin() + static_cast<std::ptrdiff_t>(level), text.by_level.end(), 0);
     }
@@ -119,7 +175,7 @@ PassOutcome BatchDrafting::append_level(Texts texts, std::size_t level) {
 }
 
 PassOutcome BatchDrafting::run_pass(Texts texts) {
-  const Stopwatch watch;
+  const ClockWatch watch(clock_);
   PassOutcome outcome = draft_.evaluate(pass_);
   while (outcome == PassOutcome::no_space && make_room_()) outcome = draft_.evaluate(pass_);
   const double seconds = watch.seconds();
@@ -133,7 +189,7 @@ PassOutcome BatchDrafting::run_pass(Texts texts) {
 }
 
 void BatchDrafting::take_level(Texts texts, double pass_s) {
-  const Stopwatch watch;
+  const ClockWatch watch(clock_);
   bool is_one_pass = true;
   for (BatchText* text : texts) {
     if (text->n_nodes == 0) continue;
@@ -153,10 +209,12 @@ void BatchDrafting::take_level(Texts texts, double pass_s) {
   }
 }
 
-PassOutcome BatchDrafting::draft(Texts texts, const BatchRate& rate) {
-  pass_s_ = take_s_ = counted_s_ = 0.0;
+PassOutcome BatchDrafting::draft(Texts texts, const BatchRate& rate, double limit_s) {
+  skip_round();
   rate_ = rate.rate();
   own_node_s_ = rate.own_node_s();
+  limit_s_ = limit_s - rate.own_round_s();
+  has_probed_ = has_caught_up_ = false;
   ++n_rounds_;
   for (std::size_t level = 0;; ++level) {
     PassOutcome outcome = append_level(texts, level);
@@ -180,11 +238,33 @@ void BatchDrafting::finish(Texts texts) {
     }
   }
   if (n_planned == 0) return;
-  if (texts.size() == 1) {
+  if (texts.size() == 1 && !std::isfinite(limit_s_)) {
     texts[0]->drafter()->finish();
   } else {
     choose_by_value(texts);
   }
+}
+
+// Of n_most nodes beside n_fixed ones in the target's pass.
+std::size_t BatchDrafting::n_verified_in_time(std::size_t n_fixed, std::size_t n_most) const {
+  if (!std::isfinite(limit_s_)) return n_most;
+  const double left = limit_s_ - spent_s();
+  std::size_t n = 0;
+  while (n < n_most &&
+         costs_.target.seconds(n_fixed + n + 1) + own_node_s_ * static_cast<double>(n + 1) <=
+             left) {
+    ++n;
+  }
+  return n;
+}
+
+std::size_t BatchDrafting::n_in_time(std::size_t n_texts, std::size_t n_most,
+                                     double limit_s) const {
+  if (!std::isfinite(limit_s)) return n_most;
+  const double left = limit_s - costs_.draft.seconds(n_texts);
+  std::size_t n = 0;
+  while (n < n_most && costs_.target.seconds(n_texts + n + 1) <= left) ++n;
+  return n;
 }
 
 // The best nodes of all planned trees, as many as pay. The same as one plan over one large tree.
@@ -205,7 +285,7 @@ void BatchDrafting::choose_by_value(Texts texts) {
     return a.value != b.value ? a.value > b.value : a.text < b.text;
   });
   const std::size_t n_free = target_.max_pass_nodes - std::min(n_fixed, target_.max_pass_nodes);
-  if (values_.size() > n_free) values_.resize(n_free);
+  values_.resize(n_verified_in_time(n_fixed, std::min(values_.size(), n_free)));
   sorted_.clear();
   for (const Value& v : values_) sorted_.push_back(v.value);
   const Prices prices{&costs_, rate_, {.n_verified = n_fixed - 1}, own_node_s_};

@@ -14,6 +14,7 @@
 #include "src/engine/batch_text.h"
 #include "src/engine/own_time.h"
 #include "src/engine/plan.h"
+#include "src/engine/stopwatch.h"
 
 namespace gumbelspec {
 
@@ -25,11 +26,22 @@ class BatchRate {
   // The next round is of so many texts.
   void begin_round(std::size_t n_texts);
   // It brought so many tokens, verified n_nodes drafted nodes and took so long, pass_s of it for
-  // what the costs of passes count: these and the reading of their rows by the drafters.
-  void end_round(std::size_t n_tokens, std::size_t n_nodes, double seconds, double pass_s);
+  // what the costs of passes count: these and the reading of their rows by the drafters. is_plain:
+  // the draft did nothing.
+  void end_round(std::size_t n_tokens, std::size_t n_nodes, double seconds, double pass_s,
+                 bool is_plain);
   // Never less than plain decoding would bring, which is always possible.
   [[nodiscard]] double rate() const;
   [[nodiscard]] double own_node_s() const { return own_.per_node(); }
+  [[nodiscard]] std::size_t n_texts() const { return n_texts_; }
+  // Expected of a round of these texts without a draft, seconds.
+  [[nodiscard]] double plain_round_s() const {
+    return plain_s(n_texts_) + static_cast<double>(n_texts_) * own_.per_text();
+  }
+  // Besides its passes.
+  [[nodiscard]] double own_round_s() const {
+    return static_cast<double>(n_texts_) * own_.per_text();
+  }
 
  private:
   [[nodiscard]] double plain_s(std::size_t n) const;
@@ -48,20 +60,32 @@ class BatchDrafting {
   // make_room: frees cells of the draft's cache, and says whether it could; asked again and again
   // while a pass does not fit. Lifetime: draft, costs outlive it.
   BatchDrafting(LanguageModel& draft, const ModelLimits& target, CostModel& costs,
-                std::function<bool()> make_room);
+                const Clock& clock, std::function<bool()> make_room);
 
-  // Fills the trees of the texts whose round has begun.
+  // Fills the trees of the texts whose round has begun, such that the round takes at most limit_s
+  // by the costs (infinity: anything).
   // Returns: ok, or cancelled. Throws: Error{evaluation_failed}.
-  [[nodiscard]] PassOutcome draft(Texts texts, const BatchRate& rate);
-  // The seconds of the last round's passes.
+  [[nodiscard]] PassOutcome draft(Texts texts, const BatchRate& rate, double limit_s);
+  // No text drafts in this round.
+  void skip_round() { pass_s_ = take_s_ = counted_s_ = 0.0; }
+  // The seconds of the last round's passes, reading on included.
   [[nodiscard]] double pass_s() const { return pass_s_; }
   // What the drafters did with their rows.
   [[nodiscard]] double take_s() const { return take_s_; }
   // What the costs say of them.
   [[nodiscard]] double counted_s() const { return counted_s_; }
+  // Drafted nodes that a round of n_texts has time for, at most n_most; none: it is not worth a
+  // pass of the draft.
+  [[nodiscard]] std::size_t n_in_time(std::size_t n_texts, std::size_t n_most,
+                                      double limit_s) const;
 
  private:
   [[nodiscard]] PassOutcome append_level(Texts texts, std::size_t level);
+  [[nodiscard]] PassOutcome append_text(BatchText& text, const StepDrafter::Room& room);
+  [[nodiscard]] std::size_t n_pass_nodes(Texts texts, std::size_t level) const;
+  [[nodiscard]] bool has_time_to_catch_up(BatchText& text);
+  [[nodiscard]] double spent_s() const;
+  [[nodiscard]] std::size_t n_verified_in_time(std::size_t n_fixed, std::size_t n_most) const;
   [[nodiscard]] PassOutcome run_pass(Texts texts);
   void take_level(Texts texts, double pass_s);
   void set_company(Texts texts, std::size_t i, std::size_t level);
@@ -71,12 +95,16 @@ class BatchDrafting {
   LanguageModel& draft_;
   ModelLimits target_;
   CostModel& costs_;
+  const Clock& clock_;
   std::function<bool()> make_room_;
   std::vector<PassNode> pass_;
   std::size_t n_rounds_ = 0;
   std::size_t last_pass_round_ = 0;  // n_rounds_ at the last pass
   double rate_ = 0.0;                // of this round
   double own_node_s_ = 0.0;          // as well
+  double limit_s_ = 0.0;             // of this round, without what it takes besides passes
+  bool has_probed_ = false;          // a text, in this round
+  bool has_caught_up_ = false;       // likewise
   double pass_s_ = 0.0;
   double take_s_ = 0.0;
   double counted_s_ = 0.0;

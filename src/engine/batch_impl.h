@@ -12,8 +12,10 @@
 
 #include "gumbelspec/batch.h"
 #include "src/engine/batch_drafting.h"
+#include "src/engine/batch_ledger.h"
 #include "src/engine/batch_slots.h"
 #include "src/engine/batch_text.h"
+#include "src/engine/stopwatch.h"
 
 namespace gumbelspec {
 
@@ -44,12 +46,15 @@ class Batch::Impl {
   // The round; batch_round.cc.
   void run_round();
   void begin_texts();
+  [[nodiscard]] double round_limit_s() const;
+  [[nodiscard]] std::size_t n_planned_nodes(std::size_t n_texts);
   [[nodiscard]] bool draft_trees();
   [[nodiscard]] bool verify_trees();
   [[nodiscard]] PassOutcome evaluate_trees();
   void commit_trees();
   void tell(double seconds);
   [[nodiscard]] double counted_s() const;
+  void enter_round(std::size_t n_tokens, double seconds);
   void count(const BatchText& text);
   // Ends.
   void fail_round(const Error& error);
@@ -65,7 +70,9 @@ class Batch::Impl {
   BatchOptions options_;
   std::size_t max_active_;
   BatchSlots slots_;
+  Clock clock_;
   BatchRate rate_;
+  BatchLedger ledger_;
   std::optional<BatchDrafting> drafting_;
   BatchTrim trim_;
   BatchStatistics statistics_;
@@ -83,6 +90,11 @@ class Batch::Impl {
   std::vector<PendingId> commit_;
   double target_s_ = 0.0;
   double draft_s_ = 0.0;
+  double limit_s_ = 0.0;     // by the costs
+  bool is_measured_ = true;  // all that draft are planned, so that the round is entered
+  // What the draft read of prompts since the last round, measured and by the costs.
+  double read_draft_s_ = 0.0;
+  double counted_read_s_ = 0.0;
 };
 
 }  // namespace gumbelspec

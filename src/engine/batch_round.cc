@@ -1,5 +1,6 @@
 // The rounds of a batch.
 #include <algorithm>
+#include <cmath>
 #include <exception>
 
 #include "src/engine/batch_impl.h"
@@ -8,12 +9,29 @@
 namespace gumbelspec {
 
 void Batch::Impl::run_round() {
-  const Stopwatch watch;
+  const ClockWatch watch(clock_);
   begin_texts();
   if (texts_.empty()) return;
-  rate_.begin_round(texts_.size());
   if (draft_trees() && verify_trees()) tell(watch.seconds());
   end_marked();
+}
+
+// Where several wait for the same round, none is to wait long for what the others draft.
+double Batch::Impl::round_limit_s() const {
+  constexpr std::size_t kFew = 2;
+  if (options_.max_gap_ms > 0.0) return options_.max_gap_ms / 1e3;
+  if (rate_.n_texts() <= kFew) return HUGE_VAL;
+  return BatchOptions::kMostRound * rate_.plain_round_s();
+}
+
+// What may be drafted for one of so many texts where planners decide; none: plain decoding.
+std::size_t Batch::Impl::n_planned_nodes(std::size_t n_texts) {
+  if (!drafting_) return 0;
+  const bool may_draft = ledger_.begin_round(n_texts);
+  limit_s_ = round_limit_s();
+  const std::size_t n_most = target_.limits().max_pass_nodes - n_texts;
+  if (!may_draft) return 0;
+  return drafting_->n_in_time(n_texts, n_most, limit_s_ - rate_.own_round_s());
 }
 
 void Batch::Impl::begin_texts() {
@@ -25,12 +43,18 @@ void Batch::Impl::begin_texts() {
   for (const TextPtr& text : active_) n_ready += is_ready(text) ? 1U : 0U;
   if (n_ready == 0) return;
   const ModelLimits& limits = target_.limits();
+  rate_.begin_round(n_ready);
+  const std::size_t n_planned = n_planned_nodes(n_ready);
+  is_measured_ = true;
   for (const TextPtr& text : active_) {
     if (!is_ready(text)) continue;
     try {
+      const bool is_planned = text->is_planned();
+      if (text->drafter() != nullptr && !is_planned) is_measured_ = false;
       // Every other text has a root, which is a leaf at least.
-      text->begin_round(limits.max_pass_nodes - n_ready,
-                        limits.max_leaves - std::min(limits.max_leaves, n_ready - 1));
+      text->begin_round(is_planned ? n_planned : limits.max_pass_nodes - n_ready,
+                        limits.max_leaves - std::min(limits.max_leaves, n_ready - 1),
+                        !is_planned || n_planned > 0);
       texts_.push_back(text.get());
     } catch (const std::exception& error) {
       text->error = Error(ErrorCode::evaluation_failed, error.what());
@@ -44,7 +68,7 @@ bool Batch::Impl::draft_trees() {
   draft_s_ = 0.0;
   if (!drafting_) return true;
   try {
-    const PassOutcome outcome = drafting_->draft(texts_, rate_);
+    const PassOutcome outcome = drafting_->draft(texts_, rate_, limit_s_);
     draft_s_ = drafting_->pass_s();
     if (outcome == PassOutcome::cancelled) stop_round(Outcome::cancelled);
     return outcome == PassOutcome::ok;
@@ -69,7 +93,7 @@ PassOutcome Batch::Impl::evaluate_trees() {
       pass_.push_back({seq, parent, tree.token(node), true});
     }
   }
-  const Stopwatch watch;
+  const ClockWatch watch(clock_);
   const PassOutcome outcome = target_.evaluate(pass_);
   const double seconds = watch.seconds();
   target_s_ += seconds;
@@ -156,19 +180,28 @@ double Batch::Impl::counted_s() const {
   return options_.costs->target.seconds(pass_.size()) + (drafting_ ? drafting_->counted_s() : 0.0);
 }
 
+// What the round brought and took, and whether that was worth it.
+void Batch::Impl::enter_round(std::size_t n_tokens, double seconds) {
+  std::size_t n_nodes = 0;
+  for (const BatchText* text : texts_) n_nodes += text->tree.n_drafted();
+  const bool refines = options_.costs->target.refines();
+  const bool is_plain = !drafting_ || drafting_->counted_s() == 0.0;
+  const double read_s = refines ? read_draft_s_ : counted_read_s_;
+  const double taken_s = refines ? seconds : counted_s();
+  const double pass_s = target_s_ + draft_s_ + (drafting_ ? drafting_->take_s() : 0.0);
+  rate_.end_round(n_tokens, n_nodes, taken_s, refines ? pass_s : taken_s, is_plain);
+  if (drafting_ && is_measured_) {
+    ledger_.end_round(n_tokens, taken_s + read_s, rate_.plain_round_s(), !is_plain || read_s > 0.0);
+  }
+  read_draft_s_ = counted_read_s_ = 0.0;
+  statistics_.n_plain_rounds += is_plain ? 1U : 0U;
+  statistics_.n_closed_rounds += drafting_ && !ledger_.is_open(texts_.size()) ? 1U : 0U;
+}
+
 void Batch::Impl::tell(double seconds) {
   std::size_t n_tokens = 0;
-  std::size_t n_nodes = 0;
-  for (const BatchText* text : texts_) {
-    n_tokens += text->error ? 0 : text->tokens().size();
-    n_nodes += text->tree.n_drafted();
-  }
-  if (options_.costs->target.refines()) {
-    const double take_s = drafting_ ? drafting_->take_s() : 0.0;
-    rate_.end_round(n_tokens, n_nodes, seconds, target_s_ + draft_s_ + take_s);
-  } else {
-    rate_.end_round(n_tokens, n_nodes, counted_s(), counted_s());
-  }
+  for (const BatchText* text : texts_) n_tokens += text->error ? 0 : text->tokens().size();
+  enter_round(n_tokens, seconds);
   const double own_s = std::max(seconds - target_s_ - draft_s_, 0.0);
   ++statistics_.n_rounds;
   statistics_.target_s += target_s_;

@@ -89,7 +89,7 @@ Outcome BatchText::outcome_at(std::size_t room) const {
   return n_generated() == options_.max_tokens ? Outcome::length : Outcome::context_full;
 }
 
-void BatchText::begin_round(std::size_t max_nodes, std::size_t max_leaves) {
+void BatchText::begin_round(std::size_t max_nodes, std::size_t max_leaves, bool may_draft) {
   drop_tree();
   tokens_.clear();
   logprobs_.clear();
@@ -100,7 +100,7 @@ void BatchText::begin_round(std::size_t max_nodes, std::size_t max_leaves) {
     allowed_.assign(allowed.begin(), allowed.end());
   }
   // A node at the depth of the room would be followed by a token that is not wanted any more.
-  has_drafted = is_drafting = drafter_ != nullptr && room() >= 2;
+  has_drafted = is_drafting = may_draft && drafter_ != nullptr && room() >= 2;
   if (!has_drafted) return;
   const std::size_t max_depth = std::min(room() - 1, std::size_t{1} << 16U);
   DraftRequest request{text_, static_cast<int>(max_depth), max_nodes, max_leaves};

@@ -43,9 +43,11 @@ class BatchText {
   std::size_t n_reused = 0;
   std::size_t n_read = 0;
   std::size_t n_draft_read = 0;
+  // Drafting does not pay at present: the draft reads the prompt when it does, or the end of it.
+  bool defers_draft = false;
   [[nodiscard]] std::size_t n_to_read() const { return n_prompt_ - 1 - n_read; }
   [[nodiscard]] std::size_t n_draft_to_read() const {
-    return drafter_ ? n_prompt_ - 1 - n_draft_read : 0;
+    return drafter_ && !defers_draft ? n_prompt_ - 1 - n_draft_read : 0;
   }
   [[nodiscard]] bool is_reading() const { return n_to_read() > 0 || n_draft_to_read() > 0; }
 
@@ -54,7 +56,9 @@ class BatchText {
   [[nodiscard]] Outcome outcome_at(std::size_t room) const;
   // The tree becomes a root; where something can be drafted, the drafter begins, within limits of
   // this text alone. Throws: Error of the constraint.
-  void begin_round(std::size_t max_nodes, std::size_t max_leaves);
+  void begin_round(std::size_t max_nodes, std::size_t max_leaves, bool may_draft);
+  // Whether a planner decides how much it drafts.
+  [[nodiscard]] bool is_planned() const { return drafter_ && drafter_->planner() != nullptr; }
   void drop_tree() { tree.reset(text_.back()); }
 
   // The walk, where the tree's rows begin with first_row of the target's last pass; what the text

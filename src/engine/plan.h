@@ -27,8 +27,10 @@ struct Company {
   double rate = 0.0;           // tokens per second of all texts together; 0: the planner's own
   double own_node_s = 0.0;     // where rate is given: what a verified node takes besides the pass
   // Texts that gave up drafting are asked again, all in the same round: what does not pay for one
-  // alone may pay for all.
+  // alone may pay for all. The same for levels further down.
   bool is_asking = false;
+  // Passes that only learn come one text at a time, so that no round has to wait for all of them.
+  bool may_probe = true;
 };
 
 // What the plan weighs against each other, in tokens. With the same rate for all texts of a round,

@@ -144,9 +144,10 @@ void Planner::verifies(std::span<const double> values, std::size_t n) {
 }
 
 bool Planner::wants_probe() const {
-  if (round_.n_missing < kLeastProbe) return false;
-  // The first one also finds out whether the draft is as slow as it was measured.
-  if (report_.n_probes == 0) return true;
+  if (round_.n_missing < kLeastProbe || !others_.may_probe) return false;
+  // The first one also finds out whether the draft is as slow as it was measured. In company the
+  // others' passes tell that, and with every text's first one free, short texts would pay dearly.
+  if (report_.n_probes == 0 && others_.n_texts == 0) return true;
   const double allowed = kFirstProbes * share() * costs_->target.seconds(1) + kProbeShare * idle_s_;
   return probe_s_ + costs_->draft.seconds(round_.n_missing) <= allowed;
 }

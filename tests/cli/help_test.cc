@@ -78,25 +78,11 @@ TEST(Help, OfServeNamesEveryOption) {
   const std::string text = help("serve");
   expect_all(text, kModelOptions);
   expect_all(text, kSamplingOptions);
-  expect_all(text, {"-np, --parallel",
-                    "--queue",
-                    "-b, --batch-size",
-                    "--cache-texts",
-                    "--no-cache-prompt",
-                    "-a, --alias",
-                    "--host",
-                    "--port",
-                    "--api-key",
-                    "--api-key-file",
-                    "--ssl-cert-file",
-                    "--ssl-key-file",
-                    "--cors-origin",
-                    "-to, --timeout",
-                    "--request-timeout",
-                    "--drain-timeout",
-                    "--log-format",
-                    "--method",
-                    "--draft-max",
+  expect_all(text, {"-np, --parallel", "--queue",           "-b, --batch-size", "--max-gap-ms",
+                    "--cache-texts",   "--no-cache-prompt", "-a, --alias",      "--host",
+                    "--port",          "--api-key",         "--api-key-file",   "--ssl-cert-file",
+                    "--ssl-key-file",  "--cors-origin",     "-to, --timeout",   "--request-timeout",
+                    "--drain-timeout", "--log-format",      "--method",         "--draft-max",
                     "--no-cost-cache"});
   EXPECT_THAT(text, Not(HasSubstr("--print-docs")));
 }

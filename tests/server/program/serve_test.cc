@@ -220,6 +220,8 @@ TEST(Serve, RefusesWrongOptionsBeforeItListens) {
   const std::vector<std::vector<std::string>> wrong = {
       {"--port", "65536"},
       {"--parallel", "0"},
+      {"--max-gap-ms", "0"},
+      {"--max-gap-ms", "soon"},
       {"--ssl-cert-file", "cert.pem"},
       {"--api-key-file", "/nowhere"},
       {"--api-key-file", empty.path()},

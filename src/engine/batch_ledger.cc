@@ -1,0 +1,59 @@
+#include "src/engine/batch_ledger.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+namespace gumbelspec {
+namespace {
+
+// A round that took so many plain rounds more than it was worth was interrupted.
+constexpr double kMostLoss = 4.0;
+
+}  // namespace
+
+// 1, 2, 3-4, 5-8, 9-16 ...
+std::size_t BatchLedger::number(std::size_t n_texts) {
+  return std::min<std::size_t>(std::bit_width(n_texts - 1), kAccounts - 1);
+}
+
+double BatchLedger::first_allowance() const {
+  return kFirstAllowance / std::sqrt(static_cast<double>(n_texts_));
+}
+
+bool BatchLedger::begin_round(std::size_t n_texts) {
+  n_texts_ = n_texts;
+  Account& a = accounts_[number(n_texts)];
+  if (a.is_new) a.balance = first_allowance();
+  a.is_new = false;
+  if (!a.is_open && a.balance >= kTry * first_allowance()) {
+    a.is_open = true;
+    a.n_drafted = 0;
+  }
+  // A text alone has its planner for that. Where drafting clearly pays it is seldom done.
+  const std::size_t every = a.balance < first_allowance() ? kPlainEvery : 4 * kPlainEvery;
+  if (n_texts > 1 && a.is_open && a.n_drafted >= every) {
+    a.n_drafted = 0;
+    return false;
+  }
+  return a.is_open;
+}
+
+void BatchLedger::end_round(std::size_t n_tokens, double seconds, double plain_s,
+                            bool has_drafted) {
+  if (plain_s <= 0.0) return;
+  Account& a = accounts_[number(n_texts_)];
+  const double took = seconds / plain_s;
+  if (has_drafted) {
+    const double worth = static_cast<double>(n_tokens) / static_cast<double>(n_texts_);
+    a.balance += std::max(worth - took, -kMostLoss);
+    ++a.n_drafted;
+  } else {
+    a.balance += kAllowance * std::min(took, kMostLoss);
+    a.n_drafted = 0;
+  }
+  a.balance = std::min(a.balance, first_allowance());
+  if (a.balance < 0.0) a.is_open = false;
+}
+
+}  // namespace gumbelspec
