@@ -9,6 +9,10 @@ namespace {
 
 // A round that took so many plain rounds more than it was worth was interrupted.
 constexpr double kMostLoss = 4.0;
+// Plain rounds that tell what they take.
+constexpr double kPlainWindow = 64.0;
+// And how many of them, with the eight that the beginning counts as, are enough to judge by.
+constexpr double kKnownPlain = 20.0;
 
 }  // namespace
 
@@ -30,6 +34,11 @@ bool BatchLedger::begin_round(std::size_t n_texts) {
     a.is_open = true;
     a.n_drafted = 0;
   }
+  // Before losses end it they are compared with some plain rounds.
+  if (a.is_open && a.n_plain < kKnownPlain && a.balance < 0.5 * first_allowance() &&
+      a.n_drafted > 0) {
+    return false;
+  }
   // A text alone has its planner for that. Where drafting clearly pays it is seldom done.
   const std::size_t every = a.balance < first_allowance() ? kPlainEvery : 4 * kPlainEvery;
   if (n_texts > 1 && a.is_open && a.n_drafted >= every) {
@@ -46,10 +55,12 @@ void BatchLedger::end_round(std::size_t n_tokens, double seconds, double plain_s
   const double took = seconds / plain_s;
   if (has_drafted) {
     const double worth = static_cast<double>(n_tokens) / static_cast<double>(n_texts_);
-    a.balance += std::max(worth - took, -kMostLoss);
+    a.balance += std::max(worth - took / a.plain_mean, -kMostLoss);
     ++a.n_drafted;
   } else {
-    a.balance += kAllowance * std::min(took, kMostLoss);
+    a.n_plain = std::min(a.n_plain + 1.0, kPlainWindow);
+    a.plain_mean += (std::min(took, kMostLoss) - a.plain_mean) / a.n_plain;
+    a.balance += kAllowance;
     a.n_drafted = 0;
   }
   a.balance = std::min(a.balance, first_allowance());

@@ -36,7 +36,7 @@ class BatchLedger {
   // The next round is of n_texts >= 1. Returns: whether it may draft.
   [[nodiscard]] bool begin_round(std::size_t n_texts);
   // It brought n_tokens in all and took `seconds`, prompts that the draft read before it included.
-  // plain_s: of a plain round of these texts. has_drafted: whether the draft did anything.
+  // plain_s: expected of a plain round of these texts. has_drafted: whether the draft did anything.
   void end_round(std::size_t n_tokens, double seconds, double plain_s, bool has_drafted);
 
   // Whether texts of n in all may draft now; a round that may not only for comparison counts.
@@ -50,6 +50,10 @@ class BatchLedger {
     // In plain rounds; the first allowance at most.
     double balance = 0.0;
     bool is_new = true;
+    // What plain rounds took over what was expected of them: on a machine that is also busy with
+    // other things more than 1, as expectations are medians. The beginning counts as 8 rounds.
+    double plain_mean = 1.0;
+    double n_plain = 8.0;
     std::size_t n_drafted = 0;  // rounds that drafted since one that did not
   };
 

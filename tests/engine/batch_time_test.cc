@@ -319,6 +319,21 @@ TEST(BatchLedger, LetsADraftTryAgainThatBeginsToPay) {
   EXPECT_GT(later.n_drafted, 1'500U);
 }
 
+// Expectations leave interruptions out, what rounds take does not: that must not count against the
+// draft.
+TEST(BatchLedger, ComparesWithWhatPlainRoundsReallyTake) {
+  for (const double busy : {1.0, 1.5, 3.0}) {
+    BatchLedger ledger;
+    std::size_t n_drafted = 0;
+    for (std::size_t i = 0; i < 5'000; ++i) {
+      const bool drafts = ledger.begin_round(4);
+      ledger.end_round(4, busy * (drafts ? 0.9 : 1.0), 1.0, drafts);
+      n_drafted += drafts ? 1U : 0U;
+    }
+    EXPECT_GT(n_drafted, 4'000U) << busy;
+  }
+}
+
 TEST(BatchLedger, AFormerGainPaysForNoLastingLoss) {
   BatchLedger ledger;
   (void)run_ledger(ledger, 4, 10'000, 0.5);
