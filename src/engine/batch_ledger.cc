@@ -27,6 +27,7 @@ double BatchLedger::first_allowance() const {
 
 bool BatchLedger::begin_round(std::size_t n_texts) {
   n_texts_ = n_texts;
+  if (n_texts == 1) return true;
   Account& a = accounts_[number(n_texts)];
   if (a.is_new) a.balance = first_allowance();
   a.is_new = false;
@@ -39,9 +40,9 @@ bool BatchLedger::begin_round(std::size_t n_texts) {
       a.n_drafted > 0) {
     return false;
   }
-  // A text alone has its planner for that. Where drafting clearly pays it is seldom done.
+  // Where drafting clearly pays it is seldom done.
   const std::size_t every = a.balance < first_allowance() ? kPlainEvery : 4 * kPlainEvery;
-  if (n_texts > 1 && a.is_open && a.n_drafted >= every) {
+  if (a.is_open && a.n_drafted >= every) {
     a.n_drafted = 0;
     return false;
   }
@@ -50,7 +51,7 @@ bool BatchLedger::begin_round(std::size_t n_texts) {
 
 void BatchLedger::end_round(std::size_t n_tokens, double seconds, double plain_s,
                             bool has_drafted) {
-  if (plain_s <= 0.0) return;
+  if (plain_s <= 0.0 || n_texts_ == 1) return;
   Account& a = accounts_[number(n_texts_)];
   const double took = seconds / plain_s;
   if (has_drafted) {

@@ -19,14 +19,14 @@ namespace gumbelspec {
 // first allowance; and a draft that pays is never given up for long. Gains count up to the first
 // allowance, or a draft could lose for as long as it won before.
 //
-// There is an account for each number of texts, by powers of two, since what pays alone need not
-// pay in company.
+// There is an account for each number of texts, by powers of two, since what pays for a few need
+// not pay for many. A text alone is left to its planner, which compares the two for itself.
 class BatchLedger {
  public:
   // Of the time without a draft.
   static constexpr double kAllowance = 0.01;
-  // Plain rounds: what one text may lose at first; n texts lose 1 / sqrt(n) of that, because the
-  // tokens of their rounds vary less.
+  // Plain rounds: what n texts may lose at first is 1 / sqrt(n) of this, because the tokens of
+  // their rounds vary less.
   static constexpr double kFirstAllowance = 24.0;
   // A try begins with so much of the first allowance.
   static constexpr double kTry = 0.125;
