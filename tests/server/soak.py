@@ -272,7 +272,7 @@ class Soak:
         deadline = time.monotonic() + 60
         while True:
             reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-            writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             text = (await reader.read(-1)).decode()
             writer.close()
             if re.search(r"^gumbelspec:texts_active 0\r?$", text, re.M) and re.search(
