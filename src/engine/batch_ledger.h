@@ -15,9 +15,9 @@ namespace gumbelspec {
 // A round of n texts that brings t tokens is worth the time of t / n plain rounds. What it took
 // less is a gain, what it took more a loss. Where the losses have used up an allowance the texts
 // are decoded plainly; a small part of that time is allowed for another try, whose length depends
-// on what it loses. So a batch takes at most kAllowance more than without a draft, besides the
-// first allowance; and a draft that pays is never given up for long. Gains count up to the first
-// allowance, or a draft could lose for as long as it won before.
+// on what it loses. So two texts or more take at most kAllowance more than without a draft, besides
+// the first allowance; and a draft that pays is never given up for long. Gains count up to the
+// first allowance, or a draft could lose for as long as it won before.
 //
 // There is an account for each number of texts, by powers of two, since what pays for a few need
 // not pay for many. A text alone is left to its planner, which compares the two for itself.

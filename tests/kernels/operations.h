@@ -223,6 +223,10 @@ inline void expect_same(Sandbox& box, const KernelSet& set,
   box.restore(before);
 }
 
+inline ggml_tensor* swap_rows(Sandbox& box, ggml_tensor* t) {
+  return ggml_permute(box, t, 0, 2, 1, 3);
+}
+
 // Forms that are taken.
 inline ggml_tensor* product(Sandbox& box, ggml_type type) {
   return ggml_mul_mat(box, box.packed(box.values(type, 256, 21)), box.floats(256, 3));

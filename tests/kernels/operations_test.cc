@@ -36,8 +36,6 @@ ggml_tensor* fused_heads(Sandbox& box, int64_t n, int64_t heads, int64_t tokens)
   return ggml_view_3d(box, wide, n, heads, tokens, static_cast<size_t>(n) * 4, wide->nb[1], 0);
 }
 
-ggml_tensor* swap_rows(Sandbox& box, ggml_tensor* t) { return ggml_permute(box, t, 0, 2, 1, 3); }
-
 TEST_P(Operations, NormsAgree) {
   for (const float eps : {0.0f, 1e-6f, 0.1f}) {
     for (const int64_t n : {1, 8, 33, 256}) {

@@ -18,7 +18,6 @@ void expect_refused(const Refused& forms) {
   }
 }
 
-ggml_tensor* swap_rows(Sandbox& box, ggml_tensor* t) { return ggml_permute(box, t, 0, 2, 1, 3); }
 ggml_tensor* transpose(Sandbox& box, ggml_tensor* t) { return ggml_transpose(box, t); }
 
 TEST(Support, RefusesRowsThatItCannotWalk) {
