@@ -34,6 +34,9 @@ make_debian_root() {
   }
   cp -r /etc/apt/apt.conf.d/. "$root/etc/apt/apt.conf.d/"
   cp /etc/resolv.conf "$root/etc/resolv.conf"
+  # Authorities that this machine trusts besides Debian's, as networks behind a proxy need.
+  mkdir -p "$root/usr/local/share/ca-certificates"
+  cp -r /usr/local/share/ca-certificates/. "$root/usr/local/share/ca-certificates/"
   mount -t proc proc "$root/proc"
   mount --bind /dev "$root/dev"
   apt_inside update
