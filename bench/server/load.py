@@ -29,6 +29,8 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+SAMPLERS = "top_k;top_p;min_p;temperature"
+OWN_DISTRIBUTION = {"temperature": 1, "top_k": 0, "top_p": 1, "min_p": 0}
 
 
 class Server:
@@ -90,8 +92,8 @@ def start_servers(options):
 
 
 def start_peers(options, most):
-    """llama-server with its samplers reduced to the temperature, so that both draw from the model's
-    own distribution. Its context is shared by the slots."""
+    """llama-server with the samplers that both have, which requests set, in the same order. Its
+    context is shared by the slots."""
     program = str(pathlib.Path(options.peers) / "llama-server")
     peers = []
     drafts = [None] + ([int(n) for n in options.llama_draft.split(",")] if options.draft else [])
@@ -99,7 +101,7 @@ def start_peers(options, most):
         number = free_port()
         command = [program, "-m", options.model, "--port", str(number), "-np", str(most),
                    "-c", str(most * options.context), "-t", str(options.threads),
-                   "--samplers", "temperature", "--temp", "1", "--no-webui", "--no-warmup"]
+                   "--samplers", SAMPLERS, "--temp", "1", "--no-webui", "--no-warmup"]
         name = "llama-server"
         if n_draft is not None:
             command += ["-md", options.draft, "--spec-type", "draft-simple",
@@ -109,11 +111,11 @@ def start_peers(options, most):
     return peers
 
 
-async def complete(port, prompt, seed, n_tokens):
+async def complete(port, prompt, seed, n_tokens, sampling):
     """One streamed completion. Returns: when it was sent, when each event came, tokens in all."""
     body = json.dumps({
         "prompt": prompt, "max_tokens": n_tokens, "n_predict": n_tokens, "seed": seed,
-        "temperature": 1, "top_k": 0, "top_p": 1, "min_p": 0, "ignore_eos": True, "stream": True,
+        **OWN_DISTRIBUTION, **sampling, "ignore_eos": True, "stream": True,
         "stream_options": {"include_usage": True}, "cache_prompt": False}).encode()
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 22)
     begin = time.monotonic()
@@ -139,14 +141,15 @@ async def complete(port, prompt, seed, n_tokens):
     return begin, times, n_generated
 
 
-async def load(port, prompts, n_requests, n_at_once, n_tokens, first_seed):
+async def load(port, prompts, n_requests, n_at_once, first_seed, options):
     waiting = list(range(n_requests))
     texts = []
 
     async def client():
         while waiting:
             i = waiting.pop(0)
-            texts.append(await complete(port, prompts[i % len(prompts)], first_seed + i, n_tokens))
+            texts.append(await complete(port, prompts[i % len(prompts)], first_seed + i,
+                                        options.tokens, options.sampling))
 
     begin = time.monotonic()
     await asyncio.gather(*(client() for _ in range(n_at_once)))
@@ -193,7 +196,7 @@ def measure(options, servers, prompts):
     runs = []
     for server in servers:  # pages of the model, caches, the planner's calibration
         asyncio.run(load(server.port, prompts, max(options.concurrency), max(options.concurrency),
-                         options.tokens, 10_000))
+                         10_000, options))
     for run in range(options.runs):
         for n_at_once in options.concurrency:
             # Never the same server first.
@@ -204,7 +207,7 @@ def measure(options, servers, prompts):
                 n_requests = n_at_once * options.rounds
                 used = processor_seconds(server.process)
                 seconds, texts = asyncio.run(load(
-                    server.port, prompts, n_requests, n_at_once, options.tokens, 1000 * run))
+                    server.port, prompts, n_requests, n_at_once, 1000 * run, options))
                 used = processor_seconds(server.process) - used
                 result = figures(seconds, texts)
                 runs.append({"server": server.name, "concurrency": n_at_once, "run": run, **result,
@@ -255,6 +258,9 @@ def parse():
     p.add_argument("--program", default=str(ROOT / "build/release/bin/gumbelspec"))
     p.add_argument("--peers", default="auto",
                    help="folder of llama-server; auto: scripts/llama-cpp-peers; none: without it")
+    p.add_argument("--sampling", type=json.loads, default={}, metavar="JSON",
+                   help="fields of the requests besides temperature 1, e.g. "
+                        """'{"temperature": 0.7, "top_k": 40}'""")
     p.add_argument("--llama-draft", default="2,4,8", help="its --spec-draft-n-max, each tried")
     p.add_argument("--plain", action="store_true", help="also gumbelspec without a draft")
     p.add_argument("--concurrency", default="1,4,16")
@@ -299,6 +305,7 @@ def main():
             "n_cpus": os.cpu_count(),
             "commands": {s.name: " ".join(told(a) for a in s.command) for s in servers},
             "tokens_per_request": options.tokens,
+            "sampling": {**OWN_DISTRIBUTION, **options.sampling},
             "runs": runs,
             "medians": [{"concurrency": k[0], "server": k[1], **v} for k, v in middle.items()],
         }
