@@ -23,9 +23,19 @@ if(GUMBELSPEC_BUILD_LLAMA)
   install(FILES include/gumbelspec/gumbelspec.h
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/gumbelspec COMPONENT dev)
   install(FILES ${GUMBELSPEC_LLAMA_DIR}/LICENSE DESTINATION ${licence_dir} RENAME llama.cpp.txt)
-  string(PREPEND pc_libs "-lgumbelspec_llama ")
+  string(PREPEND pc_libs "-lgumbelspec_pair -lgumbelspec_llama ")
+  if(GUMBELSPEC_BUILD_KERNELS)
+    install(TARGETS gumbelspec_kernels EXPORT gumbelspec-targets
+      ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT dev)
+    string(REPLACE "-lgumbelspec_pair " "-lgumbelspec_pair -lgumbelspec_kernels " pc_libs
+      "${pc_libs}")
+    find_package(OpenMP)
+    if(OpenMP_CXX_FOUND)
+      set(pc_openmp " ${OpenMP_CXX_FLAGS}")
+    endif()
+  endif()
   string(APPEND pc_libs " -L\${privatelibdir} -Wl,-rpath,\${privatelibdir} -lllama -lggml -lggml-base")
-  string(APPEND pc_libs " -pthread")
+  string(APPEND pc_libs "${pc_openmp} -pthread")
 endif()
 
 if(TARGET gumbelspec)

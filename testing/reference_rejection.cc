@@ -54,8 +54,7 @@ class ReferenceRejection final : public Verifier {
     const auto position = static_cast<Position>(text.size());
     const NoiseKey key = {round.key.seed, round.key.stream, kDecisionUse};
 
-    const std::vector<double> target =
-        reference_probabilities(round.target.row(index(node)), sampling_, text);
+    const std::vector<double> target = reference_probabilities(round.row(node), sampling_, text);
     std::vector<double> p = target;
     std::vector<double> q = reference_probabilities(draft_.logits(text), sampling_, text);
     q.resize(p.size());  // a draft's vocabulary may be shorter or longer

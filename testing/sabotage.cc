@@ -72,7 +72,7 @@ class RatioTest final : public Verifier {
   Choice decide(const Round& round, NodeId node, NodeId child) const {
     const std::vector<TokenId> text = text_at(round, node);
     const auto depth = static_cast<std::size_t>(round.tree.depth(node));
-    std::vector<double> p = reference_probabilities(round.target.row(index(node)), sampling_, text);
+    std::vector<double> p = reference_probabilities(round.row(node), sampling_, text);
     if (child != kNoNode) {
       const std::vector<double> q = reference_probabilities(draft_.logits(text), sampling_, text);
       const std::size_t drafted = index(round.tree.token(child));
@@ -106,7 +106,7 @@ class FreshNoisePerPath final : public Verifier {
             const std::vector<TokenId> text = text_at(round, node);
             const auto depth = static_cast<std::size_t>(round.tree.depth(node));
             const std::span<const float> log_weights =
-                round.weights(round.target.row(index(node)), TextView{text, {}});
+                round.weights(round.row(node), TextView{text, {}});
             return choose(log_weights, private_noise(round, stream, depth));
           },
           one);
@@ -132,26 +132,25 @@ std::span<const std::string_view> sabotage_names() {
   return kNames;
 }
 
-SessionParts sabotaged_parts(Sabotage sabotage, const TableModel& draft,
-                             const SamplingOptions& sampling) {
-  SessionParts parts;
+void put_in(Sabotage sabotage, const TableModel& draft, TextOptions& options, SessionParts& parts) {
+  const SamplingOptions& sampling = options.sampling;
   const auto reject = [&](RejectionFault fault) {
-    parts.verifier = make_reference_rejection(draft, sampling, fault);
+    options.verifier = make_reference_rejection(draft, sampling, fault);
   };
   switch (sabotage) {
     case Sabotage::none:
       break;
     case Sabotage::exponential_noise:
-      parts.noise = std::make_unique<ExponentialNoise>();
+      parts.noise = std::make_shared<ExponentialNoise>();
       break;
     case Sabotage::reused_noise:
-      parts.noise = std::make_unique<ReusedNoise>();
+      parts.noise = std::make_shared<ReusedNoise>();
       break;
     case Sabotage::ratio_test:
-      parts.verifier = std::make_unique<RatioTest>(draft, sampling);
+      options.verifier = std::make_shared<RatioTest>(draft, sampling);
       break;
     case Sabotage::fresh_noise_per_path:
-      parts.verifier = std::make_unique<FreshNoisePerPath>();
+      options.verifier = std::make_shared<FreshNoisePerPath>();
       break;
     case Sabotage::resample_from_p:
       reject(RejectionFault::resample_from_p);
@@ -169,7 +168,6 @@ SessionParts sabotaged_parts(Sabotage sabotage, const TableModel& draft,
       reject(RejectionFault::candidates_dropped);
       break;
   }
-  return parts;
 }
 
 }  // namespace gumbelspec::testing

@@ -30,10 +30,9 @@ enum class Sabotage {
 // "none", "exponential-noise", ... in the order of the enum.
 [[nodiscard]] std::span<const std::string_view> sabotage_names();
 
-// The parts that put the sabotage into a session. Some need to know the draft's distribution;
-// draft and sampling must be the session's, and outlive it.
-[[nodiscard]] SessionParts sabotaged_parts(Sabotage sabotage, const TableModel& draft,
-                                           const SamplingOptions& sampling);
+// Puts the sabotage into the session that is made of these. Some need to know the draft's
+// distribution. Lifetime: the draft and options.sampling outlive the session.
+void put_in(Sabotage sabotage, const TableModel& draft, TextOptions& options, SessionParts& parts);
 
 }  // namespace gumbelspec::testing
 

@@ -100,11 +100,13 @@ CheckResult check_distribution(const DistributionCase& c, Sabotage sabotage, std
                                std::uint64_t first_seed) {
   TableModel target = target_model();
   TableModel draft = draft_model(target);
-  SessionOptions options;
+  TextOptions options;
   options.sampling = c.sampling;
   options.method = c.method;
   options.max_tokens = kTokens;
-  Session session(target, &draft, options, sabotaged_parts(sabotage, draft, c.sampling));
+  SessionParts parts;
+  put_in(sabotage, draft, options, parts);
+  Session session(target, &draft, options, std::move(parts));
   const std::vector<std::uint64_t> counts =
       joint_counts(session, target.limits().n_vocab, n_samples, first_seed);
   const TestResult test =

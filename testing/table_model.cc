@@ -75,6 +75,10 @@ SeqId TableModel::open() {
   while (i < sequences_.size() && sequences_[i].is_open) ++i;
   if (i == sequences_.size()) sequences_.emplace_back();
   sequences_[i] = {.is_open = true, .text = {}, .pending = {}};
+  // So that whoever counts allocations sees the caller's only.
+  sequences_[i].pending.reserve(limits_.max_pass_nodes);
+  rows_.reserve(limits_.max_pass_nodes);
+  wanted_.reserve(limits_.max_pass_nodes);
   sequences_[i].text.reserve(limits_.n_context);  // a text that grows must not look like ours
   return static_cast<SeqId>(i);
 }

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "gumbelspec/planner.h"
+#include "gumbelspec/costs.h"
 #include "testing/wrapped_model.h"
 
 namespace gumbelspec::testing {

@@ -22,7 +22,7 @@
 #include "apps/cli/commands.h"
 #include "apps/cli/method_option.h"
 #include "apps/cli/stop_signals.h"
-#include "gumbelspec/planner.h"
+#include "gumbelspec/costs.h"
 
 namespace gumbelspec::cli {
 namespace {
@@ -192,10 +192,8 @@ void BenchRun::probe_methods() {
   std::vector<Method> usable;
   for (const Method& method : methods_) {
     try {
-      SessionOptions options;
-      options.method = method;
-      options.costs = source_->costs();
-      const Session session(source_->target(), source_->draft(), options);
+      const Session session(source_->target(), source_->draft(), {.method = method},
+                            {.costs = source_->costs()});
       usable.push_back(method);
     } catch (const Error& error) {
       if (!options_.methods.empty()) throw;
@@ -336,7 +334,8 @@ BenchReport BenchRun::report() const {
   report.notes = notes_;
   report.is_complete = is_complete_;
   for (const Task& task : tasks_) {
-    const std::vector<BenchRow> rows = summarize(task.methods, task.temperature, task.runs);
+    const std::vector<BenchRow> rows =
+        summarize(task.methods, task.temperature, task.runs, options_.guarantee);
     report.rows.insert(report.rows.end(), rows.begin(), rows.end());
   }
   if (peers_ != nullptr) {

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "apps/cli/bench_trace.h"
-#include "gumbelspec/planner.h"
+#include "gumbelspec/costs.h"
 
 namespace gumbelspec::cli {
 

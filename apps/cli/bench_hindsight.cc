@@ -6,8 +6,7 @@
 
 #include "gumbelspec/noise.h"
 #include "src/core/probabilities.h"
-#include "src/engine/draft_sequence.h"
-#include "src/engine/tree_shape.h"
+#include "src/engine/shaped_drafter.h"
 
 namespace gumbelspec::cli {
 namespace {
@@ -88,48 +87,30 @@ class Pair {
   TwoSums sums_;
 };
 
-class HindsightDrafter final : public Drafter {
+class HindsightDrafter final : public ShapedDrafter {
  public:
-  HindsightDrafter(LanguageModel& model, const Method& method, const TraceText& text,
+  HindsightDrafter(const ModelLimits& draft, const Method& method, const TraceText& text,
                    float temperature)
-      : method_(method),
-        text_(text),
-        temperature_(static_cast<double>(temperature)),
-        sequence_(model, n_nodes() + 1, static_cast<std::size_t>(method.width)),
-        shape_(n_nodes()) {}
+      : ShapedDrafter(draft, method), text_(text), temperature_(static_cast<double>(temperature)) {}
 
-  PassOutcome start(std::span<const TokenId> prompt) override {
-    rates_.reset();
-    return sequence_.start(prompt);
-  }
-  PassOutcome draft(const DraftRequest& request, NoiseTable& noise, DraftTree& tree) override;
-  void accept(std::span<const NodeId> path) override { sequence_.accept(path); }
-  [[nodiscard]] std::size_t n_passes() const override { return sequence_.n_passes(); }
-  [[nodiscard]] double pass_s() const override { return sequence_.pass_s(); }
+  void begin_text(std::span<const TokenId> /*prompt*/) override { rates_.reset(); }
 
  private:
-  struct Placed {
-    NodeId node{};
-    int place = 0;
-    bool is_on_text = false;
-  };
-  [[nodiscard]] std::size_t n_nodes() const {
-    return static_cast<std::size_t>(method_.node_limit());
-  }
+  std::size_t draw(DraftRound& round, std::size_t node, std::span<const float> logits,
+                   std::span<Candidate> out) override;
+  [[nodiscard]] const AcceptanceRates& rates() const override { return rates_; }
   // The rank of the candidate that was accepted after the first n tokens; n_ranks: none was.
   std::size_t accepted_rank(std::size_t n, std::size_t n_ranks);
-  void add_children(const Placed& parent, std::size_t n_text, std::size_t n_vocab, DraftTree& tree);
+  [[nodiscard]] bool is_on_text(std::size_t n_text, std::span<const TokenId> path) const {
+    return n_text + path.size() <= text_.tokens.size() &&
+           std::equal(path.begin(), path.end(),
+                      text_.tokens.begin() + static_cast<std::ptrdiff_t>(n_text));
+  }
 
-  Method method_;
   const TraceText& text_;
   double temperature_;
-  DraftSequence sequence_;
-  TreeShape shape_;
   AcceptanceRates rates_;
   Pair pair_;
-  std::vector<Placed> level_;
-  std::vector<Placed> next_;
-  std::vector<NodeId> nodes_;
 };
 
 std::size_t HindsightDrafter::accepted_rank(std::size_t n, std::size_t n_ranks) {
@@ -148,66 +129,25 @@ std::size_t HindsightDrafter::accepted_rank(std::size_t n, std::size_t n_ranks) 
   return n_ranks;
 }
 
-void HindsightDrafter::add_children(const Placed& parent, std::size_t n_text, std::size_t n_vocab,
-                                    DraftTree& tree) {
-  const std::span<const ShapeNode> shape = shape_.nodes();
-  const ShapeNode& at = shape[static_cast<std::size_t>(parent.place)];
-  const std::size_t n = n_text + static_cast<std::size_t>(tree.depth(parent.node));
-  const auto n_children = static_cast<std::size_t>(at.n_children);
-  const bool has_token = parent.is_on_text && n < text_.tokens.size();
-  const TokenId y = has_token ? text_.tokens[n] : TokenId{0};
-  const std::size_t accepted = parent.is_on_text ? accepted_rank(n, n_children) : n_children;
-  int place = at.first_child;
+std::size_t HindsightDrafter::draw(DraftRound& round, std::size_t node,
+                                   std::span<const float> /*logits*/, std::span<Candidate> out) {
+  const std::span<const TokenId> path = round.proposals->path(node);
+  const std::size_t n = round.text.size() + path.size();
+  const bool is_on_text = this->is_on_text(round.text.size(), path);
+  const TokenId y = is_on_text && n < text_.tokens.size() ? text_.tokens[n] : TokenId{0};
+  const std::size_t accepted = is_on_text ? accepted_rank(n, out.size()) : out.size();
   // A placeholder is any token but the text's; the vocabulary has more of them than children.
   std::size_t other = index(y);
-  for (std::size_t rank = 0; rank < n_children; ++rank) {
-    other = (other + 1) % n_vocab;
-    const bool is_y = rank == accepted;
-    const TokenId token = is_y ? y : token_id(other);
-    const ShapeNode& child = shape[static_cast<std::size_t>(place)];
-    const float log_value = std::min(child.log_value, tree.log_value(parent.node));
-    next_.push_back({tree.add(parent.node, token, log_value), place, is_y});
-    place = child.next_sibling;
+  for (std::size_t rank = 0; rank < out.size(); ++rank) {
+    other = (other + 1) % round.noise->n_vocab();
+    out[rank].token = rank == accepted ? y : token_id(other);
   }
-}
-
-PassOutcome HindsightDrafter::draft(const DraftRequest& request, NoiseTable& noise,
-                                    DraftTree& tree) {
-  sequence_.begin();
-  const ModelLimits& limits = sequence_.limits();
-  const bool is_chain = method_.kind == MethodKind::rejection;
-  shape_.plan({.n_nodes = std::min(request.max_nodes, n_nodes()),
-               .n_leaves = std::min(request.max_leaves, limits.max_leaves),
-               .n_children = is_chain ? 1 : kMaxChildren,
-               .width = std::min(static_cast<std::size_t>(method_.width), limits.max_pass_nodes),
-               .n_levels = sequence_.levels(request, method_.length)},
-              rates_);
-  level_.clear();
-  if (shape_.nodes()[0].n_children > 0) level_.push_back({kRoot, 0, true});
-  while (!level_.empty()) {
-    nodes_.clear();
-    for (const Placed& placed : level_) nodes_.push_back(placed.node);
-    const PassOutcome outcome = tree.n_drafted() == 0 ? sequence_.evaluate_root(request.text)
-                                                      : sequence_.evaluate(tree, nodes_);
-    if (outcome == PassOutcome::cancelled) return outcome;
-    if (outcome == PassOutcome::no_space) break;
-    next_.clear();
-    for (const Placed& placed : level_) {
-      add_children(placed, request.text.size(), noise.n_vocab(), tree);
-    }
-    level_.clear();
-    for (const Placed& placed : next_) {
-      if (shape_.nodes()[static_cast<std::size_t>(placed.place)].n_children > 0) {
-        level_.push_back(placed);
-      }
-    }
-  }
-  return PassOutcome::ok;
+  return out.size();
 }
 
 }  // namespace
 
-std::unique_ptr<Drafter> make_hindsight_drafter(LanguageModel& draft, const Method& method,
+std::unique_ptr<Drafter> make_hindsight_drafter(const ModelLimits& draft, const Method& method,
                                                 const TraceText& text, float temperature) {
   return std::make_unique<HindsightDrafter>(draft, method, text, temperature);
 }

@@ -23,7 +23,7 @@ namespace gumbelspec::cli {
 // other verifier. Candidates that are not the text's are placeholders: nothing below them can be
 // accepted, and what the draft says there does not change the shape of the tree.
 // Requires: the method is rejection or rejection-tree; the text's temperature is above 0.
-[[nodiscard]] std::unique_ptr<Drafter> make_hindsight_drafter(LanguageModel& draft,
+[[nodiscard]] std::unique_ptr<Drafter> make_hindsight_drafter(const ModelLimits& draft,
                                                               const Method& method,
                                                               const TraceText& text,
                                                               float temperature);

@@ -40,16 +40,17 @@ void LiveSource::measure_costs_up_to(std::size_t most_nodes) {
 
 BenchText LiveSource::generate(const TextRequest& request) {
   if (stop_requested()) throw Stopped();
-  SessionOptions options;
+  TextOptions options;
   options.sampling = options_.sampling;
   options.sampling.temperature = request.temperature;
   options.method = request.method;
-  options.costs = costs_;
-  options.calibrations = calibrations_of(request.method);
+  options.guarantee = options_.guarantee;
   options.seed = request.seed;
   options.max_tokens = request.n_tokens;
-  options.is_cancelled = stop_requested;
-  Session session(*models_.target, models_.draft.get(), options);
+  Session session(*models_.target, models_.draft.get(), options,
+                  {.costs = costs_,
+                   .calibrations = calibrations_of(request.method),
+                   .is_cancelled = stop_requested});
   Outcome outcome = session.start(prompts_[request.prompt]);
   while (outcome == Outcome::running) outcome = session.step();
   if (outcome == Outcome::cancelled) throw Stopped();

@@ -13,8 +13,8 @@
 #include <system_error>
 #include <thread>
 
-#include "apps/cli/kernels.h"
 #include "gumbelspec/noise.h"
+#include "src/pair/kernels.h"
 
 namespace gumbelspec::cli {
 namespace {

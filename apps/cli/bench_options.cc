@@ -6,6 +6,7 @@
 
 #include "apps/cli/bench_methods.h"
 #include "apps/cli/sampling_options.h"
+#include "apps/cli/utf8_stream.h"
 
 namespace gumbelspec::cli {
 namespace {
@@ -73,6 +74,11 @@ void finish_bench_options(const Arguments& arguments, BenchOptions& options) {
     return;
   }
   refuse_for_replay(arguments);
+  if (options.guarantee == Guarantee::distribution) {
+    throw bad_option(
+        "--guarantee distribution with --replay, which knows what rejection would have accepted "
+        "only of whole texts; measure it, or replay the rejection methods beside gumbel-tree");
+  }
   if (!arguments.is_given("--n-prompts")) options.n_prompts = BenchOptions::kAll;
   if (!arguments.is_given("--runs")) options.n_runs = BenchOptions::kAll;
   if (!arguments.is_given("--predict")) options.n_tokens = BenchOptions::kAll;
@@ -90,6 +96,17 @@ void add_bench_options(Arguments& arguments, BenchOptions& options) {
       "all that there are with a draft: " +
           method_list() + "; ar without)",
       [&options](const std::string& text) { options.methods = parse_methods(text); });
+  arguments.add_option(
+      "--guarantee", "NAME",
+      "seed, or distribution: a planned gumbel-tree may also use rejection sampling where that is "
+      "faster, and its texts are others (default: seed)",
+      [&options](const std::string& text) {
+        if (text != "seed" && text != "distribution") {
+          throw bad_option("--guarantee is " + in_quotes(text) +
+                           "; give seed or distribution, all texts of bench have a seed");
+        }
+        options.guarantee = parse_guarantee(text);
+      });
   arguments.add_option(
       "--temps", "LIST", "Temperatures with commas between them (default: 0,0.6,1)",
       [&options](const std::string& text) { options.temperatures = parse_temperatures(text); });

@@ -25,6 +25,7 @@ struct BenchOptions {
   std::vector<Method> methods;                     // empty: all
   std::optional<std::vector<float>> temperatures;  // none: 0, 0.6, 1, or --temp
   std::string prompts_file;                        // empty: the openings that come with the program
+  Guarantee guarantee = Guarantee::seed;           // of planned trees
   std::size_t n_prompts = 8;
   std::size_t n_tokens = 64;  // per text
   std::size_t n_runs = 3;

@@ -99,24 +99,24 @@ BenchText ReplaySource::generate(const TextRequest& request) {
   const TraceText& recorded = text_of(request);
   const std::span<const TokenId> prompt = std::span(recorded.tokens).first(recorded.n_prompt);
   const std::span<const TokenId> expected = std::span(recorded.tokens).subspan(recorded.n_prompt);
-  SessionOptions options;
+  TextOptions options;
   options.sampling.temperature = request.temperature;
   options.method = request.method;
-  options.costs = costs_;
-  options.calibrations = calibrations_of(request.method);
   options.seed = recorded.seed;
   options.stream = recorded.stream;
-  options.is_cancelled = stop_requested;
   const bool has_end = !expected.empty() && target_.is_end(expected.back());
   options.max_tokens = has_end ? request.n_tokens : std::min(request.n_tokens, expected.size());
   target_.begin(recorded);
   draft_.begin(recorded);
-  SessionParts parts;
   if (is_rejection(request.method) && request.temperature > 0.0F) {
-    parts.drafter = make_hindsight_drafter(draft_, request.method, recorded, request.temperature);
-    parts.verifier = make_walk_verifier();
+    options.drafter =
+        make_hindsight_drafter(draft_.limits(), request.method, recorded, request.temperature);
+    options.verifier = make_walk_verifier();
   }
-  Session session(target_, &draft_, options, std::move(parts));
+  Session session(target_, &draft_, options,
+                  {.costs = costs_,
+                   .calibrations = calibrations_of(request.method),
+                   .is_cancelled = stop_requested});
   Outcome outcome = session.start(prompt);
   target_.clear_time();
   draft_.clear_time();

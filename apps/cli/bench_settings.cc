@@ -48,6 +48,7 @@ Json settings_json(const BenchOptions& options, const BenchSettings& settings) {
           {"n_predict", options.n_tokens},
           {"n_runs", options.n_runs},
           {"seed", options.seed},
+          {"guarantee", to_string(options.guarantee)},
           {"seed_rule", "seed + 1000 * run + prompt, both from 0"},
           {"n_threads", settings.n_threads},
           {"attention", options.models.attention == Attention::exact ? "exact" : "fast"},

@@ -7,7 +7,7 @@
 
 #include "apps/cli/bench_options.h"
 #include "apps/cli/report.h"
-#include "gumbelspec/planner.h"
+#include "gumbelspec/costs.h"
 
 namespace gumbelspec::cli {
 

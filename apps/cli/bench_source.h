@@ -13,9 +13,9 @@
 #include "apps/cli/output.h"
 #include "apps/cli/report.h"
 #include "gumbelspec/calibration_store.h"
+#include "gumbelspec/costs.h"
 #include "gumbelspec/language_model.h"
 #include "gumbelspec/method.h"
-#include "gumbelspec/planner.h"
 
 namespace gumbelspec::cli {
 

@@ -134,7 +134,7 @@ BenchRow row_of(const std::string& method, const std::string& shape, std::size_t
 }
 
 std::vector<BenchRow> summarize(std::span<const Method> methods, float temperature,
-                                std::span<const Batch> runs) {
+                                std::span<const Batch> runs, Guarantee guarantee) {
   std::vector<BenchRow> rows;
   std::optional<std::size_t> ar;
   for (std::size_t m = 0; m < methods.size(); ++m) {
@@ -145,7 +145,8 @@ std::vector<BenchRow> summarize(std::span<const Method> methods, float temperatu
     if (row.n_runs == 0) continue;
     row.temperature = temperature;
     // Without randomness there is one text, whatever the method draws.
-    const bool must_agree = methods[m].keeps_seed() || temperature == 0.0F;
+    const bool is_mixed = guarantee == Guarantee::distribution && methods[m].is_planned();
+    const bool must_agree = (methods[m].keeps_seed() && !is_mixed) || temperature == 0.0F;
     if (ar && m != *ar && must_agree) {
       std::size_t n = 0;
       for (const Batch& batch : runs) {

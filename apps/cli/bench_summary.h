@@ -54,9 +54,10 @@ struct BenchRow {
 };
 
 // The rows of one temperature, without the ratios; the first method is ar if there is one.
-// Shape of runs: [run]; runs without texts are left out.
+// guarantee: of the planned methods. Shape of runs: [run]; runs without texts are left out.
 [[nodiscard]] std::vector<BenchRow> summarize(std::span<const Method> methods, float temperature,
-                                              std::span<const Batch> runs);
+                                              std::span<const Batch> runs,
+                                              Guarantee guarantee = Guarantee::seed);
 
 // One row of that name, of the m-th element of each batch; without texts n_runs is 0.
 [[nodiscard]] BenchRow row_of(const std::string& method, const std::string& shape, std::size_t m,

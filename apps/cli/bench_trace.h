@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "apps/cli/report.h"
+#include "gumbelspec/costs.h"
 #include "gumbelspec/language_model.h"
-#include "gumbelspec/planner.h"
 
 namespace gumbelspec::cli {
 

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "apps/cli/bench_trace.h"
+#include "gumbelspec/costs.h"
 #include "gumbelspec/language_model.h"
-#include "gumbelspec/planner.h"
 
 namespace gumbelspec::cli {
 

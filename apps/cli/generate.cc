@@ -38,6 +38,8 @@ struct GenerateOptions {
   std::optional<std::string> prompt_file;
   std::int64_t n_predict = 128;  // tokens; -1: until the context is full
   bool shows_prompt = true;
+  bool ignores_end = false;
+  int n_logprobs = -1;  // -1: none
   bool is_json = false;
   bool shows_statistics = false;
   std::string dump_tree;  // a file; empty: off
@@ -48,6 +50,7 @@ struct GenerateOptions {
 struct Generation {
   std::string text;
   std::vector<std::int32_t> tokens;
+  Json logprobs = Json::array();
   Outcome outcome = Outcome::cancelled;
   Statistics statistics;
   std::optional<PlannerReport> planner;
@@ -60,9 +63,13 @@ class GenerateRun {
 
  private:
   void generate();
+  // What this text gets.
   [[nodiscard]] Guarantee guarantee() const {
-    return options_.planner.guarantee.value_or(Guarantee::seed);
+    if (!method_.keeps_seed()) return Guarantee::distribution;
+    return guarantee_for(options_.planner.guarantee.value_or(Guarantee::seed),
+                         options_.seed.has_value());
   }
+  void take_round(const LlamaModel& target, const Session& session);
   void finish_text();
   void print(const std::string& text);
   void tell_end() const;
@@ -98,6 +105,9 @@ GenerateRun::GenerateRun(const GenerateOptions& options)
   if (options_.dump_round && options_.dump_tree.empty()) {
     throw bad_option("--dump-round without --dump-tree; give the file with --dump-tree FILE");
   }
+  if (options_.n_logprobs >= 0 && !options_.is_json) {
+    throw bad_option("--logprobs without --json, which prints them; give it, too");
+  }
   prompt_ = read_prompt(options_.prompt, options_.prompt_file);
   if (!options_.dump_tree.empty()) dump_.emplace(Output::file(options_.dump_tree));
 }
@@ -127,10 +137,6 @@ int GenerateRun::run() {
 }
 
 void GenerateRun::generate() {
-  // Three ways to draft, each with a text of its own.
-  if (method_.is_planned() && guarantee() == Guarantee::distribution) {
-    model_options_.n_draft_sequences = 3;
-  }
   const Models models = load_models(model_options_, method_.drafts(), progress_);
   method_ = possible_method_told(method_, models);
   n_context_ = models.target->limits().n_context;
@@ -140,18 +146,21 @@ void GenerateRun::generate() {
     tell_broken_guarantee(*models.target);
     is_same_seed_ = models.target->guarantee().holds;
   }
-  SessionOptions session_options;
-  session_options.sampling = options_.sampling;
-  session_options.method = method_;
-  session_options.guarantee = guarantee();
-  session_options.seed = seed_;
-  session_options.max_tokens =
+  TextOptions text_options;
+  text_options.sampling = options_.sampling;
+  text_options.method = method_;
+  text_options.guarantee = guarantee();
+  text_options.seed = seed_;
+  text_options.ignores_end = options_.ignores_end;
+  text_options.n_logprobs = options_.n_logprobs;
+  text_options.max_tokens =
       options_.n_predict < 0 ? n_context_ : static_cast<std::size_t>(options_.n_predict);
-  session_options.is_cancelled = stop_requested;
-  const CostCache cache(models, model_options_, options_.planner.uses_cost_cache);
-  session_options.costs = costs_for(method_, models, cache, progress_);
-  session_options.calibrations = cache.calibrations();
-  Session session(*models.target, models.draft.get(), session_options);
+  const CostCache cache = cost_cache_of(models, model_options_, options_.planner);
+  SessionParts parts;
+  parts.costs = costs_for(method_, models, cache, progress_);
+  parts.calibrations = cache.calibrations();
+  parts.is_cancelled = stop_requested;
+  Session session(*models.target, models.draft.get(), text_options, parts);
   const std::vector<TokenId> tokens = models.target->tokenize(prompt_);
   if (prompt_.size() > kLongPrompt) progress_.show("reading the prompt");
   result_.outcome = session.start(tokens);
@@ -164,23 +173,39 @@ void GenerateRun::generate() {
   while (result_.outcome == Outcome::running) {
     result_.outcome = session.step();
     result_.statistics = session.statistics();
-    for (const GeneratedToken& token : session.last_tokens()) {
-      result_.tokens.push_back(static_cast<std::int32_t>(token.token));
-      const std::string text = utf8_.append(models.target->piece(token.token));
-      result_.text += text;
-      print(text);
-    }
+    take_round(*models.target, session);
     if (dump_ && result_.outcome != Outcome::cancelled) {
       recorder_.see(static_cast<std::uint32_t>(session.statistics().n_rounds - 1),
                     session.last_tree(), session.last_walk());
     }
   }
-  cache.keep(*session_options.calibrations);
+  cache.keep(*parts.calibrations);
   if (const PlannerReport* report = session.planner_report()) result_.planner = *report;
   if (recorder_.snapshot()) {
     dot_ = tree_dot(*recorder_.snapshot(), [&](TokenId token) {
       return models.target->is_end(token) ? "(end)" : models.target->piece(token);
     });
+  }
+}
+
+void GenerateRun::take_round(const LlamaModel& target, const Session& session) {
+  for (const GeneratedToken& token : session.last_tokens()) {
+    result_.tokens.push_back(static_cast<std::int32_t>(token.token));
+    const std::string text = utf8_.append(target.piece(token.token));
+    result_.text += text;
+    print(text);
+  }
+  const auto json = [](const TokenLogprob& of) {
+    return Json{{"token", static_cast<std::int32_t>(of.token)}, {"logprob", of.logprob}};
+  };
+  const std::span<const TokenLogprob> chosen = session.last_logprobs();
+  const std::span<const TokenLogprob> all = session.last_top_logprobs();
+  for (std::size_t i = 0; i < chosen.size(); ++i) {
+    Json entry = json(chosen[i]);
+    entry["top"] = Json::array();
+    const std::size_t n = all.size() / chosen.size();
+    for (const TokenLogprob& of : all.subspan(i * n, n)) entry["top"].push_back(json(of));
+    result_.logprobs.push_back(std::move(entry));
   }
 }
 
@@ -226,16 +251,19 @@ void GenerateRun::write_tree() {
 }
 
 Json GenerateRun::result_json() const {
-  return {
+  Json json = {
       {"text", result_.text},
       {"tokens", result_.tokens},
       {"seed", seed_},
       {"noise_version", kNoiseVersion},
       {"same_seed", is_same_seed_},
+      {"guarantee", to_string(guarantee())},
       {"method", to_string(method_)},
       {"stop_reason", to_string(result_.outcome)},
       {"stats", statistics_json(result_.statistics)},
   };
+  if (options_.n_logprobs >= 0) json["logprobs"] = result_.logprobs;
+  return json;
 }
 
 void add_output_options(Arguments& arguments, GenerateOptions& options) {
@@ -243,8 +271,14 @@ void add_output_options(Arguments& arguments, GenerateOptions& options) {
       "--json", options.is_json,
       "Print one JSON object at the end instead of text: text, tokens (ids of the "
       "generated ones), seed, noise_version, same_seed (whether every method that keeps a "
-      "seed's text gives this one), method, stop_reason (eos, length, "
-      "context_full, cancelled), stats");
+      "seed's text gives this one), guarantee (seed or distribution), method, stop_reason (eos, "
+      "length, "
+      "context_full, cancelled), stats, and logprobs where asked for");
+  add_integer(
+      arguments, "--logprobs", 0, 1000,
+      [&options](std::int64_t n) { options.n_logprobs = static_cast<int>(n); },
+      "With --json also the log-probability of each token by the model itself, and of the N "
+      "likeliest ones in its place");
   arguments.add_flag("--stats", options.shows_statistics,
                      "Print counts and times on standard error at the end");
   arguments.add_flag(
@@ -272,6 +306,7 @@ Command add_generate(Arguments& program) {
       arguments, "-n,--predict,--n-predict", -1, std::numeric_limits<std::int32_t>::max(),
       [options](std::int64_t n) { options->n_predict = n; },
       "Tokens to generate at most; -1: until the context is full (default: 128)");
+  arguments.add_flag("--ignore-eos", options->ignores_end, "Go on after the model's end of text");
   add_seed_option(arguments, options->seed);
   add_method_option(arguments, options->method);
   add_planner_options(arguments, options->planner);

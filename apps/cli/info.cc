@@ -5,12 +5,12 @@
 
 #include "apps/cli/commands.h"
 #include "apps/cli/guarantee.h"
-#include "apps/cli/kernels.h"
 #include "apps/cli/method_option.h"
 #include "apps/cli/model_options.h"
 #include "apps/cli/output.h"
 #include "gumbelspec/noise.h"
 #include "gumbelspec/simd.h"
+#include "src/pair/kernels.h"
 
 namespace gumbelspec::cli {
 namespace {

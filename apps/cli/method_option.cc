@@ -26,7 +26,7 @@ void add_method_option(Arguments& arguments, std::optional<Method>& method) {
 
 Method method_for(const std::optional<Method>& wanted, const ModelOptions& models) {
   if (!models.draft.empty()) return wanted.value_or(Method{});
-  if (!wanted) return Method{.kind = MethodKind::ar, .width = 1};
+  if (!wanted) return Method::of(MethodKind::ar);
   if (wanted->drafts()) {
     throw bad_option("method " + to_string(*wanted) +
                      " needs a draft model; give one with -md, or use --method ar");

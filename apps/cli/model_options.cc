@@ -7,9 +7,10 @@
 #include <string_view>
 #include <system_error>
 
-#include "apps/cli/kernels.h"
 #include "apps/cli/utf8_stream.h"
+#include "gumbelspec/pair.h"
 #include "gumbelspec/simd.h"
+#include "src/pair/kernels.h"
 
 namespace gumbelspec::cli {
 namespace {
@@ -230,19 +231,13 @@ LlamaModelOptions target_load_options(const ModelOptions& options, Progress& pro
 
 LlamaModelOptions draft_load_options(const ModelOptions& options, const ModelLimits& target,
                                      Progress& progress) {
-  LlamaModelOptions load = target_load_options(options, progress);
-  load.path = options.draft;
+  LlamaModelOptions load =
+      draft_options(options.draft, target_load_options(options, progress), target);
   load.n_gpu_layers = options.n_gpu_layers_draft;
-  // Drafting takes many short passes, which a network would make long: not there unless asked for.
   load.devices = options.devices_draft;
-  if (load.devices.empty()) load.rpc_servers.clear();
-  load.tensor_split.clear();
-  load.split_mode = SplitMode::layer;
-  load.main_gpu = 0;
+  // On RPC servers only if asked for.
+  if (!load.devices.empty()) load.rpc_servers = options.rpc_servers;
   load.n_sequences = options.n_draft_sequences;
-  load.n_context = target.n_context;
-  // The last bits of a draft's logits decide at most how fast it goes.
-  load.attention = Attention::fast;
   return load;
 }
 

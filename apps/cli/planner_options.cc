@@ -9,12 +9,6 @@ namespace {
 
 constexpr std::size_t kMostNodes = 64;
 
-Guarantee parse_guarantee(const std::string& text) {
-  if (text == "seed") return Guarantee::seed;
-  if (text == "distribution") return Guarantee::distribution;
-  throw bad_option("--guarantee is " + in_quotes(text) + "; give seed or distribution");
-}
-
 }  // namespace
 
 void add_planner_options(Arguments& arguments, PlannerOptions& options) {
@@ -33,9 +27,15 @@ void add_planner_options(Arguments& arguments, PlannerOptions& options) {
   arguments.add_option(
       "--guarantee", "NAME",
       "seed: the text of a seed is that of plain decoding; distribution: only its "
-      "distribution is, and gumbel-tree also uses rejection sampling where that is faster "
-      "(default: what the method keeps)",
-      [&](const std::string& text) { options.guarantee = parse_guarantee(text); });
+      "distribution is, and gumbel-tree also uses rejection sampling where that is faster; auto: "
+      "seed where a seed is given, distribution where not (default: what the method keeps)",
+      [&](const std::string& text) {
+        try {
+          options.guarantee = parse_guarantee(text);
+        } catch (const Error& error) {
+          throw bad_option(std::string("--") + error.what());
+        }
+      });
   arguments.add_flag(
       "--no-cost-cache", [&] { options.uses_cost_cache = false; },
       "Measure what passes cost at every start (about 2 s), and learn how good the draft is in "
@@ -59,6 +59,17 @@ Method bounded_method(Method method, const PlannerOptions& options) {
   if (options.draft_levels) method.length = *options.draft_levels;
   if (options.draft_width) method.width = *options.draft_width;
   return method;
+}
+
+CostCache cost_cache_of(const Models& models, const ModelOptions& options,
+                        const PlannerOptions& planner) {
+  return {*models.target, models.draft.get(),
+          CostCache::Loaded{.target = options.target,
+                            .draft = options.draft,
+                            .rpc_servers = options.rpc_servers,
+                            .attention = options.attention,
+                            .uses_kernels = options.use_kernels},
+          planner.uses_cost_cache};
 }
 
 std::shared_ptr<CostModel> costs_for(const Method& method, const Models& models,

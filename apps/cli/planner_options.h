@@ -6,11 +6,11 @@
 #include <optional>
 #include <string>
 
-#include "apps/cli/cost_cache.h"
 #include "apps/cli/model_options.h"
+#include "gumbelspec/costs.h"
 #include "gumbelspec/method.h"
-#include "gumbelspec/planner.h"
 #include "gumbelspec/session.h"
+#include "src/pair/cost_cache.h"
 
 namespace gumbelspec::cli {
 
@@ -27,6 +27,10 @@ void add_planner_options(Arguments& arguments, PlannerOptions& options);
 // The method within the bounds. Throws: Error{invalid_option} if it has none, or is outside what
 // the guarantee allows.
 [[nodiscard]] Method bounded_method(Method method, const PlannerOptions& options);
+
+// What is known about these models from earlier runs.
+[[nodiscard]] CostCache cost_cache_of(const Models& models, const ModelOptions& options,
+                                      const PlannerOptions& planner);
 
 // What passes of these models cost: from the cache if it has been measured on this machine with
 // these models and options, otherwise measured now and, if the machine was quiet, kept. Null where

@@ -36,7 +36,8 @@ class IdentityCheck {
   }
 
   void generate_expected() {
-    Session plain(*models_.target, nullptr, session_options({.kind = MethodKind::ar, .width = 1}));
+    Session plain(*models_.target, nullptr, text_options(parse_method("ar")),
+                  {.is_cancelled = stop_requested});
     for (std::size_t i = 0; i < texts_.size(); ++i) {
       progress_.show("identity: ar" + count(i, texts_.size()));
       const std::span<const GeneratedToken> text = generate(plain, texts_[i]);
@@ -45,7 +46,8 @@ class IdentityCheck {
   }
 
   MethodIdentity compare(const Method& method) {
-    Session session(*models_.target, models_.draft.get(), session_options(method));
+    Session session(*models_.target, models_.draft.get(), text_options(method),
+                    {.is_cancelled = stop_requested});
     MethodIdentity result{method, 0, 0, {}};
     for (std::size_t i = 0; i < texts_.size(); ++i) {
       progress_.show("identity: " + to_string(method) + count(i, texts_.size()));
@@ -63,12 +65,11 @@ class IdentityCheck {
   }
 
  private:
-  [[nodiscard]] SessionOptions session_options(const Method& method) const {
-    SessionOptions session;
+  [[nodiscard]] TextOptions text_options(const Method& method) const {
+    TextOptions session;
     session.sampling = options_.sampling;
     session.method = method;
     session.max_tokens = options_.n_tokens;
-    session.is_cancelled = stop_requested;
     return session;
   }
 

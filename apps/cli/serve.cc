@@ -91,11 +91,6 @@ ServeRun::ServeRun(const ServeOptions& options)
       keys_(keys_of(options)),
       metrics_(options.n_parallel) {
   check(options);
-  if (!method_.keeps_seed()) {
-    throw bad_option("--method " + to_string(method_) +
-                     " does not keep the text of a seed, as the server does; use ar, greedy-chain "
-                     "or a gumbel method");
-  }
   model_options_.n_sequences = options.n_parallel + options.n_cached;
   model_options_.n_draft_sequences = model_options_.n_sequences;
   model_options_.is_cancelled = [this] { return passes_are_stopped_.load(); };
@@ -152,7 +147,7 @@ void ServeRun::load() {
   models_ = load_models(model_options_, method_.drafts(), progress_);
   method_ = possible_method_told(method_, models_);
   tell_broken_guarantee(*models_.target);
-  cache_.emplace(models_, model_options_, options_.planner.uses_cost_cache);
+  cache_.emplace(cost_cache_of(models_, model_options_, options_.planner));
   costs_ = costs_for(method_, models_, *cache_, progress_);
   calibrations_ = cache_->calibrations();
 }
@@ -163,6 +158,7 @@ void ServeRun::start_service() {
   model.id = options_.alias.empty() ? file : options_.alias;
   model.created = static_cast<std::int64_t>(std::time(nullptr));
   model.method = method_;
+  model.guarantee = options_.planner.guarantee.value_or(Guarantee::seed);
   model.has_draft = models_.draft != nullptr;
   model.keeps_seed = models_.target->guarantee().holds;
   model.sampling = options_.sampling;

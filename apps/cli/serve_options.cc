@@ -129,9 +129,6 @@ void check(const ServeOptions& options) {
                      std::to_string(options.n_parallel + options.n_cached) +
                      " together; give at most " + std::to_string(kMostTexts));
   }
-  if (options.planner.guarantee == Guarantee::distribution) {
-    throw bad_option("the server keeps the text of a seed; leave out --guarantee distribution");
-  }
 }
 
 }  // namespace gumbelspec::cli

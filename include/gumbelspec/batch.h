@@ -10,40 +10,21 @@
 #include <vector>
 
 #include "gumbelspec/calibration_store.h"
+#include "gumbelspec/costs.h"
 #include "gumbelspec/draft_tree.h"
+#include "gumbelspec/drafter.h"
 #include "gumbelspec/error.h"
 #include "gumbelspec/language_model.h"
 #include "gumbelspec/method.h"
-#include "gumbelspec/noise.h"
-#include "gumbelspec/planner.h"
-#include "gumbelspec/sampling.h"
-#include "gumbelspec/session.h"
+#include "gumbelspec/text_options.h"
 #include "gumbelspec/token_constraint.h"
+#include "gumbelspec/verifier.h"
 #include "gumbelspec/walk.h"
 
 namespace gumbelspec {
 
 // A text of a batch. Never used twice.
 enum class TextId : std::uint64_t {};
-
-struct TextOptions {
-  SamplingOptions sampling = {};
-  // ar, gumbel-tree, gumbel-beam, gumbel-chain or greedy-chain: all give the same text for a seed.
-  Method method = {};
-  std::uint64_t seed = 0;
-  std::uint32_t stream = 0;      // independent texts of one seed (a request's n)
-  std::size_t max_tokens = 128;  // tokens to generate at most
-  bool ignores_end = false;      // go on behind the model's end of text
-  // Besides each token its log-probability, and the so many likeliest with theirs; -1: none.
-  // They are the model's own: before temperature, penalties and truncation.
-  int n_logprobs = -1;
-  std::shared_ptr<TokenConstraint> constraint = {};  // null: none
-};
-
-struct TokenLogprob {
-  TokenId token{};
-  float logprob = 0.0F;  // nats
-};
 
 // One round of one text, as its sink sees it. Lifetime: of the call.
 struct BatchRound {

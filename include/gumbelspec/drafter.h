@@ -4,108 +4,89 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <vector>
 
+#include "gumbelspec/costs.h"
+#include "gumbelspec/draft_reader.h"
 #include "gumbelspec/draft_tree.h"
 #include "gumbelspec/language_model.h"
-#include "gumbelspec/method.h"
-#include "gumbelspec/noise.h"
-#include "gumbelspec/planner.h"
-#include "gumbelspec/sampling.h"
+#include "gumbelspec/noise_table.h"
+#include "gumbelspec/proposals.h"
+#include "gumbelspec/walk.h"
 
 namespace gumbelspec {
 
-// The noise of the next positions. A row is drawn once: the draft's levels, the target's walk and
-// the rounds that follow all read the same memory. Where truncation leaves a few tokens, only
-// theirs is.
-class NoiseTable {
- public:
-  // n_rows: positions held at once. Shape of a row: [n_vocab].
-  NoiseTable(std::size_t n_vocab, std::size_t n_rows);
+class Planner;
 
-  // From now on the noise of this key.
-  void restart(NoiseKey key, const NoiseSource& source);
-
-  [[nodiscard]] std::size_t n_vocab() const { return n_vocab_; }
-  [[nodiscard]] NoiseKey key() const { return key_; }
-
-  // The noise of a position. Lifetime: until a position n_rows away is asked for, or restart().
-  std::span<const float> row(Position position);
-  // The noise of the entries of a row at a position: of a list that of its tokens alone, unless the
-  // whole row is there already, or so many were asked for that it is worth drawing.
-  // Requires: no token from n_vocab() on. Shape: at least [kept.size()]. Lifetime: as row(), and
-  // until the next call.
-  std::span<const float> of(Position position, const KeptRow& kept);
-
- private:
-  std::size_t n_vocab_;
-  std::vector<float> rows_;
-  std::vector<std::int64_t> held_;  // position in each slot, -1: none
-  // By slot: the position that lists were asked for last, and how many tokens they had.
-  std::vector<std::int64_t> listed_;
-  std::vector<std::size_t> n_listed_;
-  std::vector<float> of_list_;
-  NoiseKey key_;
-  const NoiseSource* source_ = nullptr;
-};
-
-struct DraftRequest {
+// A round of one text, as its drafter sees it. Lifetime: of the round.
+struct DraftRound {
   std::span<const TokenId> text;  // accepted so far; the last token is the root
-  int max_depth = 0;              // levels that can still be of use
+  std::size_t max_depth = 0;      // levels that can still be of use
   std::size_t max_nodes = 0;      // drafted nodes that the target can verify
   std::size_t max_leaves = 0;
+  // Which tokens may follow the root, a bit each (as LogWeights takes it); empty: all.
+  std::span<const std::uint32_t> allowed = {};
+  NoiseTable* noise = nullptr;     // the text's, which the target will choose with
+  Proposals* proposals = nullptr;  // where to put what is found; empty when the round begins
+  DraftReader* reader = nullptr;   // the draft model's reading of the text; null: there is none
+  Planner* planner = nullptr;      // the library's, of a method that has one
   // Tokens at the beginning of the text that may not be choices under the shared noise: there is
   // nothing to learn from them.
   std::size_t n_foreign = 0;
-  // Which tokens may follow the root, a bit each (as LogWeights takes it); empty: all.
-  std::span<const std::uint32_t> allowed = {};
+};
 
-  // The same for a draft of so many tokens; empty where it has more than the target.
-  [[nodiscard]] std::span<const std::uint32_t> allowed_of(std::size_t n_vocab) const {
-    if (allowed.size() * 32 < n_vocab) return {};
-    return allowed;
+// What a pass of the draft model can still hold of a text.
+struct DraftRoom {
+  std::size_t n_nodes = 0;  // at least 1
+  std::size_t n_ends = 0;   // branch ends, besides those that are pending
+};
+
+// The target's pass over a tree, and the way down it. Lifetime: of the call.
+struct VerifiedTree {
+  const DraftTree& tree;
+  const WalkResult& walk;
+  const LanguageModel& target;
+  std::size_t first_row = 0;
+
+  // The target's logits below any node, on the way or not. Shape: [n_vocab].
+  [[nodiscard]] std::span<const float> row(NodeId node) const {
+    return target.row(first_row + index(node));
   }
 };
 
 // Whatever a drafter does, the text is the target's; it decides only how fast.
+//
+// A round is begin(); then, as long as append() appends nodes, a pass of the draft model and
+// take(); then finish(), the target's pass, and see(). Texts of a batch share the passes. A drafter
+// that needs none proposes in begin(), and is done.
+//
+// Threads: one at a time. A drafter serves one text at a time.
 class Drafter {
  public:
   virtual ~Drafter() = default;
 
-  // A new text with this prompt. no_space: the drafter will propose nothing.
-  [[nodiscard]] virtual PassOutcome start(std::span<const TokenId> prompt) = 0;
-
-  // Adds nodes below the root of `tree`, which holds nothing else.
-  [[nodiscard]] virtual PassOutcome draft(const DraftRequest& request, NoiseTable& noise,
-                                          DraftTree& tree) = 0;
-
-  // The walk went down this path of the tree last drafted; path[0] is the root.
-  virtual void accept(std::span<const NodeId> path) = 0;
-
-  // The text has ended, whatever the reason.
+  // A new text with this prompt, and its end, whatever the reason.
+  virtual void begin_text(std::span<const TokenId> /*prompt*/) {}
   virtual void end_text() {}
 
-  // The target's pass over the tree last drafted, n_nodes with the root, took so long.
-  virtual void observe_target_pass(std::size_t /*n_nodes*/, double /*seconds*/) {}
+  virtual void begin(DraftRound& round) = 0;
+  // Appends this text's nodes of the next pass through round.reader; none: there is no further one.
+  [[nodiscard]] virtual PassOutcome append(DraftRound& /*round*/, const DraftRoom& /*room*/,
+                                           std::vector<PassNode>& /*pass*/) {
+    return PassOutcome::ok;
+  }
+  // The pass took place: round.reader has its rows.
+  virtual void take(DraftRound& /*round*/) {}
+  virtual void finish(DraftRound& /*round*/) {}
 
-  // What a planner did; null: there is none. Lifetime: until the next call of the drafter.
-  [[nodiscard]] virtual const PlannerReport* report() { return nullptr; }
+  // The walk. Rows are gone afterwards.
+  virtual void see(const VerifiedTree& /*verified*/) {}
 
-  // Model passes since start(), the prompt's not counted, and the seconds that they took.
-  [[nodiscard]] virtual std::size_t n_passes() const = 0;
-  [[nodiscard]] virtual double pass_s() const = 0;
+  // Whether everything proposed in this round must be verified, or nothing of it, because the
+  // verifier counts on it. Otherwise what is not worth its price is left out.
+  [[nodiscard]] virtual bool is_indivisible() const { return false; }
 };
-
-// Beam search with a draft model under the shared noise; a chain is a beam of width 1.
-// Each level costs one pass of the draft over `width` nodes. The child v of a node is worth
-// log softmax(score / tau)(v) more than the node, score = log-weight + noise; the best `width` of
-// all children make the next level.
-// Requires: model outlives the drafter. Throws: Error{invalid_option}.
-[[nodiscard]] std::unique_ptr<Drafter> make_model_drafter(LanguageModel& model,
-                                                          const SamplingOptions& sampling,
-                                                          const Method& method);
 
 }  // namespace gumbelspec
 

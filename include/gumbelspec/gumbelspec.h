@@ -2,19 +2,22 @@
 // (tests/install/consumer).
 //
 //   using namespace gumbelspec;
-//   auto target = LlamaModel::load({.path = "target.gguf"});
-//   auto draft = LlamaModel::load({.path = "draft.gguf"});
-//   LlamaModel::require_same_vocabulary(*target, *draft);
+//   Pair pair = Pair::load("target.gguf", "draft.gguf");
+//   LlamaModel& target = pair.target();
 //
-//   Session session(*target, draft.get(), {.seed = 7, .max_tokens = 64});
-//   Outcome outcome = session.start(target->tokenize("The old house"));
+//   Session session(target, pair.draft(), {.seed = 7, .max_tokens = 64}, pair.parts());
+//   Outcome outcome = session.start(target.tokenize("The old house"));
 //   while (outcome == Outcome::running) {
 //     outcome = session.step();
-//     for (const GeneratedToken& t : session.last_tokens()) std::cout << target->piece(t.token);
+//     for (const GeneratedToken& t : session.last_tokens()) std::cout << target.piece(t.token);
 //   }
 #ifndef GUMBELSPEC_GUMBELSPEC_H_
 #define GUMBELSPEC_GUMBELSPEC_H_
 
+#include "gumbelspec/batch.h"
+#include "gumbelspec/calibration_store.h"
+#include "gumbelspec/costs.h"
+#include "gumbelspec/draft_reader.h"
 #include "gumbelspec/draft_tree.h"
 #include "gumbelspec/drafter.h"
 #include "gumbelspec/error.h"
@@ -23,11 +26,16 @@
 #include "gumbelspec/llama_model.h"
 #include "gumbelspec/method.h"
 #include "gumbelspec/noise.h"
-#include "gumbelspec/planner.h"
+#include "gumbelspec/noise_table.h"
+#include "gumbelspec/pair.h"
+#include "gumbelspec/proposals.h"
 #include "gumbelspec/sampling.h"
 #include "gumbelspec/session.h"
+#include "gumbelspec/simd.h"
+#include "gumbelspec/text_options.h"
 #include "gumbelspec/token_constraint.h"
 #include "gumbelspec/types.h"
+#include "gumbelspec/verifier.h"
 #include "gumbelspec/walk.h"
 
 #endif  // GUMBELSPEC_GUMBELSPEC_H_

@@ -25,10 +25,24 @@ enum class MethodKind {
 enum class Guarantee {
   seed,          // the text of a seed is that of plain decoding
   distribution,  // the text's distribution is; planned trees may then use rejection, too
+  automatic,     // seed for who gave a seed, distribution for who did not; see guarantee_for()
 };
 
-// Not every kind has every field: method.cc has the table.
+// What a text gets. TextOptions always have a seed, so whoever draws one decides by this.
+[[nodiscard]] constexpr Guarantee guarantee_for(Guarantee wanted, bool has_seed) {
+  if (wanted != Guarantee::automatic) return wanted;
+  return has_seed ? Guarantee::seed : Guarantee::distribution;
+}
+// "seed", "distribution", "auto"; parse_guarantee() reads them back, and throws
+// Error{invalid_option} for anything else.
+[[nodiscard]] std::string_view to_string(Guarantee guarantee);
+[[nodiscard]] Guarantee parse_guarantee(std::string_view text);
+
+// The defaults are gumbel_tree's; of another kind, begin with Method::of(). Not every kind has
+// every field: method.cc has the table, and validate() holds a method against it.
 struct Method {
+  [[nodiscard]] static Method of(MethodKind kind);
+
   MethodKind kind = MethodKind::gumbel_tree;
   // Nodes of a level that the draft evaluates, [1, 64]; a chain has one. A node of rejection_tree
   // may have more children than that, as long as there are nodes left.
@@ -59,6 +73,10 @@ struct Method {
 // "gumbel-beam", "gumbel-beam:width=4,length=5,tau=0.5,nodes=20,keep=0".
 // Throws: Error{invalid_option} with the known names, keys and limits.
 [[nodiscard]] Method parse_method(std::string_view text);
+
+// Throws: Error{invalid_option} where a field is outside its limits, or has a value although the
+// kind has no such field.
+void validate(const Method& method);
 
 // The shortest text that parse_method reads back: the name, and what differs from its defaults.
 [[nodiscard]] std::string to_string(const Method& method);

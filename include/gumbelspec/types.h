@@ -23,6 +23,8 @@ enum class SeqId : std::int32_t {};
 enum class PendingId : std::int32_t {};
 // "The parent is the last committed token" (or the beginning of an empty sequence).
 inline constexpr PendingId kCommitted{-1};
+// "It has not been evaluated."
+inline constexpr PendingId kNotEvaluated{-2};
 
 // Index of a token in the text, 0-based; the first token of the prompt has position 0.
 using Position = std::uint32_t;

@@ -39,7 +39,10 @@ Batch::Impl::Impl(LanguageModel& target, LanguageModel* draft, BatchOptions opti
              draft == nullptr ? target.limits().n_sequences
                               : std::min(target.limits().n_sequences, draft->limits().n_sequences)),
       clock_(options_.clock),
-      rate_(*options_.costs) {
+      rate_(*options_.costs),
+      round_(target, draft, *options_.costs, clock_,
+             {.make_room = [this] { return slots_.evict(); },
+              .forget = [this](Text& text) { slots_.clear(of_batch(text).slot()); }}) {
   if (!(options_.max_gap_ms >= 0.0 && options_.max_gap_ms <= 3.6e6)) {
     throw Error(ErrorCode::invalid_option,
                 "the longest gap is " + std::to_string(options_.max_gap_ms) +
@@ -54,31 +57,23 @@ Batch::Impl::Impl(LanguageModel& target, LanguageModel* draft, BatchOptions opti
     max_active_ =
         std::min({max_active_, draft->limits().max_pass_nodes,
                   draft->limits().can_branch ? draft->limits().max_leaves : slots_.size()});
-    drafting_.emplace(*draft, target.limits(), *options_.costs, clock_,
-                      [this] { return slots_.evict(); });
   }
   if (options_.max_active > 0) max_active_ = std::min(max_active_, options_.max_active);
-  pass_.reserve(target.limits().max_pass_nodes);
 }
 
 TextOptions Batch::Impl::checked(std::span<const TokenId> prompt,
                                  const TextOptions& options) const {
   check_prompt(prompt, target_.limits());
   validate(options.sampling);
+  validate(options.method);
   check_logit_bias(options.sampling, target_.limits().n_vocab);
   if (options.n_logprobs < -1) {
     throw Error(ErrorCode::invalid_option, "n_logprobs is " + std::to_string(options.n_logprobs) +
                                                ", but must be -1 (none) or more");
   }
-  if (!options.method.keeps_seed()) {
-    throw Error(ErrorCode::invalid_option,
-                "method " + to_string(options.method) +
-                    " does not give the text of the seed, which texts of a batch are promised; "
-                    "use gumbel-tree");
-  }
   TextOptions result = options;
   if (draft_ == nullptr) {
-    result.method = {.kind = MethodKind::ar};
+    if (!options.drafter) result.method = Method::of(MethodKind::ar);
   } else {
     result.method = possible_method(options.method, target_.limits(), draft_->limits()).method;
   }
@@ -116,10 +111,9 @@ void Batch::Impl::admit() {
     if (slot == BatchSlots::kNone) return;
     TextPtr text = std::move(waiting_.front());
     waiting_.pop_front();
-    text->join(slot, slots_, target_.limits(), draft_, options_.costs);
+    text->join(slot, slots_, {&target_, draft_, options_.costs, options_.calibrations});
     text->defers_draft = text->is_planned() && !ledger_.is_open(active_.size() + 1);
     statistics_.n_prompt_reused += text->n_reused;
-    teach(*text);
     tell_prompt(*text);
     active_.push_back(std::move(text));
   }
@@ -205,7 +199,7 @@ PassOutcome Batch::Impl::read_draft(BatchText& text) {
   const std::size_t size = options_.prompt_tokens_per_round;
   const std::size_t n = std::min(text.n_read - std::min(text.n_read, text.n_draft_read), size);
   const auto piece = text.prompt().subspan(text.n_draft_read, n);
-  DraftReader& reader = text.drafter()->reader();
+  DraftReader& reader = *text.reader();
   const ClockWatch watch(clock_);
   PassOutcome outcome = reader.read(piece);
   while (outcome == PassOutcome::no_space && slots_.evict()) outcome = reader.read(piece);
@@ -250,28 +244,14 @@ void Batch::Impl::end(TextPtr text) {
   BatchSlot& slot = slots_[text->slot()];
   if (text->error || !options_.reuses_prefixes) slots_.clear(text->slot());
   std::size_t n_draft = slot.n_draft;
-  if (text->drafter() != nullptr && slot.is_open) {
-    const DraftReader& reader = text->drafter()->reader();
+  if (text->reads_with_draft() && slot.is_open) {
+    const DraftReader& reader = *text->reader();
     // After a gap only the first token is where it was.
     n_draft = std::min<std::size_t>(reader.n_committed(), reader.n_skipped() > 0 ? 1 : SIZE_MAX);
   }
-  learn_from(*text);
+  text->end();
   slots_.release(text->slot(), n_draft);
   text->sink().on_end(text->outcome, text->statistics(), text->error ? &*text->error : nullptr);
-}
-
-void Batch::Impl::teach(BatchText& text) const {
-  Planner* planner = text.drafter() == nullptr ? nullptr : text.drafter()->planner();
-  if (planner == nullptr) return;
-  begin_from(*options_.calibrations, text.options().sampling, text.options().method.tau,
-             planner->calibration());
-}
-
-void Batch::Impl::learn_from(const BatchText& text) {
-  Planner* planner = text.drafter() == nullptr ? nullptr : text.drafter()->planner();
-  if (planner == nullptr) return;
-  keep(*options_.calibrations, text.options().sampling, text.options().method.tau,
-       planner->calibration());
 }
 
 const BatchStatistics& Batch::Impl::statistics() {

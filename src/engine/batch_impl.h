@@ -1,4 +1,5 @@
-// The parts of a Batch; batch.cc has the texts' coming and going, batch_round.cc the rounds.
+// The parts of a Batch; batch.cc has the texts' coming and going, batch_round.cc what surrounds
+// their rounds.
 #ifndef GUMBELSPEC_ENGINE_BATCH_IMPL_H_
 #define GUMBELSPEC_ENGINE_BATCH_IMPL_H_
 
@@ -6,18 +7,21 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <optional>
 #include <span>
 #include <vector>
 
 #include "gumbelspec/batch.h"
-#include "src/engine/batch_drafting.h"
 #include "src/engine/batch_ledger.h"
+#include "src/engine/batch_rate.h"
 #include "src/engine/batch_slots.h"
 #include "src/engine/batch_text.h"
+#include "src/engine/round.h"
 #include "src/engine/stopwatch.h"
 
 namespace gumbelspec {
+
+// Rounds of a batch have no other texts.
+inline BatchText& of_batch(Text& text) { return static_cast<BatchText&>(text); }
 
 class Batch::Impl {
  public:
@@ -48,22 +52,12 @@ class Batch::Impl {
   void begin_texts();
   [[nodiscard]] double round_limit_s() const;
   [[nodiscard]] std::size_t n_planned_nodes(std::size_t n_texts);
-  [[nodiscard]] bool draft_trees();
-  [[nodiscard]] bool verify_trees();
-  [[nodiscard]] PassOutcome evaluate_trees();
-  void commit_trees();
   void tell(double seconds);
-  [[nodiscard]] double counted_s() const;
   void enter_round(std::size_t n_tokens, double seconds);
   void count(const BatchText& text);
   // Ends.
-  void fail_round(const Error& error);
-  void stop_round(Outcome outcome);
   void end_marked();
   void end(TextPtr text);
-  // What a text's planner learnt about the draft is where the next one begins.
-  void teach(BatchText& text) const;
-  void learn_from(const BatchText& text);
 
   LanguageModel& target_;
   LanguageModel* draft_;
@@ -73,8 +67,7 @@ class Batch::Impl {
   Clock clock_;
   BatchRate rate_;
   BatchLedger ledger_;
-  std::optional<BatchDrafting> drafting_;
-  BatchTrim trim_;
+  Round round_;
   BatchStatistics statistics_;
 
   std::uint64_t next_id_ = 1;
@@ -84,14 +77,9 @@ class Batch::Impl {
   std::size_t n_pieces_ = 0;
 
   // The round.
-  std::vector<BatchText*> texts_;
-  std::vector<PassNode> pass_;
-  std::vector<std::size_t> first_rows_;  // by text
-  std::vector<PendingId> commit_;
-  double target_s_ = 0.0;
-  double draft_s_ = 0.0;
-  double limit_s_ = 0.0;     // by the costs
-  bool is_measured_ = true;  // all that draft are planned, so that the round is entered
+  std::vector<Text*> texts_;  // all are BatchTexts
+  double limit_s_ = 0.0;      // by the costs
+  bool is_measured_ = true;   // all that draft are planned, so that the round is entered
   // What the draft read of prompts since the last round, measured and by the costs.
   double read_draft_s_ = 0.0;
   double counted_read_s_ = 0.0;

@@ -179,6 +179,13 @@ bool Calibration::begin_from(std::span<const double> numbers) {
   return true;
 }
 
+std::size_t place_of(TokenId token, std::span<const Candidate> candidates) {
+  return static_cast<std::size_t>(
+      std::find_if(candidates.begin(), candidates.end(),
+                   [&](const Candidate& c) { return c.token == token; }) -
+      candidates.begin());
+}
+
 void begin_from(const CalibrationStore& store, const SamplingOptions& sampling, float tau,
                 Calibration& calibration) {
   if (const CalibrationRecord* record = store.find(sampling, tau)) {

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "gumbelspec/calibration_store.h"
-#include "gumbelspec/planner.h"
+#include "gumbelspec/costs.h"
 #include "gumbelspec/sampling.h"
 
 namespace gumbelspec {
@@ -67,6 +67,9 @@ class Calibration {
   std::array<CalibrationBin, 10> report_{};
   std::vector<float> scratch_;
 };
+
+// Where a token is among the candidates; their number: nowhere.
+[[nodiscard]] std::size_t place_of(TokenId token, std::span<const Candidate> candidates);
 
 // A text of this kind begins with what the store has of it, if anything; and leaves what it learnt.
 void begin_from(const CalibrationStore& store, const SamplingOptions& sampling, float tau,

@@ -24,12 +24,12 @@ CandidatePlanner::CandidatePlanner(const Method& method)
       n_inner_(static_cast<std::size_t>(method.length)) {}
 
 // Nodes are taken in the order of their worth, so the first n are the best shape of n nodes.
-CandidatePlan CandidatePlanner::plan(const DraftRequest& request, const AcceptanceRates& rates,
+CandidatePlan CandidatePlanner::plan(const ShapeRoom& room, const AcceptanceRates& rates,
                                      const KnownCosts& costs) {
   ShapeLimits limits = limits_;
-  limits.n_nodes = std::min(limits.n_nodes, request.max_nodes);
-  limits.n_leaves = request.max_leaves;
-  limits.n_levels = std::min(length_, request.max_depth);
+  limits.n_nodes = std::min(limits.n_nodes, room.max_nodes);
+  limits.n_leaves = room.max_leaves;
+  limits.n_levels = static_cast<int>(std::min(static_cast<std::size_t>(length_), room.max_depth));
   shape_.plan(limits, rates);
   std::fill(n_inner_.begin(), n_inner_.end(), std::size_t{0});
   CandidatePlan best = {.n = 0, .rate = 1.0 / costs.target[1]};

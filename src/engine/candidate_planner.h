@@ -5,8 +5,8 @@
 #include <cstddef>
 #include <vector>
 
-#include "gumbelspec/drafter.h"
-#include "gumbelspec/planner.h"
+#include "gumbelspec/costs.h"
+#include "gumbelspec/method.h"
 #include "src/engine/tree_shape.h"
 
 namespace gumbelspec {
@@ -21,6 +21,13 @@ struct KnownCosts {
   void take(const CostModel& model);
 };
 
+// What a round has room for, see DraftRound.
+struct ShapeRoom {
+  std::size_t max_depth = 0;
+  std::size_t max_nodes = 0;
+  std::size_t max_leaves = 0;
+};
+
 struct CandidatePlan {
   std::size_t n = 0;
   double rate = 0.0;  // tokens per second
@@ -32,7 +39,7 @@ class CandidatePlanner {
   explicit CandidatePlanner(const Method& method);
 
   // The best of all numbers of candidates, 0 among them.
-  [[nodiscard]] CandidatePlan plan(const DraftRequest& request, const AcceptanceRates& rates,
+  [[nodiscard]] CandidatePlan plan(const ShapeRoom& room, const AcceptanceRates& rates,
                                    const KnownCosts& costs);
 
  private:

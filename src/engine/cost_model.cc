@@ -4,7 +4,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include "gumbelspec/planner.h"
+#include "gumbelspec/costs.h"
 #include "src/engine/stopwatch.h"
 
 namespace gumbelspec {

@@ -1,4 +1,4 @@
-#include "src/engine/draft_reader.h"
+#include "gumbelspec/draft_reader.h"
 
 #include <algorithm>
 
@@ -96,9 +96,10 @@ PassOutcome DraftReader::append_root(std::span<const TokenId> text, std::size_t 
                                      std::size_t n_most, std::vector<PassNode>& pass) {
   std::span<const TokenId> missing = text.subspan(n_read(text.size()));
   n_most = std::min(n_most, std::max(n_rows, kMaxChain));
-  if (missing.size() > n_most) {
+  n_read_apart_ = missing.size() > n_most ? missing.size() - n_rows : 0;
+  if (n_read_apart_ > 0) {
     const Stopwatch watch;
-    const PassOutcome outcome = model_.extend(seq_, missing.first(missing.size() - n_rows));
+    const PassOutcome outcome = model_.extend(seq_, missing.first(n_read_apart_));
     pass_s_ += watch.seconds();
     if (outcome != PassOutcome::ok) return outcome;
     missing = missing.last(n_rows);
@@ -125,6 +126,7 @@ void DraftReader::append(std::span<const TokenId> tokens, std::span<const Pendin
     has_child_.push_back(0);
   }
   n_appended_ = tokens.size();
+  n_read_apart_ = 0;
   appended_root_ = false;
 }
 

@@ -53,11 +53,6 @@ const Kind& kind_of(const Method& method) { return kKinds[static_cast<std::size_
   throw Error(ErrorCode::invalid_option, message);
 }
 
-Method defaults(MethodKind kind) {
-  const Kind& k = kKinds[static_cast<std::size_t>(kind)];
-  return {.kind = kind, .width = k.width, .length = k.length};
-}
-
 MethodKind parse_kind(std::string_view name) {
   for (std::size_t i = 0; i < kNames.size(); ++i) {
     if (kNames[i] == name) return static_cast<MethodKind>(i);
@@ -124,9 +119,26 @@ std::string shortest(float value) {
 
 }  // namespace
 
+std::string_view to_string(Guarantee guarantee) {
+  constexpr std::array<std::string_view, 3> kGuarantees = {"seed", "distribution", "auto"};
+  return kGuarantees[static_cast<std::size_t>(guarantee)];
+}
+
+Guarantee parse_guarantee(std::string_view text) {
+  for (const Guarantee g : {Guarantee::seed, Guarantee::distribution, Guarantee::automatic}) {
+    if (to_string(g) == text) return g;
+  }
+  fail("guarantee is '" + std::string(text) + "'; give seed, distribution or auto");
+}
+
+Method Method::of(MethodKind kind) {
+  const Kind& k = kKinds[static_cast<std::size_t>(kind)];
+  return {.kind = kind, .width = k.width, .length = k.length};
+}
+
 Method parse_method(std::string_view text) {
   const std::size_t colon = text.find(':');
-  Method method = defaults(parse_kind(text.substr(0, colon)));
+  Method method = Method::of(parse_kind(text.substr(0, colon)));
   if (colon == std::string_view::npos) return method;
   for (std::string_view rest = text.substr(colon + 1);;) {
     const std::size_t comma = rest.find(',');
@@ -149,7 +161,7 @@ Method parse_method(std::string_view text) {
 }
 
 std::string to_string(const Method& method) {
-  const Method standard = defaults(method.kind);
+  const Method standard = Method::of(method.kind);
   std::string options;
   const auto add = [&](bool differs, const char* key, const std::string& value) {
     if (!differs) return;
@@ -165,6 +177,9 @@ std::string to_string(const Method& method) {
   return std::string(kind_of(method).name) + options;
 }
 
+// What it is written as has to be read back.
+void validate(const Method& method) { (void)parse_method(to_string(method)); }
+
 std::span<const std::string_view> method_names() { return kNames; }
 
 PossibleMethod possible_method(const Method& wanted, const ModelLimits& target,
@@ -173,7 +188,7 @@ PossibleMethod possible_method(const Method& wanted, const ModelLimits& target,
   const std::string kept =
       wanted.keeps_seed() ? "(the text is the same)" : "(the distribution is the same)";
   const auto plain = [&kept](const std::string& which, const ModelLimits& limits) {
-    return PossibleMethod{defaults(MethodKind::ar),
+    return PossibleMethod{Method::of(MethodKind::ar),
                           "the " + which + " model " + std::string(limits.why_no_drop) +
                               " and cannot drop drafted tokens: decoding plainly " + kept};
   };
@@ -182,7 +197,8 @@ PossibleMethod possible_method(const Method& wanted, const ModelLimits& target,
   // Several candidates of one node branch, too.
   const bool branches = wanted.width > 1 || wanted.kind == MethodKind::rejection_tree;
   if (branches && (!target.can_branch || !draft.can_branch)) {
-    Method chain = defaults(wanted.keeps_seed() ? MethodKind::gumbel_chain : MethodKind::rejection);
+    Method chain =
+        Method::of(wanted.keeps_seed() ? MethodKind::gumbel_chain : MethodKind::rejection);
     chain.length = wanted.length;
     return {chain, "a model cannot hold several continuations at once: drafting a chain of " +
                        std::to_string(chain.length) + " " + kept};

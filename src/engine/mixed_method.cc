@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "src/engine/candidate_planner.h"
+#include "src/engine/planner.h"
 #include "src/engine/rejection.h"
 #include "src/engine/stopwatch.h"
 #include "src/engine/tree_drafter.h"
@@ -35,7 +36,6 @@ struct ArmParts {
   std::unique_ptr<Verifier> verifier;
   std::shared_ptr<DraftedRound> round;        // of a rejection arm
   std::unique_ptr<CandidatePlanner> planner;  // the same
-  bool is_started = false;                    // has read this text
   bool was_tried = false;
   std::size_t last_block = 0;  // chosen for, counted over all texts
   // Of its last rounds, fading.
@@ -49,7 +49,7 @@ struct ArmParts {
 // The arms, and which block has which.
 class Mix {
  public:
-  Mix(const SessionOptions& options, LanguageModel& draft, MixedOptions mixed);
+  Mix(const TextOptions& options, const ModelLimits& draft, MixedOptions mixed);
 
   void start(std::size_t n_prompt);
   // The arm that decides a position. Requires: it is not before that of an earlier call.
@@ -64,8 +64,11 @@ class Mix {
   void count(ArmParts& arm, std::size_t n_tokens, double seconds);
 
   [[nodiscard]] std::array<ArmParts, kArms>& arms() { return arms_; }
-  [[nodiscard]] CostModel& costs() { return *costs_; }
-  [[nodiscard]] const std::array<std::size_t, kArms>& blocks_by_arm() const { return n_blocks_; }
+  // The text's planner, from its first round that drafts on.
+  void set_planner(Planner* planner) { planner_ = planner; }
+  [[nodiscard]] Planner& planner() { return *planner_; }
+  [[nodiscard]] CostModel& costs() { return planner_->costs(); }
+  [[nodiscard]] const BlocksByArm& blocks_by_arm() const { return n_blocks_; }
 
  private:
   struct Block {
@@ -78,19 +81,18 @@ class Mix {
   Arm fastest(const KnownCosts& costs);
 
   MixedOptions mixed_;
-  std::shared_ptr<CostModel> costs_;
+  Planner* planner_ = nullptr;
   std::array<ArmParts, kArms> arms_;
   AcceptanceRates hopeful_;
   std::size_t n_prompt_ = 0;
   std::size_t n_chosen_ = 0;      // blocks of this text whose arm is known
   std::size_t n_all_chosen_ = 0;  // of all texts
   std::array<Block, 2> blocks_;   // the last two, by number modulo 2
-  std::array<std::size_t, kArms> n_blocks_ = {};
+  BlocksByArm n_blocks_ = {};
 };
 
 Method rejection_method(const Method& planned, MethodKind kind) {
-  Method method;
-  method.kind = kind;
+  Method method = Method::of(kind);
   method.length = planned.length;
   const int n_most = std::min(planned.node_limit(), static_cast<int>(kMostCandidates));
   if (kind == MethodKind::rejection) {
@@ -103,12 +105,11 @@ Method rejection_method(const Method& planned, MethodKind kind) {
   return method;
 }
 
-Mix::Mix(const SessionOptions& options, LanguageModel& draft, MixedOptions mixed)
+Mix::Mix(const TextOptions& options, const ModelLimits& draft, MixedOptions mixed)
     : mixed_(std::move(mixed)),
-      costs_(options.costs),
       blocks_{Block{.costs = KnownCosts(kMostCandidates + kMaxChildren + 2)},
               Block{.costs = KnownCosts(kMostCandidates + kMaxChildren + 2)}} {
-  arms_[0].drafter = make_tree_drafter(draft, options.sampling, options.method, costs_);
+  arms_[0].drafter = make_tree_drafter(draft, options.sampling, options.method);
   arms_[0].verifier = make_walk_verifier();
   for (const Arm arm : {Arm::rejection, Arm::rejection_tree}) {
     const Method method = rejection_method(
@@ -125,7 +126,6 @@ Mix::Mix(const SessionOptions& options, LanguageModel& draft, MixedOptions mixed
 void Mix::start(std::size_t n_prompt) {
   n_prompt_ = n_prompt;
   n_chosen_ = 0;
-  for (ArmParts& arm : arms_) arm.is_started = false;
 }
 
 // The arm of the block after this one is chosen now, too: nothing has looked at its positions yet,
@@ -136,7 +136,7 @@ Mix::Block& Mix::block_at(std::size_t position) {
     const std::size_t first = n_prompt_ + n_chosen_ * mixed_.block;
     Block& block = blocks_[n_chosen_ % 2];
     const Block& before = blocks_[(n_chosen_ + 1) % 2];
-    block.costs.take(*costs_);
+    if (planner_ != nullptr) block.costs.take(planner_->costs());
     block.arm = choose(first, block.costs);
     block.first_own = n_chosen_ > 0 && block.arm == before.arm ? before.first_own : first;
     // All of the prompt is context only; the first block's draft has read it.
@@ -163,15 +163,13 @@ Arm Mix::choose(std::size_t first, const KnownCosts& costs) {
 }
 
 Arm Mix::fastest(const KnownCosts& costs) {
-  if (!arms_[0].is_measured()) return Arm::gumbel_tree;
+  if (planner_ == nullptr || !arms_[0].is_measured()) return Arm::gumbel_tree;
   std::size_t best = 0;
   for (std::size_t i = 1; i < kArms; ++i) {
     if (arms_[i].is_measured() && arms_[i].rate() > arms_[best].rate()) best = i;
   }
-  const DraftRequest any = {.text = {},
-                            .max_depth = static_cast<int>(mixed_.block),
-                            .max_nodes = kMostCandidates,
-                            .max_leaves = kMostCandidates};
+  const ShapeRoom any = {
+      .max_depth = mixed_.block, .max_nodes = kMostCandidates, .max_leaves = kMostCandidates};
   for (std::size_t i = 1; i < kArms; ++i) {
     if (arms_[i].was_tried) continue;
     const double expected = arms_[i].planner->plan(any, hopeful_, costs).rate;
@@ -199,58 +197,65 @@ class MixedDrafter final : public Drafter {
     widths_.reserve(kMostCandidates + 1);
   }
 
-  PassOutcome start(std::span<const TokenId> prompt) override;
-  PassOutcome draft(const DraftRequest& request, NoiseTable& noise, DraftTree& tree) override;
-  void accept(std::span<const NodeId> path) override;
-  void observe_target_pass(std::size_t n_nodes, double seconds) override {
-    mix_->costs().target.observe(n_nodes, seconds);
+  void begin_text(std::span<const TokenId> prompt) override;
+  void begin(DraftRound& round) override;
+  PassOutcome append(DraftRound& round, const DraftRoom& room,
+                     std::vector<PassNode>& pass) override {
+    if (!has_drafted_) return PassOutcome::ok;
+    return arm_->drafter->append(round, room, pass);
   }
-  const PlannerReport* report() override;
-  [[nodiscard]] std::size_t n_passes() const override;
-  [[nodiscard]] double pass_s() const override;
+  void take(DraftRound& round) override { arm_->drafter->take(round); }
+  void see(const VerifiedTree& verified) override;
+  [[nodiscard]] bool is_indivisible() const override {
+    return arm_ != nullptr && !mix_->is_gumbel(*arm_);
+  }
 
  private:
-  PassOutcome start_arm(ArmParts& arm, std::span<const TokenId> text);
-  void plan_candidates(DraftRequest& request);
+  void plan_candidates(DraftRound& round);
   [[nodiscard]] double counted_s(const DraftTree& tree);
 
   std::shared_ptr<Mix> mix_;
   ArmParts* arm_ = nullptr;  // of this round
   bool has_drafted_ = false;
-  double counted_s_ = 0.0;       // what this round's passes are said to take, but gumbel-tree's
-  double planned_before_ = 0.0;  // gumbel-tree's seconds before this round
-  double late_start_s_ = 0.0;
   std::size_t n_idle_ = 0;  // rounds in a row in which no candidate paid
   std::vector<std::size_t> widths_;
   Stopwatch round_;
-  PlannerReport report_;
 };
 
-PassOutcome MixedDrafter::start(std::span<const TokenId> prompt) {
+void MixedDrafter::begin_text(std::span<const TokenId> prompt) {
   mix_->start(prompt.size());
-  late_start_s_ = 0.0;
   arm_ = nullptr;
   has_drafted_ = false;
   n_idle_ = 0;
-  return start_arm(mix_->arms()[0], prompt);
-}
-
-PassOutcome MixedDrafter::start_arm(ArmParts& arm, std::span<const TokenId> text) {
-  const PassOutcome outcome = arm.drafter->start(text);
-  arm.is_started = outcome != PassOutcome::cancelled;
-  return outcome;
+  for (ArmParts& arm : mix_->arms()) arm.drafter->begin_text(prompt);
 }
 
 // The size of a rejection arm's round may depend on what is decided only: the rates are.
-void MixedDrafter::plan_candidates(DraftRequest& request) {
-  const KnownCosts& costs = mix_->costs_at(request.text.size());
-  std::size_t n = arm_->planner->plan(request, arm_->round->rates, costs).n;
+void MixedDrafter::plan_candidates(DraftRound& round) {
+  const KnownCosts& costs = mix_->costs_at(round.text.size());
+  const ShapeRoom room = {round.max_depth, round.max_nodes, round.max_leaves};
+  std::size_t n = arm_->planner->plan(room, arm_->round->rates, costs).n;
   n_idle_ = n == 0 ? n_idle_ + 1 : 0;
   if (n_idle_ >= kProbeEvery) {
     n = 1;
     n_idle_ = 0;
   }
-  request.max_nodes = std::min(request.max_nodes, n);
+  round.max_nodes = std::min(round.max_nodes, n);
+}
+
+void MixedDrafter::begin(DraftRound& round) {
+  const std::size_t position = round.text.size();
+  mix_->set_planner(round.planner);
+  arm_ = &mix_->arm_at(position);
+  round_ = Stopwatch();
+  round.max_depth = std::min(round.max_depth, mix_->last_from(position) - position);
+  if (mix_->is_gumbel(*arm_)) {
+    round.n_foreign = mix_->first_own(position);
+  } else {
+    plan_candidates(round);
+  }
+  has_drafted_ = round.max_depth > 0 && round.max_nodes > 0;
+  if (has_drafted_) arm_->drafter->begin(round);
 }
 
 double MixedDrafter::counted_s(const DraftTree& tree) {
@@ -267,68 +272,13 @@ double MixedDrafter::counted_s(const DraftTree& tree) {
   return seconds;
 }
 
-PassOutcome MixedDrafter::draft(const DraftRequest& request, NoiseTable& noise, DraftTree& tree) {
-  const std::size_t position = request.text.size();
-  arm_ = &mix_->arm_at(position);
-  has_drafted_ = false;
-  if (!arm_->is_started) {
-    // Reading the text so far is not held against the arm.
-    const Stopwatch watch;
-    const PassOutcome outcome = start_arm(*arm_, request.text);
-    late_start_s_ += watch.seconds();
-    if (outcome == PassOutcome::cancelled) return outcome;
-  }
-  round_ = Stopwatch();
-  DraftRequest mine = request;
-  mine.max_depth = static_cast<int>(
-      std::min(static_cast<std::size_t>(request.max_depth), mix_->last_from(position) - position));
-  const bool is_gumbel = mix_->is_gumbel(*arm_);
-  if (is_gumbel) {
-    mine.n_foreign = mix_->first_own(position);
-    planned_before_ = arm_->drafter->report()->seconds;
-  } else {
-    plan_candidates(mine);
-  }
-  PassOutcome outcome = PassOutcome::ok;
-  if (mine.max_depth > 0 && mine.max_nodes > 0) {
-    has_drafted_ = true;
-    outcome = arm_->drafter->draft(mine, noise, tree);
-  }
-  if (!has_drafted_ || !is_gumbel) counted_s_ = counted_s(tree);
-  return outcome;
-}
-
-void MixedDrafter::accept(std::span<const NodeId> path) {
-  if (has_drafted_) arm_->drafter->accept(path);
+void MixedDrafter::see(const VerifiedTree& verified) {
+  if (has_drafted_) arm_->drafter->see(verified);
   double seconds = round_.seconds();
   if (!mix_->costs().target.refines()) {
-    seconds = has_drafted_ && mix_->is_gumbel(*arm_)
-                  ? arm_->drafter->report()->seconds - planned_before_
-                  : counted_s_;
+    seconds = mix_->is_gumbel(*arm_) ? mix_->planner().expected_s() : counted_s(verified.tree);
   }
-  mix_->count(*arm_, path.size(), seconds);
-}
-
-const PlannerReport* MixedDrafter::report() {
-  report_ = *mix_->arms()[0].drafter->report();
-  report_.blocks_by_arm = mix_->blocks_by_arm();
-  return &report_;
-}
-
-std::size_t MixedDrafter::n_passes() const {
-  std::size_t n = 0;
-  for (const ArmParts& arm : mix_->arms()) {
-    if (arm.is_started) n += arm.drafter->n_passes();
-  }
-  return n;
-}
-
-double MixedDrafter::pass_s() const {
-  double seconds = late_start_s_;
-  for (const ArmParts& arm : mix_->arms()) {
-    if (arm.is_started) seconds += arm.drafter->pass_s();
-  }
-  return seconds;
+  mix_->count(*arm_, verified.walk.path.size(), seconds);
 }
 
 class MixedVerifier final : public Verifier {
@@ -346,15 +296,12 @@ class MixedVerifier final : public Verifier {
 
 }  // namespace
 
-bool can_mix(const Method& method, const LanguageModel& draft) {
-  return method.is_planned() && draft.limits().n_sequences >= kArms;
-}
-
-void add_mixed_parts(const SessionOptions& options, LanguageModel& draft, const MixedOptions& mixed,
-                     SessionParts& parts) {
+MethodParts make_mixed_method(const TextOptions& options, const ModelLimits& draft,
+                              const MixedOptions& mixed) {
   const auto mix = std::make_shared<Mix>(options, draft, mixed);
-  parts.drafter = std::make_unique<MixedDrafter>(mix);
-  parts.verifier = std::make_unique<MixedVerifier>(mix);
+  return {.drafter = std::make_shared<MixedDrafter>(mix),
+          .verifier = std::make_shared<MixedVerifier>(mix),
+          .blocks = {mix, &mix->blocks_by_arm()}};
 }
 
 }  // namespace gumbelspec

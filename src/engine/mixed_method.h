@@ -10,7 +10,9 @@
 #include <cstddef>
 #include <functional>
 
-#include "gumbelspec/session.h"
+#include "gumbelspec/language_model.h"
+#include "gumbelspec/text_options.h"
+#include "src/engine/methods.h"
 
 namespace gumbelspec {
 
@@ -23,13 +25,10 @@ struct MixedOptions {
   std::function<Arm(std::size_t)> choose = {};
 };
 
-// Whether the draft has a sequence for each arm.
-[[nodiscard]] bool can_mix(const Method& method, const LanguageModel& draft);
-
-// Requires: options.method.is_planned(); options.costs is not null; can_mix(); parts has neither
-// drafter nor verifier; draft outlives the parts. Throws: Error{invalid_option}.
-void add_mixed_parts(const SessionOptions& options, LanguageModel& draft, const MixedOptions& mixed,
-                     SessionParts& parts);
+// Drafter and verifier of a text whose options say is_mixed(). All arms read the text through the
+// one reading that a round brings. draft: the limits of that model. Throws: Error{invalid_option}.
+[[nodiscard]] MethodParts make_mixed_method(const TextOptions& options, const ModelLimits& draft,
+                                            const MixedOptions& mixed = {});
 
 }  // namespace gumbelspec
 

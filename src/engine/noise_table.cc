@@ -1,7 +1,7 @@
+#include "gumbelspec/noise_table.h"
+
 #include <algorithm>
 #include <stdexcept>
-
-#include "gumbelspec/drafter.h"
 
 namespace gumbelspec {
 namespace {
@@ -57,6 +57,28 @@ std::span<const float> NoiseTable::of(Position position, const KeptRow& kept) {
   const std::span<const float> all = row(position);
   for (std::size_t i = 0; i < n; ++i) out[i] = all[index(kept.tokens[i])];
   return out;
+}
+
+namespace {
+
+ScoredRow with_noise(const LogWeights& weights, NoiseTable& noise, const KeptRow& row,
+                     const TextView& text) {
+  if (!weights.uses_noise()) return {row};
+  return {row, noise.of(static_cast<Position>(text.size()), row)};
+}
+
+}  // namespace
+
+ScoredRow score(LogWeights& weights, NoiseTable& noise, std::span<const float> logits,
+                const TextView& text, std::span<const std::uint32_t> allowed) {
+  return with_noise(weights, noise, weights.kept(logits, text, allowed), text);
+}
+
+ScoredRow score_of_draft(LogWeights& weights, NoiseTable& noise, std::span<const float> logits,
+                         const TextView& text, std::span<const std::uint32_t> allowed) {
+  if (allowed.size() * 32 < logits.size()) allowed = {};
+  const KeptRow row = weights.kept_of_draft(logits, text, allowed);
+  return with_noise(weights, noise, row.below(noise.n_vocab()), text);
 }
 
 }  // namespace gumbelspec

@@ -14,7 +14,7 @@
 #include <span>
 #include <vector>
 
-#include "gumbelspec/planner.h"
+#include "gumbelspec/costs.h"
 
 namespace gumbelspec {
 

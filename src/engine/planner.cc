@@ -75,6 +75,7 @@ void Planner::begin_round(const PlannedRound& round) {
   round_.max_nodes = std::min(round.max_nodes, static_cast<std::size_t>(method_.node_limit()));
   round_.max_levels = std::min(round.max_levels, method_.length);
   n_levels_ = 0;
+  n_probe_ = 0;
   draft_s_ = 0.0;
   credit_s_ = 0.0;
 }
@@ -152,9 +153,9 @@ bool Planner::wants_probe() const {
   return probe_s_ + costs_->draft.seconds(round_.n_missing) <= allowed;
 }
 
-void Planner::probed(std::size_t n, double seconds) {
+void Planner::probed(double seconds) {
   n_silent_ = kAskEvery - 1;  // ask in the next round
-  probe_s_ += costs_->draft.refines() ? seconds : costs_->draft.seconds(n);
+  probe_s_ += costs_->draft.refines() ? seconds : costs_->draft.seconds(n_probe_);
   ++report_.n_probes;
 }
 

@@ -6,8 +6,8 @@
 #include <memory>
 #include <span>
 
+#include "gumbelspec/costs.h"
 #include "gumbelspec/method.h"
-#include "gumbelspec/planner.h"
 #include "src/engine/calibration.h"
 #include "src/engine/own_time.h"
 #include "src/engine/plan.h"
@@ -44,13 +44,20 @@ class Planner {
   // Whether a round that drafts nothing should let the draft read on, to learn what it would have
   // been worth. The answer is yes for a small part of the time only.
   [[nodiscard]] bool wants_probe() const;
-  // It read n tokens.
-  void probed(std::size_t n, double seconds);
+  // The pass that follows is such a probe, of n tokens; and it took place. n_probe(): of this
+  // round.
+  void begin_probe(std::size_t n) { n_probe_ = n; }
+  void probed(double seconds);
+  [[nodiscard]] std::size_t n_probe() const { return n_probe_; }
 
   // What the round brought and took, drafting included.
   void end_round(std::size_t n_tokens, double seconds);
   void add_plan_time(double seconds) { report_.plan_s += seconds; }
 
+  // Drafted nodes that the last round verified.
+  [[nodiscard]] std::size_t n_verified() const { return n_verified_; }
+  // What the passes of the last round were expected to take, seconds.
+  [[nodiscard]] double expected_s() const { return expected_s_; }
   // Levels of this round so far.
   [[nodiscard]] int n_levels() const { return n_levels_; }
   // Tokens per second of all texts; never less than plain decoding would bring, which is always
@@ -87,6 +94,7 @@ class Planner {
   PlannedRound round_;
   Company others_;
   int n_levels_ = 0;
+  std::size_t n_probe_ = 0;
   double draft_s_ = 0.0;          // expected for this round's draft passes
   double credit_s_ = 0.0;         // of them not charged to this round
   double expected_tokens_ = 1.0;  // of this round

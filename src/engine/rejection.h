@@ -19,7 +19,10 @@
 #include <span>
 #include <vector>
 
-#include "gumbelspec/session.h"
+#include "gumbelspec/drafter.h"
+#include "gumbelspec/method.h"
+#include "gumbelspec/noise.h"
+#include "gumbelspec/verifier.h"
 #include "src/engine/tree_shape.h"
 
 namespace gumbelspec {
@@ -34,7 +37,8 @@ inline constexpr std::uint32_t kDecisionUse = 2;
 // What the draft knows of a round that its verification needs, and the other way round.
 class DraftedRound {
  public:
-  // A node's candidates in the order in which they were drawn: ids that follow each other.
+  // A node's candidates in the order in which they were drawn: ids that follow each other. Nothing
+  // is left out of such a tree, so a node has the number of its proposal.
   struct Candidates {
     NodeId first{};
     int n = 0;
@@ -67,7 +71,7 @@ class DraftedRound {
 
 // Draws the candidates, level by level, in the shape of the highest expected acceptance by what
 // this text has shown so far.
-[[nodiscard]] std::unique_ptr<Drafter> make_rejection_drafter(LanguageModel& model,
+[[nodiscard]] std::unique_ptr<Drafter> make_rejection_drafter(const ModelLimits& draft,
                                                               const SamplingOptions& sampling,
                                                               const Method& method,
                                                               std::shared_ptr<DraftedRound> round);
@@ -75,7 +79,7 @@ class DraftedRound {
     std::shared_ptr<DraftedRound> round);
 
 // Memory for a round of this method on a draft.
-[[nodiscard]] std::shared_ptr<DraftedRound> make_drafted_round(const LanguageModel& model,
+[[nodiscard]] std::shared_ptr<DraftedRound> make_drafted_round(const ModelLimits& draft,
                                                                const SamplingOptions& sampling,
                                                                const Method& method);
 

@@ -41,7 +41,7 @@ Choice RejectionVerifier::choose_at(const Round& round, NodeId node) {
   path_.resize(depth);
   round.tree.path_tokens(node, path_);
   const std::span<const float> log_p =
-      round.weights(round.target.row(index(node)), TextView{round.text, path_});
+      round.weights(round.row(node), TextView{round.text, path_}, round.allowed(path_));
   const DraftedRound::Candidates candidates = drafted_->of(round.tree, node);
   if (!round.weights.uses_noise()) return likeliest(round.tree, candidates, log_p);
   return drawn(draw(round, candidates, static_cast<Position>(round.text.size() + depth), log_p));

@@ -2,23 +2,25 @@
 #ifndef GUMBELSPEC_ENGINE_TREE_DRAFTER_H_
 #define GUMBELSPEC_ENGINE_TREE_DRAFTER_H_
 
+#include <cstddef>
 #include <memory>
 
-#include "gumbelspec/calibration_store.h"
-#include "gumbelspec/planner.h"
-#include "src/engine/step_drafter.h"
+#include "gumbelspec/drafter.h"
+#include "gumbelspec/method.h"
+#include "gumbelspec/sampling.h"
 
 namespace gumbelspec {
 
+// A draft that was not used for a while reads this many tokens of what it missed.
+inline constexpr std::size_t kProbeWindow = 24;
+
 // Level by level, one batched draft pass each: the best nodes that are not expanded yet get
-// children, and of all nodes found the best are verified. method.max_nodes fixes their number, and
-// then every node among the best is expanded; otherwise the planner decides.
-// Requires: model outlives the drafter; costs is not null if method.is_planned().
-// calibrations: where start() and end_text() look for and leave what the planner learnt; may be
-// null. Throws: Error{invalid_option}.
-[[nodiscard]] std::unique_ptr<StepDrafter> make_tree_drafter(
-    LanguageModel& model, const SamplingOptions& sampling, const Method& method,
-    std::shared_ptr<CostModel> costs, std::shared_ptr<CalibrationStore> calibrations = nullptr);
+// children, and of all nodes found the best are verified. The round's planner decides how
+// many; without one every node among the best is expanded, and method.node_limit() are verified.
+// draft: limits of the model whose reading a round brings. Throws: Error{invalid_option}.
+[[nodiscard]] std::unique_ptr<Drafter> make_tree_drafter(const ModelLimits& draft,
+                                                         const SamplingOptions& sampling,
+                                                         const Method& method);
 
 }  // namespace gumbelspec
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "gumbelspec/planner.h"
+#include "gumbelspec/costs.h"
 #include "gumbelspec/session.h"
 
 namespace gumbelspec::zoo {
@@ -27,15 +27,15 @@ class Texts {
  public:
   Texts(LanguageModel& target, std::size_t n_tokens) : target_(target) {
     options_.max_tokens = n_tokens;
-    options_.costs = fixed_costs();
+    costs_ = fixed_costs();
   }
 
   Text generate(LanguageModel* draft, const Method& method, float temperature,
                 std::span<const TokenId> prompt) {
-    SessionOptions options = options_;
+    TextOptions options = options_;
     options.method = method;
     options.sampling.temperature = temperature;
-    Session session(target_, draft, options);
+    Session session(target_, draft, options, {.costs = costs_});
     Outcome outcome = session.start(prompt, /*seed=*/7);
     while (outcome == Outcome::running) outcome = session.step();
     return {{session.generated().begin(), session.generated().end()}, session.statistics()};
@@ -43,7 +43,8 @@ class Texts {
 
  private:
   LanguageModel& target_;
-  SessionOptions options_;
+  TextOptions options_;
+  std::shared_ptr<CostModel> costs_;
 };
 
 // Where two texts part; their length if they do not.

@@ -58,7 +58,7 @@ class TracePair {
   [[nodiscard]] const Trace& trace() const { return trace_; }
 
   BenchText real(const TextRequest& request) {
-    SessionOptions options;
+    TextOptions options;
     options.sampling.temperature = request.temperature;
     options.method = request.method;
     options.seed = request.seed;

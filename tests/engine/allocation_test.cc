@@ -39,8 +39,8 @@ std::size_t allocations_of_steady_rounds(const char* method, const SamplingOptio
                   {.sampling = sampling,
                    .method = parse_method(method),
                    .guarantee = guarantee,
-                   .max_tokens = 1000,
-                   .costs = std::make_shared<CostModel>(costs)});
+                   .max_tokens = 1000},
+                  {.costs = std::make_shared<CostModel>(costs)});
   const std::vector<TokenId> prompt = {TokenId{1}};
   // The first text warms up the in-memory models, whose vectors grow with the text.
   for (const std::uint64_t seed : {1, 2}) {

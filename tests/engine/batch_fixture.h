@@ -84,8 +84,8 @@ inline Alone run_alone(LanguageModel& target, LanguageModel* draft, const Job& j
   Session session(target, draft,
                   {.sampling = job.options.sampling,
                    .method = job.options.method,
-                   .max_tokens = job.options.max_tokens,
-                   .costs = costs});
+                   .max_tokens = job.options.max_tokens},
+                  {.costs = costs});
   Alone alone;
   alone.outcome = session.start(job.prompt, job.options.seed, job.options.stream);
   while (alone.outcome == Outcome::running) alone.outcome = session.step();

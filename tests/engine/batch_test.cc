@@ -680,7 +680,6 @@ TEST(Batch, RefusesWhatASessionWould) {
   };
   EXPECT_EQ(code_of(pair.job(0, 1)), ErrorCode::invalid_prompt);
   EXPECT_EQ(code_of(pair.job(120, 1)), ErrorCode::prompt_too_long);
-  EXPECT_EQ(code_of(pair.job(5, 1, "rejection")), ErrorCode::invalid_option);
   Job job = pair.job(5, 1);
   job.prompt[2] = token_id(kVocab);
   EXPECT_EQ(code_of(job), ErrorCode::invalid_prompt);

@@ -4,7 +4,7 @@
 #include <random>
 #include <stdexcept>
 
-#include "gumbelspec/planner.h"
+#include "gumbelspec/costs.h"
 #include "testing/table_model.h"
 
 namespace gumbelspec {

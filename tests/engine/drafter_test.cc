@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "gumbelspec/session.h"
+#include "src/engine/beam_drafter.h"
 #include "testing/table_model.h"
 
 namespace gumbelspec {
@@ -24,21 +25,87 @@ struct Drafted {
   std::size_t n_passes = 0;
 };
 
-DraftRequest request_of(std::span<const TokenId> text) {
-  return {.text = text, .max_depth = 100, .max_nodes = 255, .max_leaves = 255};
-}
+struct Limits {
+  std::size_t max_depth = 100;
+  std::size_t max_nodes = 255;
+  std::size_t max_leaves = 255;
+};
 
-Drafted draft(TableModel& model, const char* method, SamplingOptions sampling = {},
-              DraftRequest request = request_of(kText), std::uint64_t seed = 9) {
-  const auto drafter = make_model_drafter(model, sampling, parse_method(method));
-  const GumbelNoise source;
-  NoiseTable noise(kVocab, 66);
-  noise.restart({seed, 0}, source);
-  EXPECT_EQ(drafter->start(request.text.first(1)), PassOutcome::ok);
+// A drafter with what a text would lend it.
+class Alone {
+ public:
+  Alone(TableModel& model, const char* method, const SamplingOptions& sampling, std::uint64_t seed)
+      : model_(model),
+        method_(parse_method(method)),
+        drafter_(make_beam_drafter(model.limits(), sampling, method_)),
+        noise_(kVocab, 66),
+        proposals_(
+            {.n_vocab = kVocab, .n_expanded = 257, .n_ranks = 64, .n_nodes = 256, .n_levels = 100}),
+        reader_(model, 256, 64) {
+    noise_.restart({seed, 0}, source_);
+  }
+
+  [[nodiscard]] PassOutcome start(std::span<const TokenId> prompt) {
+    drafter_->begin_text(prompt);
+    return reader_.start(prompt);
+  }
+
+  [[nodiscard]] PassOutcome draft(std::span<const TokenId> text, const Limits& limits,
+                                  DraftTree& tree) {
+    round_ = {.text = text,
+              .max_depth = limits.max_depth,
+              .max_nodes = limits.max_nodes,
+              .max_leaves = limits.max_leaves,
+              .noise = &noise_,
+              .proposals = &proposals_,
+              .reader = &reader_};
+    proposals_.clear(limits.max_depth);
+    drafter_->begin(round_);
+    for (std::vector<PassNode> pass;; pass.clear()) {
+      PassOutcome outcome = drafter_->append(round_, {255, 255}, pass);
+      if (outcome == PassOutcome::ok && pass.empty()) break;
+      if (outcome == PassOutcome::ok) outcome = model_.evaluate(pass);
+      reader_.count_pass(0.0);
+      if (outcome == PassOutcome::cancelled) return outcome;
+      if (outcome == PassOutcome::no_space) break;
+      reader_.take(0);
+      drafter_->take(round_);
+    }
+    drafter_->finish(round_);
+    const auto n = static_cast<std::size_t>(method_.node_limit());
+    proposals_.settle(std::min(n, limits.max_nodes), limits.max_leaves, tree);
+    return PassOutcome::ok;
+  }
+
+  void accept(std::span<const NodeId> path) {
+    std::vector<PendingId> commit;
+    for (const NodeId node : path.subspan(1)) {
+      if (proposals_.chosen(node).pending == kNotEvaluated) break;
+      commit.push_back(proposals_.chosen(node).pending);
+    }
+    reader_.commit(commit);
+  }
+  [[nodiscard]] std::size_t n_passes() const { return reader_.n_passes(); }
+
+ private:
+  TableModel& model_;
+  Method method_;
+  std::unique_ptr<Drafter> drafter_;
+  GumbelNoise source_;
+  NoiseTable noise_;
+  Proposals proposals_;
+  DraftReader reader_;
+  DraftRound round_;
+};
+
+Drafted draft(TableModel& model, const char* method, const SamplingOptions& sampling = {},
+              const Limits& limits = {}, std::uint64_t seed = 9) {
+  Alone alone(model, method, sampling, seed);
+  EXPECT_EQ(alone.start(std::span(kText).first(1)), PassOutcome::ok);
   Drafted result;
-  result.tree.reset(request.text.back());
-  EXPECT_EQ(drafter->draft(request, noise, result.tree), PassOutcome::ok);
-  result.n_passes = drafter->n_passes();
+  result.tree.reset(kText.back());
+  EXPECT_EQ(alone.draft(kText, limits, result.tree), PassOutcome::ok);
+  result.n_passes = alone.n_passes();
   return result;
 }
 
@@ -106,8 +173,7 @@ TEST(ModelDrafter, IsBeamSearchByTheProductOfGumbelSoftmaxes) {
         const std::string method = "gumbel-beam:width=" + std::to_string(width) +
                                    ",length=" + std::to_string(length) +
                                    ",tau=0.7,keep=" + (keep ? "1" : "0");
-        const Drafted got =
-            draft(model, method.c_str(), {.temperature = 0.8F}, request_of(kText), seed);
+        const Drafted got = draft(model, method.c_str(), {.temperature = 0.8F}, {}, seed);
         const auto expected =
             reference_beam(model, static_cast<std::size_t>(width), length,
                            static_cast<double>(0.7F), static_cast<double>(0.8F), keep, seed);
@@ -160,17 +226,13 @@ TEST(ModelDrafter, StaysWithinTheLimitsOfTheRequest) {
   const char* method = "gumbel-beam:width=6,length=5";
   for (const bool keep : {true, false}) {
     const std::string text = std::string(method) + ",keep=" + (keep ? "1" : "0");
-    DraftRequest request = request_of(kText);
-    request.max_nodes = 7;
-    EXPECT_EQ(draft(model, text.c_str(), {}, request).tree.n_drafted(), 7U);
-    request = request_of(kText);
-    request.max_leaves = 2;
-    EXPECT_LE(draft(model, text.c_str(), {}, request).tree.n_leaves(), 2U);
-    request = request_of(kText);
-    request.max_depth = 2;
-    EXPECT_EQ(draft(model, text.c_str(), {}, request).n_passes, 2U);
-    request.max_depth = 0;
-    EXPECT_EQ(draft(model, text.c_str(), {}, request).tree.n_drafted(), 0U);
+    const auto drafted = [&](const Limits& limits) {
+      return draft(model, text.c_str(), {}, limits);
+    };
+    EXPECT_EQ(drafted({.max_nodes = 7}).tree.n_drafted(), 7U);
+    EXPECT_LE(drafted({.max_leaves = 2}).tree.n_leaves(), 2U);
+    EXPECT_EQ(drafted({.max_depth = 2}).n_passes, 2U);
+    EXPECT_EQ(drafted({.max_depth = 0}).tree.n_drafted(), 0U);
   }
   EXPECT_EQ(draft(model, "gumbel-beam:width=6,length=5,nodes=9").tree.n_drafted(), 9U);
 }
@@ -196,17 +258,14 @@ TEST(ModelDrafter, StopsAtTheEndOfItsOwnContext) {
 
 TEST(ModelDrafter, CommitsTheAcceptedPathAndCatchesUp) {
   TableModel model({.n_vocab = kVocab});
-  const auto drafter = make_model_drafter(model, {}, parse_method("gumbel-beam:width=3,length=3"));
-  const GumbelNoise source;
-  NoiseTable noise(kVocab, 5);
-  noise.restart({4, 0}, source);
+  Alone alone(model, "gumbel-beam:width=3,length=3", {}, 4);
   std::vector<TokenId> text = kText;
-  ASSERT_EQ(drafter->start(text), PassOutcome::ok);
+  ASSERT_EQ(alone.start(text), PassOutcome::ok);
   std::uint32_t random = 1;
   for (int round = 0; round < 15; ++round) {
     DraftTree tree;
     tree.reset(text.back());
-    ASSERT_EQ(drafter->draft(request_of(text), noise, tree), PassOutcome::ok);
+    ASSERT_EQ(alone.draft(text, {}, tree), PassOutcome::ok);
     // Down some path, to a leaf in every other round, then a token that may not be in the tree.
     std::vector<NodeId> path = {kRoot};
     random = random * 1664525U + 1013904223U;
@@ -215,7 +274,7 @@ TEST(ModelDrafter, CommitsTheAcceptedPathAndCatchesUp) {
     for (; node != kRoot; node = tree.parent(node)) up.push_back(node);
     path.insert(path.end(), up.rbegin(), up.rend());
     for (const NodeId n : std::span(path).subspan(1)) text.push_back(tree.token(n));
-    drafter->accept(path);
+    alone.accept(path);
     text.push_back(token_id(random % kVocab));
 
     const std::span<const TokenId> committed = model.committed(SeqId{0});
@@ -226,21 +285,18 @@ TEST(ModelDrafter, CommitsTheAcceptedPathAndCatchesUp) {
 
 TEST(ModelDrafter, ProposesNothingWhenTheCacheIsFullAndPassesACancelOn) {
   TableModel model({.n_vocab = kVocab});
-  const auto drafter = make_model_drafter(model, {}, parse_method("gumbel-beam"));
-  const GumbelNoise source;
-  NoiseTable noise(kVocab, 7);
-  noise.restart({4, 0}, source);
-  ASSERT_EQ(drafter->start(kText), PassOutcome::ok);
+  Alone alone(model, "gumbel-beam", {}, 4);
+  ASSERT_EQ(alone.start(kText), PassOutcome::ok);
   DraftTree tree;
   tree.reset(kText.back());
   model.set_full(true);
-  EXPECT_EQ(drafter->draft(request_of(kText), noise, tree), PassOutcome::ok);
+  EXPECT_EQ(alone.draft(kText, {}, tree), PassOutcome::ok);
   EXPECT_EQ(tree.n_drafted(), 0U);
   const NodeId root = kRoot;
-  drafter->accept({&root, 1});
+  alone.accept({&root, 1});
   model.set_full(false);
   model.set_cancelled(true);
-  EXPECT_EQ(drafter->draft(request_of(kText), noise, tree), PassOutcome::cancelled);
+  EXPECT_EQ(alone.draft(kText, {}, tree), PassOutcome::cancelled);
 }
 
 TEST(TreeDrafter, ReadsTheWholeTextAgainWhereDraftingPaysAgain) {
@@ -250,8 +306,8 @@ TEST(TreeDrafter, ReadsTheWholeTextAgainWhereDraftingPaysAgain) {
   const PassCost draft_cost({{1, 0.3}, {64, 0.4}}, false);
   const auto costs =
       std::make_shared<CostModel>(CostModel{PassCost({{1, 1.0}, {64, 64.0}}, false), draft_cost});
-  Session session(target, &draft,
-                  {.method = parse_method("gumbel-tree"), .max_tokens = 800, .costs = costs});
+  Session session(target, &draft, {.method = parse_method("gumbel-tree"), .max_tokens = 800},
+                  {.costs = costs});
   const std::vector<TokenId> prompt(10, TokenId{1});
   ASSERT_EQ(session.start(prompt), Outcome::running);
   while (session.text().size() < 300) ASSERT_EQ(session.step(), Outcome::running);

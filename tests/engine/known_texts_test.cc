@@ -114,8 +114,8 @@ std::uint64_t text_of_session(RowModel& target, RowModel& draft, const Setting& 
   Session session(target, &draft,
                   {.sampling = setting.options,
                    .method = parse_method(method),
-                   .max_tokens = n_tokens(target.limits().n_vocab),
-                   .costs = std::make_shared<CostModel>()});
+                   .max_tokens = n_tokens(target.limits().n_vocab)},
+                  {.costs = std::make_shared<CostModel>()});
   Outcome outcome = session.start(prompt(), seed);
   while (outcome == Outcome::running) outcome = session.step();
   Fingerprint print;

@@ -56,6 +56,14 @@ struct JointCase {
   std::function<Arm(std::uint64_t, std::size_t)> choose = {};
 };
 
+// The parts that a text of Guarantee::distribution would have, with other blocks.
+MethodParts mix(TextOptions& options, const TableModel& draft, const MixedOptions& mixed) {
+  MethodParts parts = make_mixed_method(options, draft.limits(), mixed);
+  options.drafter = parts.drafter;
+  options.verifier = parts.verifier;
+  return parts;
+}
+
 struct JointResult {
   TestResult test;
   Arms blocks{};
@@ -66,17 +74,14 @@ JointResult joint(const JointCase& c, std::size_t n_texts, std::uint64_t first_s
   TableModel target({.n_vocab = 5, .seed = 20240607, .spread = 1.5F});
   TableModel draft = TableModel::draft_of(target, 0.6F, 977);
   std::uint64_t seed = 0;
-  SessionOptions options;
+  TextOptions options;
   options.sampling = c.sampling;
   options.method = parse_method("gumbel-tree");
-  options.guarantee = Guarantee::distribution;
   options.max_tokens = 4;
-  options.costs = std::make_shared<CostModel>(c.costs);
   MixedOptions mixed = {.block = c.block};
   if (c.choose) mixed.choose = [&](std::size_t position) { return c.choose(seed, position); };
-  SessionParts parts;
-  add_mixed_parts(options, draft, mixed, parts);
-  Session session(target, &draft, options, std::move(parts));
+  const MethodParts parts = mix(options, draft, mixed);
+  Session session(target, &draft, options, {.costs = std::make_shared<CostModel>(c.costs)});
   std::vector<std::uint64_t> counts(125);
   for (std::size_t i = 0; i < n_texts; ++i) {
     seed = first_seed + i;
@@ -86,8 +91,7 @@ JointResult joint(const JointCase& c, std::size_t n_texts, std::uint64_t first_s
     for (std::size_t j = 0; j < 3; ++j) at = at * 5 + index(session.generated()[j].token);
     ++counts[at];
   }
-  return {g_test(counts, joint_probabilities(target, c.sampling, kPrompt, 3)),
-          session.planner_report()->blocks_by_arm};
+  return {g_test(counts, joint_probabilities(target, c.sampling, kPrompt, 3)), *parts.blocks};
 }
 
 constexpr std::size_t kTexts = 300000;
@@ -146,10 +150,9 @@ TEST(MixedMethod, LooksAtNothingOfABlockBeforeItsArmIsChosen) {
   for (const std::size_t block : {1, 3, 8, 64}) {
     TableModel target({.n_vocab = 12, .n_context = 2000});
     TableModel draft = TableModel::draft_of(target, 0.95F, 5);
-    SessionOptions options;
+    TextOptions options;
     options.method = parse_method("gumbel-tree");
     options.max_tokens = 600;
-    options.costs = std::make_shared<CostModel>(flat());
     std::size_t most = 0;
     std::size_t n_choices = 0;
     bool crosses = false;
@@ -158,10 +161,10 @@ TEST(MixedMethod, LooksAtNothingOfABlockBeforeItsArmIsChosen) {
       ++n_choices;
       return scrambled(7, first / (2 * block));
     };
-    SessionParts parts;
-    add_mixed_parts(options, draft, {.block = block, .choose = choose}, parts);
-    parts.noise = std::make_unique<WatchedNoise>(most);
-    Session session(target, &draft, options, std::move(parts));
+    mix(options, draft, {.block = block, .choose = choose});
+    Session session(target, &draft, options,
+                    {.costs = std::make_shared<CostModel>(flat()),
+                     .noise = std::make_shared<WatchedNoise>(most)});
     Outcome outcome = session.start(kPrompt, 3);
     while (outcome == Outcome::running) {
       const std::size_t n_text = session.text().size();
@@ -184,12 +187,10 @@ struct World : TimedPair {
 
   // Tokens per counted second.
   double rate(const char* method, Guarantee guarantee = Guarantee::seed) {
-    Session s(timed_target, &timed_draft,
-              {.method = parse_method(method),
-               .guarantee = guarantee,
-               .seed = 1,
-               .max_tokens = 3000,
-               .costs = costs});
+    Session s(
+        timed_target, &timed_draft,
+        {.method = parse_method(method), .guarantee = guarantee, .seed = 1, .max_tokens = 3000},
+        {.costs = costs});
     timed_target.restart();
     timed_draft.restart();
     Outcome outcome = s.start(kPrompt);
@@ -230,39 +231,36 @@ TEST(MixedMethod, SaysTheSameForASeedWhenTimeIsCounted) {
     Session s(world.target, &world.draft,
               {.method = parse_method("gumbel-tree"),
                .guarantee = Guarantee::distribution,
-               .max_tokens = 1000,
-               .costs = world.costs});
+               .max_tokens = 1000},
+              {.costs = world.costs});
     texts.insert(text_of(s));
   }
   EXPECT_EQ(texts.size(), 1U);
 }
 
-TEST(MixedMethod, IsGumbelTreeAloneWhereTheDraftHasOneSequence) {
-  const auto text = [](Guarantee guarantee, std::size_t n_sequences, float temperature) {
+// The arms share one reading of the text.
+TEST(MixedMethod, NeedsOneSequenceOfTheDraft) {
+  const auto text = [](Guarantee guarantee, float temperature) {
     World world(0.8F, dear());
-    world.draft.mutable_limits().n_sequences = n_sequences;
+    world.draft.mutable_limits().n_sequences = 1;
     Session s(world.target, &world.draft,
               {.sampling = {.temperature = temperature},
                .method = parse_method("gumbel-tree"),
                .guarantee = guarantee,
-               .max_tokens = 600,
-               .costs = world.costs});
+               .max_tokens = 600},
+              {.costs = world.costs});
     return text_of(s);
   };
-  const auto plain = text(Guarantee::seed, 3, 1.0F);
-  EXPECT_EQ(text(Guarantee::distribution, 2, 1.0F), plain);
-  EXPECT_NE(text(Guarantee::distribution, 3, 1.0F), plain);
-  EXPECT_EQ(text(Guarantee::distribution, 3, 0.0F), text(Guarantee::seed, 3, 0.0F));
+  EXPECT_NE(text(Guarantee::distribution, 1.0F), text(Guarantee::seed, 1.0F));
+  EXPECT_EQ(text(Guarantee::distribution, 0.0F), text(Guarantee::seed, 0.0F));
 }
 
 TEST(MixedMethod, SurvivesAFullDraftACancelledOneAndAShortContext) {
   World world(0.8F, flat());
-  SessionOptions options = {.method = parse_method("gumbel-tree"), .max_tokens = 400};
-  options.costs = world.costs;
-  SessionParts parts;
+  TextOptions options = {.method = parse_method("gumbel-tree"), .max_tokens = 400};
   const auto choose = [](std::size_t first) { return scrambled(5, first); };
-  add_mixed_parts(options, world.draft, {.block = 4, .choose = choose}, parts);
-  Session s(world.target, &world.draft, options, std::move(parts));
+  mix(options, world.draft, {.block = 4, .choose = choose});
+  Session s(world.target, &world.draft, options, {.costs = world.costs});
   const std::vector<TokenId> expected = text_of(s);
   Outcome outcome = s.start(kPrompt, 1);
   for (int i = 0; i < 10; ++i) outcome = s.step();

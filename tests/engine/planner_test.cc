@@ -20,12 +20,10 @@ struct World : TimedPair {
   using TimedPair::TimedPair;
 
   Session session(const char* method, std::size_t n, SamplingOptions sampling = {}) {
-    return Session(timed_target, &timed_draft,
-                   {.sampling = sampling,
-                    .method = parse_method(method),
-                    .seed = 1,
-                    .max_tokens = n,
-                    .costs = costs});
+    return Session(
+        timed_target, &timed_draft,
+        {.sampling = sampling, .method = parse_method(method), .seed = 1, .max_tokens = n},
+        {.costs = costs});
   }
   // Tokens per counted second.
   double rate(const char* method, std::size_t n = 1500, SamplingOptions sampling = {}) {
@@ -190,11 +188,8 @@ TEST(Planner, CarriesWhatItLearntToTheNextSessionAndChangesNoToken) {
   World world(0.9F, costs(Curve::linear, 0.05));
   const auto text = [&](const std::shared_ptr<CalibrationStore>& store, std::uint64_t seed) {
     Session s(world.timed_target, &world.timed_draft,
-              {.method = parse_method("gumbel-tree"),
-               .seed = seed,
-               .max_tokens = 64,
-               .costs = world.costs,
-               .calibrations = store});
+              {.method = parse_method("gumbel-tree"), .seed = seed, .max_tokens = 64},
+              {.costs = world.costs, .calibrations = store});
     const std::vector<TokenId> prompt = {TokenId{1}};
     Outcome outcome = s.start(prompt);
     while (outcome == Outcome::running) outcome = s.step();

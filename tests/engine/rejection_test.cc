@@ -60,11 +60,10 @@ TEST(Rejection, DecidesAsTheOracleInDouble) {
     for (const char* text : kMethods) {
       const Method method = parse_method(text);
       Pair pair;
-      SessionParts parts;
-      parts.verifier = make_reference_rejection(pair.draft, sampling, RejectionFault::none);
-      const SessionOptions options = {.sampling = sampling, .method = method, .max_tokens = 40};
+      TextOptions options = {.sampling = sampling, .method = method, .max_tokens = 40};
       Session ours(pair.target, &pair.draft, options);
-      Session theirs(pair.target, &pair.draft, options, std::move(parts));
+      options.verifier = make_reference_rejection(pair.draft, sampling, RejectionFault::none);
+      Session theirs(pair.target, &pair.draft, options);
       for (std::uint64_t seed = 1; seed <= 100; ++seed) {
         Outcome of_ours = ours.start(kPrompt, seed);
         Outcome of_theirs = theirs.start(kPrompt, seed);

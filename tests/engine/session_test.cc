@@ -273,9 +273,8 @@ TEST(Session, KeepsTheTextWhenCancelled) {
   Pair pair;
   const std::vector<TokenId> all = run(pair, "ar");
   int n_asked = 0;
-  SessionOptions options{.max_tokens = 100};
-  options.is_cancelled = [&] { return ++n_asked > 5; };
-  Session session(pair.target, &pair.draft, options);
+  Session session(pair.target, &pair.draft, {.max_tokens = 100},
+                  {.is_cancelled = [&] { return ++n_asked > 5; }});
   Outcome outcome = session.start(kPrompt, 1);
   while (outcome == Outcome::running) outcome = session.step();
   EXPECT_EQ(outcome, Outcome::cancelled);
@@ -334,12 +333,12 @@ TEST(Session, RefusesPromptsThatCannotBe) {
 
 TEST(Session, RefusesOptionsThatCannotBe) {
   Pair pair;
-  const auto make = [&](SessionOptions options, LanguageModel* draft) {
+  const auto make = [&](TextOptions options, LanguageModel* draft) {
     Session session(pair.target, draft, std::move(options));
   };
   EXPECT_THROW(make({}, nullptr), Error) << "a drafting method without a draft";
   EXPECT_NO_THROW(make({.method = parse_method("ar")}, nullptr));
-  SessionOptions options;
+  TextOptions options;
   options.sampling.logit_bias = {{TokenId{12}, 1.0F}};
   EXPECT_THROW(make(options, &pair.draft), Error);
   options.sampling = {.temperature = -1.0F};

@@ -65,12 +65,12 @@ struct Text {
 
 // draft null: plain.
 Text text_of(LlamaModel& target, LlamaModel* draft, std::uint64_t seed, std::size_t n) {
-  SessionOptions options;
+  TextOptions options;
   options.method = parse_method(draft == nullptr ? "ar" : "gumbel-tree:nodes=12,length=5");
   options.max_tokens = n;
-  options.costs = std::make_shared<CostModel>(
+  const auto costs = std::make_shared<CostModel>(
       CostModel{PassCost({{1, 10e-3}, {16, 12e-3}}, false), PassCost({{1, 1e-3}}, false)});
-  Session session(target, draft, options);
+  Session session(target, draft, options, {.costs = costs});
   Outcome outcome = session.start(target.tokenize(kPrompt), seed);
   while (outcome == Outcome::running) outcome = session.step();
   Text text;

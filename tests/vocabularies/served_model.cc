@@ -93,7 +93,7 @@ Reply ServedModel::ask(const json& request, bool is_chat) {
 std::vector<std::string> ServedModel::pieces(const std::string& prompt, std::uint64_t seed,
                                              std::size_t n) {
   Session session(*target_, nullptr,
-                  {.method = {.kind = MethodKind::ar, .width = 1}, .seed = seed, .max_tokens = n});
+                  {.method = Method::of(MethodKind::ar), .seed = seed, .max_tokens = n});
   std::vector<std::string> pieces;
   Outcome outcome = session.start(target_->tokenize(prompt));
   while (outcome == Outcome::running) outcome = session.step();

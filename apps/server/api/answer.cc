@@ -90,6 +90,7 @@ std::vector<TextJob> AnswerImpl::take_jobs() {
     job.prompt = request_.prompts[choice.prompt()];
     job.options.sampling = request_.sampling;
     job.options.method = request_.method;
+    job.options.guarantee = request_.guarantee;
     job.options.seed = options_.seed;
     job.options.stream =
         static_cast<std::uint32_t>(choice.index() % static_cast<std::size_t>(request_.n));
@@ -238,7 +239,7 @@ void AnswerImpl::add_totals(Json& json) const {
   const AnswerSummary sums = summary();
   json["usage"] = usage_json(sums);
   json["timings"] = timings_json(choices_);
-  json["gumbelspec"] = gumbelspec_json(request_.method, options_.seed, sums);
+  json["gumbelspec"] = gumbelspec_json(request_, options_.seed, sums);
 }
 
 Json AnswerImpl::whole_answer() const {

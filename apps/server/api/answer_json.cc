@@ -137,10 +137,12 @@ Json usage_json(const AnswerSummary& summary) {
           {"prompt_tokens_details", {{"cached_tokens", summary.n_reused}}}};
 }
 
-Json gumbelspec_json(const Method& method, std::uint64_t seed, const AnswerSummary& summary) {
+Json gumbelspec_json(const ParsedRequest& request, std::uint64_t seed,
+                     const AnswerSummary& summary) {
   return {{"seed", seed},
           {"noise_version", kNoiseVersion},
-          {"method", to_string(method)},
+          {"guarantee", to_string(request.guarantee)},
+          {"method", to_string(request.method)},
           {"tokens_per_pass", summary.tokens_per_pass}};
 }
 

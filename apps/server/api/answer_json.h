@@ -26,8 +26,8 @@ namespace gumbelspec::server {
 
 [[nodiscard]] Json usage_json(const AnswerSummary& summary);
 
-// {"seed", "noise_version", "method", "tokens_per_pass"}
-[[nodiscard]] Json gumbelspec_json(const Method& method, std::uint64_t seed,
+// {"seed", "noise_version", "guarantee", "method", "tokens_per_pass"}
+[[nodiscard]] Json gumbelspec_json(const ParsedRequest& request, std::uint64_t seed,
                                    const AnswerSummary& summary);
 
 // A round as the web page draws it (docs/server-stream.md).

@@ -37,15 +37,16 @@ struct ApiModel {
   // Throws: Error{invalid_option} with the reason. Threads: any number at once.
   std::function<std::shared_ptr<TokenConstraint>(const std::string& gbnf)> make_grammar;
   std::shared_ptr<const ChatTemplate> chat_template;
-  std::string id;                     // "model" of the answers
-  std::int64_t created = 0;           // of the model, for /v1/models: seconds since 1970
-  std::string fingerprint;            // "system_fingerprint" of the answers
-  std::size_t n_context = 0;          // tokens of one text, prompt included
-  std::size_t n_context_trained = 0;  // for /v1/models; 0: unknown
-  Method method = {};                 // of requests that name none
-  bool has_draft = false;             // without one every method is plain decoding
-  bool keeps_seed = true;             // a seed's text does not depend on the method or the batch
-  SamplingOptions sampling = {};      // what requests leave out
+  std::string id;                         // "model" of the answers
+  std::int64_t created = 0;               // of the model, for /v1/models: seconds since 1970
+  std::string fingerprint;                // "system_fingerprint" of the answers
+  std::size_t n_context = 0;              // tokens of one text, prompt included
+  std::size_t n_context_trained = 0;      // for /v1/models; 0: unknown
+  Method method = {};                     // of requests that name none
+  Guarantee guarantee = Guarantee::seed;  // likewise
+  bool has_draft = false;                 // without one every method is plain decoding
+  bool keeps_seed = true;         // a seed's text does not depend on the method or the batch
+  SamplingOptions sampling = {};  // what requests leave out
 };
 
 // The model behind it outlives the result. The caller fills in id, created, method, has_draft,

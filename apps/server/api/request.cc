@@ -92,6 +92,21 @@ void settle_grammar(RequestReading& reading) {
   }
 }
 
+void settle_guarantee(RequestReading& reading) {
+  ParsedRequest& request = reading.request;
+  if (request.method.keeps_seed()) {
+    request.guarantee = guarantee_for(reading.guarantee.value_or(reading.model.guarantee),
+                                      request.seed.has_value());
+    return;
+  }
+  if (reading.guarantee == Guarantee::seed) {
+    throw bad_request("guarantee is seed, but method " + to_string(request.method) +
+                          " keeps the distribution only; give distribution, or another method",
+                      "guarantee", "invalid_value");
+  }
+  request.guarantee = Guarantee::distribution;
+}
+
 ParsedRequest parse(std::string_view text, const ApiModel& model, Endpoint endpoint) {
   const Json body = parse_body(text);
   RequestReading reading{model};
@@ -107,7 +122,8 @@ ParsedRequest parse(std::string_view text, const ApiModel& model, Endpoint endpo
     throw bad_request("gumbelspec_trace is given without stream; set stream to true",
                       "gumbelspec_trace", "invalid_value");
   }
-  if (!model.has_draft) request.method = Method{.kind = MethodKind::ar, .width = 1};
+  if (!model.has_draft) request.method = Method::of(MethodKind::ar);
+  settle_guarantee(reading);
   const bool is_chat = endpoint == Endpoint::chat;
   if (is_chat && !reading.messages.empty()) render_messages(reading);
   const std::string param = is_chat ? "messages" : "prompt";

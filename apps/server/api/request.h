@@ -38,7 +38,8 @@ struct ParsedRequest {
   bool echo = false;
   bool ignores_end = false;
   Method method = {};
-  bool traces = false;  // gumbelspec_trace
+  Guarantee guarantee = Guarantee::seed;  // what the texts get: seed or distribution
+  bool traces = false;                    // gumbelspec_trace
 
   // Texts that it asks for: for each prompt n.
   [[nodiscard]] std::size_t n_texts() const { return prompts.size() * static_cast<std::size_t>(n); }

@@ -137,10 +137,13 @@ void read_method(Reading& reading, const Value& value) {
   } catch (const Error& error) {
     throw bad_request(error.what(), value.name(), "invalid_value");
   }
-  if (!reading.request.method.keeps_seed()) {
-    value.refuse(
-        "a method that keeps the text of a seed: ar, gumbel-tree, gumbel-beam, "
-        "gumbel-chain or greedy-chain");
+}
+
+void read_guarantee(Reading& reading, const Value& value) {
+  try {
+    reading.guarantee = parse_guarantee(value.text());
+  } catch (const Error&) {
+    value.refuse("seed, distribution or auto");
   }
 }
 
@@ -292,8 +295,18 @@ constexpr std::array kTable = {
                  refuse_tools},
     RequestField{{"method", "string", R"({"type": "string"})", "", kBoth, kBoth,
                   "How tokens are drafted, as --method; it changes the speed, never the text: "
-                  "gumbel-tree, gumbel-beam:width=4,length=5, gumbel-chain, greedy-chain, ar."},
+                  "gumbel-tree, gumbel-beam:width=4,length=5, gumbel-chain, greedy-chain, ar. "
+                  "rejection and rejection-tree keep the text's distribution only."},
                  read_method},
+    RequestField{
+        {"guarantee", "string", R"({"type": "string", "enum": ["seed", "distribution", "auto"]})",
+         "", kBoth, kBoth,
+         "seed: the text is that of its seed, whatever drafts; distribution: only its "
+         "distribution is the model's, and gumbel-tree also uses rejection sampling where "
+         "that is faster; auto: seed where the request has a seed, distribution where "
+         "not. The answer's gumbelspec object says which it was. Default: as --guarantee, "
+         "and distribution with a rejection method."},
+        read_guarantee},
     RequestField{{"gumbelspec_trace", "boolean", R"({"type": "boolean"})", "false", kBoth, kBoth,
                   "With stream: each round's draft tree and path (docs/server-stream.md)."},
                  read_trace},

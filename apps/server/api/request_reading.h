@@ -26,6 +26,7 @@ struct RequestReading {
   ChatOptions chat = {};
   bool wants_logprobs = false;  // chat: "logprobs"
   std::optional<int> n_top_logprobs = {};
+  std::optional<Guarantee> guarantee = {};
   std::string max_tokens_name = {};  // the field that set it
   std::string grammar_name = {};
 };

@@ -78,6 +78,7 @@ std::string answer_models(const ApiModel& model) {
                   {"chat_template", model.chat_template->origin()},
                   {"draft", model.has_draft},
                   {"same_seed", model.keeps_seed},
+                  {"guarantee", to_string(model.guarantee)},
                   {"method", to_string(model.method)}};
   const Json entry{{"id", model.id},
                    {"object", "model"},

@@ -8,15 +8,14 @@ namespace {
 
 void generate(const char* target_path, const char* draft_path) {
   using namespace gumbelspec;
-  auto target = LlamaModel::load({.path = target_path});
-  auto draft = LlamaModel::load({.path = draft_path});
-  LlamaModel::require_same_vocabulary(*target, *draft);
+  Pair pair = Pair::load(target_path, draft_path);
+  LlamaModel& target = pair.target();
 
-  Session session(*target, draft.get(), {.seed = 7, .max_tokens = 64});
-  Outcome outcome = session.start(target->tokenize("The old house"));
+  Session session(target, pair.draft(), {.seed = 7, .max_tokens = 64}, pair.parts());
+  Outcome outcome = session.start(target.tokenize("The old house"));
   while (outcome == Outcome::running) {
     outcome = session.step();
-    for (const GeneratedToken& t : session.last_tokens()) std::cout << target->piece(t.token);
+    for (const GeneratedToken& t : session.last_tokens()) std::cout << target.piece(t.token);
   }
   std::cout << '\n';
 }

@@ -114,6 +114,7 @@ TEST(Answer, TellsSeedNoiseMethodAndTokensPerPass) {
   c.end();
   EXPECT_EQ(c.body()["gumbelspec"], (json{{"seed", 77},
                                           {"noise_version", kNoiseVersion},
+                                          {"guarantee", "seed"},
                                           {"method", "gumbel-chain:length=4"},
                                           {"tokens_per_pass", 2.0}}));
 }

@@ -82,7 +82,7 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"grammar", 1}, Bad{"grammar", "wrong"}, Bad{"grammar", std::string(70000, 'x')},
         Bad{"grammar", std::string(1001, '(')}, Bad{"grammar", std::string("a\0b", 3)},
         Bad{"response_format", "json"}, Bad{"echo", "yes"}, Bad{"ignore_eos", 0},
-        Bad{"method", "magic"}, Bad{"method", "rejection"}, Bad{"method", 1},
+        Bad{"method", "magic"}, Bad{"method", 1}, Bad{"guarantee", "always"}, Bad{"guarantee", 1},
         Bad{"gumbelspec_trace", true}));
 
 class WrongChatValue : public ::testing::TestWithParam<Bad> {};
@@ -110,6 +110,10 @@ TEST(RequestErrors, SayWhichElementIsWrong) {
   EXPECT_EQ(refusal({{"logit_bias", json::array({json::array({1})})}}).param, "logit_bias[0]");
   EXPECT_EQ(refusal({{"stream_options", {{"include_usage", 1}}}}).param,
             "stream_options.include_usage");
+}
+
+TEST(RequestErrors, RefuseToKeepASeedByRejection) {
+  EXPECT_EQ(refusal({{"method", "rejection"}, {"guarantee", "seed"}}).param, "guarantee");
 }
 
 TEST(RequestErrors, RefuseMessagesThatAreNot) {

@@ -177,6 +177,15 @@ TEST(Request, TakesAMethod) {
   EXPECT_EQ(completion({{"method", "ar"}}).method.kind, MethodKind::ar);
 }
 
+TEST(Request, SettlesWhatATextKeeps) {
+  const auto guarantee = [](json fields) { return completion(std::move(fields)).guarantee; };
+  EXPECT_EQ(guarantee(json::object()), Guarantee::seed);
+  EXPECT_EQ(guarantee({{"guarantee", "distribution"}, {"seed", 1}}), Guarantee::distribution);
+  EXPECT_EQ(guarantee({{"guarantee", "auto"}}), Guarantee::distribution);
+  EXPECT_EQ(guarantee({{"guarantee", "auto"}, {"seed", 1}}), Guarantee::seed);
+  EXPECT_EQ(guarantee({{"method", "rejection"}, {"seed", 1}}), Guarantee::distribution);
+}
+
 TEST(Request, DecodesPlainlyWithoutADraft) {
   EXPECT_EQ(completion({{"method", "gumbel-tree"}}, false).method.kind, MethodKind::ar);
   EXPECT_EQ(completion(json::object(), false).method.kind, MethodKind::ar);

@@ -226,8 +226,8 @@ TEST(Serve, RefusesWrongOptionsBeforeItListens) {
       {"--api-key-file", "/nowhere"},
       {"--api-key-file", empty.path()},
       {"--log-format", "xml"},
-      {"--method", "rejection"},
-      {"--guarantee", "distribution"},
+      {"--method", "rejection", "--guarantee", "seed"},
+      {"--guarantee", "always"},
       {"--host", "192.0.2.1"},
   };
   for (const std::vector<std::string>& options : wrong) {

@@ -1,4 +1,4 @@
-#include "apps/cli/kernels.h"
+#include "src/pair/kernels.h"
 
 #ifdef GUMBELSPEC_WITH_KERNELS
 
@@ -7,7 +7,7 @@
 #include "gumbelspec/error.h"
 #include "gumbelspec/kernels.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec {
 
 void register_kernels() {
   if (kernels::register_device() != kernels::Outcome::kUnknownIsa) return;
@@ -36,16 +36,16 @@ std::string kernels_description() {
          offers;
 }
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec
 
 #else
 
-namespace gumbelspec::cli {
+namespace gumbelspec {
 
 void register_kernels() {}
 std::vector<std::string> order_free_types() { return {}; }
 std::string kernels_description() { return "not in this build"; }
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec
 
 #endif

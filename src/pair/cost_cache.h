@@ -1,23 +1,33 @@
 // What is known about a pair of models from earlier runs: what their passes cost on this machine,
 // and what the planner's values mean.
-#ifndef GUMBELSPEC_APPS_CLI_COST_CACHE_H_
-#define GUMBELSPEC_APPS_CLI_COST_CACHE_H_
+#ifndef GUMBELSPEC_PAIR_COST_CACHE_H_
+#define GUMBELSPEC_PAIR_COST_CACHE_H_
 
 #include <memory>
 #include <string>
+#include <vector>
 
-#include "apps/cli/model_options.h"
 #include "gumbelspec/calibration_store.h"
-#include "gumbelspec/planner.h"
+#include "gumbelspec/costs.h"
+#include "gumbelspec/llama_model.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec {
 
 // Files in one folder. Nothing here is needed: a file that is broken, older than 30 days or of
 // another pair is as good as none, and where none can be written there is none.
 class CostCache {
  public:
-  // is_used: otherwise nothing is read or kept. Requires: both models are loaded.
-  CostCache(const Models& models, const ModelOptions& options, bool is_used);
+  // What a pass's time depends on besides what the models say themselves.
+  struct Loaded {
+    std::string target;  // paths
+    std::string draft;
+    std::vector<std::string> rpc_servers;
+    Attention attention = Attention::exact;
+    bool uses_kernels = true;
+  };
+
+  // is_used: otherwise, and without a draft, nothing is read or kept.
+  CostCache(const LlamaModel& target, const LlamaModel* draft, const Loaded& loaded, bool is_used);
 
   // Null: not known.
   [[nodiscard]] std::shared_ptr<CostModel> costs() const;
@@ -32,10 +42,6 @@ class CostCache {
   std::string calibration_key_;
 };
 
-// The folder of the cache: $XDG_CACHE_HOME or ~/.cache, then gumbelspec/costs; empty: there is
-// none.
-[[nodiscard]] std::string cost_cache_folder();
+}  // namespace gumbelspec
 
-}  // namespace gumbelspec::cli
-
-#endif  // GUMBELSPEC_APPS_CLI_COST_CACHE_H_
+#endif  // GUMBELSPEC_PAIR_COST_CACHE_H_

@@ -1,4 +1,4 @@
-#include "apps/cli/cost_cache.h"
+#include "src/pair/cost_cache.h"
 
 #include <unistd.h>
 
@@ -8,17 +8,19 @@
 #include <exception>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
 
-#include "apps/cli/kernels.h"
-#include "apps/cli/report.h"
+#include "gumbelspec/pair.h"
+#include "src/pair/kernels.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec {
 namespace {
 
 namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
 
 // The machine may have changed in ways that the key does not show.
 constexpr std::chrono::hours kMostAge{24 * 30};
@@ -31,9 +33,10 @@ std::string model_key(const std::string& path, const LlamaModel& model) {
          std::to_string(time) + ", " + model.description();
 }
 
-std::string pair_key(const Models& models, const ModelOptions& options) {
-  return "; target " + model_key(options.target, *models.target) + "; draft " +
-         model_key(options.draft, *models.draft);
+std::string pair_key(const LlamaModel& target, const LlamaModel& draft,
+                     const CostCache::Loaded& loaded) {
+  return "; target " + model_key(loaded.target, target) + "; draft " +
+         model_key(loaded.draft, draft);
 }
 
 // Where the layers are says nothing about the way there.
@@ -46,21 +49,23 @@ std::string placement_key(const LlamaModel& model) {
 }
 
 // Everything that a pass's time depends on and that can be known.
-std::string cost_key(const Models& models, const ModelOptions& options) {
+std::string cost_key(const LlamaModel& target, const LlamaModel& draft,
+                     const CostCache::Loaded& loaded) {
   std::string servers;
-  for (const std::string& server : options.rpc_servers) servers += "; RPC server " + server;
+  for (const std::string& server : loaded.rpc_servers) servers += "; RPC server " + server;
   return std::string("gumbelspec ") + GUMBELSPEC_VERSION + "; " +
          LlamaModel::backend_description() + "; kernels " +
-         (options.use_kernels ? kernels_description() : "not used") + "; threads " +
-         std::to_string(models.target->n_threads()) + "; layers on" +
-         placement_key(*models.target) + "," + placement_key(*models.draft) + servers +
-         "; attention " + std::to_string(static_cast<int>(options.attention)) +
-         pair_key(models, options);
+         (loaded.uses_kernels ? kernels_description() : "not used") + "; threads " +
+         std::to_string(target.n_threads()) + "; layers on" + placement_key(target) + "," +
+         placement_key(draft) + servers + "; attention " +
+         std::to_string(static_cast<int>(loaded.attention)) + pair_key(target, draft, loaded);
 }
 
 // How good a draft is depends on the two models alone.
-std::string calibration_key(const Models& models, const ModelOptions& options) {
-  return std::string("calibration, gumbelspec ") + GUMBELSPEC_VERSION + pair_key(models, options);
+std::string calibration_key(const LlamaModel& target, const LlamaModel& draft,
+                            const CostCache::Loaded& loaded) {
+  return std::string("calibration, gumbelspec ") + GUMBELSPEC_VERSION +
+         pair_key(target, draft, loaded);
 }
 
 // FNV-1a, 64 bits; the file holds the whole key.
@@ -119,11 +124,12 @@ PassCost curve_from(const Json& json) {
 
 }  // namespace
 
-CostCache::CostCache(const Models& models, const ModelOptions& options, bool is_used) {
-  if (!is_used || models.draft == nullptr) return;
+CostCache::CostCache(const LlamaModel& target, const LlamaModel* draft, const Loaded& loaded,
+                     bool is_used) {
+  if (!is_used || draft == nullptr) return;
   folder_ = cost_cache_folder();
-  cost_key_ = cost_key(models, options);
-  calibration_key_ = calibration_key(models, options);
+  cost_key_ = cost_key(target, *draft, loaded);
+  calibration_key_ = calibration_key(target, *draft, loaded);
 }
 
 std::shared_ptr<CostModel> CostCache::costs() const {
@@ -184,4 +190,4 @@ std::string cost_cache_folder() {
   return (fs::path(home) / ".cache/gumbelspec/costs").string();
 }
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec

@@ -1,11 +1,11 @@
 // The CPU kernels for small batches, if this build has them.
-#ifndef GUMBELSPEC_APPS_CLI_KERNELS_H_
-#define GUMBELSPEC_APPS_CLI_KERNELS_H_
+#ifndef GUMBELSPEC_PAIR_KERNELS_H_
+#define GUMBELSPEC_PAIR_KERNELS_H_
 
 #include <string>
 #include <vector>
 
-namespace gumbelspec::cli {
+namespace gumbelspec {
 
 // Makes models that are loaded from now on use them, where the processor allows it.
 // Throws: Error{invalid_option} if GUMBELSPEC_KERNELS_ISA names no instruction set.
@@ -17,6 +17,6 @@ void register_kernels();
 // What is registered, one line; e.g. "avx512 for F16, Q8_0; attention".
 [[nodiscard]] std::string kernels_description();
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec
 
-#endif  // GUMBELSPEC_APPS_CLI_KERNELS_H_
+#endif  // GUMBELSPEC_PAIR_KERNELS_H_

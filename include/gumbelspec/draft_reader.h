@@ -1,6 +1,6 @@
 // A draft model's reading of one text: what it has evaluated, and what it still has to.
-#ifndef GUMBELSPEC_ENGINE_DRAFT_READER_H_
-#define GUMBELSPEC_ENGINE_DRAFT_READER_H_
+#ifndef GUMBELSPEC_DRAFT_READER_H_
+#define GUMBELSPEC_DRAFT_READER_H_
 
 #include <cstddef>
 #include <span>
@@ -61,6 +61,8 @@ class DraftReader {
   // more to read, it does that at once. Requires: n_rows <= n_most; nothing pending.
   [[nodiscard]] PassOutcome append_root(std::span<const TokenId> text, std::size_t n_rows,
                                         std::size_t n_most, std::vector<PassNode>& pass);
+  // How many tokens the last append_root() read in a pass of its own, because they were too many.
+  [[nodiscard]] std::size_t n_read_apart() const { return n_read_apart_; }
   // How many tokens the last read_root() evaluated in its last pass.
   [[nodiscard]] std::size_t n_chain() const { return n_chain_; }
   // The logits of the i-th token of the last pass. Shape: [model's n_vocab].
@@ -116,6 +118,7 @@ class DraftReader {
   std::size_t first_ = 0;      // id of the first node of the last pass
   std::size_t first_row_ = 0;  // and its row
   std::size_t n_appended_ = 0;
+  std::size_t n_read_apart_ = 0;
   bool appended_root_ = false;
   std::size_t n_ends_ = 0;
   std::vector<char> has_child_;  // by pending id, appended ones included
@@ -127,4 +130,4 @@ class DraftReader {
 
 }  // namespace gumbelspec
 
-#endif  // GUMBELSPEC_ENGINE_DRAFT_READER_H_
+#endif  // GUMBELSPEC_DRAFT_READER_H_

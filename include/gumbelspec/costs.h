@@ -1,7 +1,7 @@
 // What passes cost, and what a planned tree is expected to bring. docs/planner.md has the
 // objective.
-#ifndef GUMBELSPEC_PLANNER_H_
-#define GUMBELSPEC_PLANNER_H_
+#ifndef GUMBELSPEC_COSTS_H_
+#define GUMBELSPEC_COSTS_H_
 
 #include <array>
 #include <cstddef>
@@ -131,4 +131,4 @@ struct PlannerReport {
 
 }  // namespace gumbelspec
 
-#endif  // GUMBELSPEC_PLANNER_H_
+#endif  // GUMBELSPEC_COSTS_H_
