@@ -3,11 +3,13 @@
 
     planner_page.py FOLDER > planner.md
 
-FOLDER has one folder per run, each with a results.json whose rows hold fixed shapes and gumbel-tree.
+FOLDER has one folder per run, each with a results.json or results.json.gz whose rows hold fixed shapes and gumbel-tree.
 """
 import json
 import pathlib
 import sys
+
+import results_file
 
 
 def is_planned(row):
@@ -33,8 +35,10 @@ def rows_of(run):
 
 def main(folder):
     runs = []
-    for path in sorted(pathlib.Path(folder).glob("*/results.json")):
-        runs.append((path.parent.name, json.loads(path.read_text())))
+    for path in sorted(pathlib.Path(folder).iterdir()):
+        run = results_file.load(path)
+        if run is not None:
+            runs.append((path.name, run))
     print("# Measurements: the planner against fixed shapes\n")
     print("Made by `bench/planner_page.py` from `gumbelspec bench`; `GUMBELSPEC_ONLY=planner "
           "scripts/results` runs it again. The best fixed shape of each line is the fastest of those "

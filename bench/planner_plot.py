@@ -3,7 +3,6 @@
 
     planner_plot.py FOLDER planner.png      FOLDER as for planner_page.py
 """
-import json
 import pathlib
 import sys
 
@@ -11,12 +10,13 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
+import results_file  # noqa: E402
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#9AA0A6"
 
 
 def load(folder, name):
-    return json.loads((pathlib.Path(folder) / name / "results.json").read_text())
+    return results_file.load(pathlib.Path(folder) / name)
 
 
 def main(folder, out):

@@ -3,11 +3,12 @@
 
     results_page.py FOLDER > comparison.md
 
-FOLDER has a folder with results.json, results.md and plots for each run.
+FOLDER has a folder with results.json or results.json.gz, results.md and plots for each run.
 """
-import json
 import os
 import sys
+
+import results_file
 
 RUNS = [
     ("1b", "Pair scaled to 1 B / 60 M parameters"),
@@ -35,14 +36,6 @@ the demo pair evaluated without the models, with the times of a cost curve in wh
 same time whatever its size; [bench.md](../bench.md) says what such figures are worth. Best shapes
 are found on one half of the prompts and reported on the other.
 """
-
-
-def load(folder, run):
-    path = os.path.join(folder, run, "results.json")
-    if not os.path.exists(path):
-        return None
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)
 
 
 def name(row):
@@ -93,7 +86,7 @@ def line(cells):
 
 
 def bars(folder):
-    runs = {run: load(folder, run) for run, _ in RUNS}
+    runs = {run: results_file.load(os.path.join(folder, run)) for run, _ in RUNS}
     large = runs["1b"]
     out = ["## The bars", "", line(["bar", "figure", "with", "least", "goal", ""]),
            "|---|---|---|---|---|---|"]
@@ -149,7 +142,7 @@ def section(folder, run, title):
         return []
     with open(path, encoding="utf-8") as file:
         text = file.read().rstrip("\n")
-    out = ["", f"## {title}", "", f"[results.json](comparison/{run}/results.json)", "", text, ""]
+    out = ["", f"## {title}", "", f"[results.json.gz](comparison/{run}/results.json.gz)", "", text, ""]
     for plot, caption in PLOTS:
         if os.path.exists(os.path.join(folder, run, plot + ".svg")):
             out.append(f"![{caption}](comparison/{run}/{plot}.svg)")

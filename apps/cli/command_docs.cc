@@ -5,11 +5,11 @@
 #include <memory>
 #include <utility>
 
-#include "apps/cli/output.h"
-#include "apps/cli/utf8_stream.h"
+#include "apps/common/output.h"
+#include "apps/common/utf8_stream.h"
 #include "gumbelspec/method.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 namespace {
 
 // The parsers have these words in their own code; tests see to it that they take each of them.
@@ -322,4 +322,4 @@ Command add_print_docs(Arguments& program) {
   return {&arguments, [&program, kind] { return print(program, *kind); }};
 }
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli

@@ -6,9 +6,9 @@
 #include <string_view>
 #include <vector>
 
-#include "apps/cli/arguments.h"
+#include "apps/common/arguments.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 
 // A page for man(1) about the program and all its commands.
 [[nodiscard]] std::string man_page(const Arguments& program);
@@ -21,6 +21,6 @@ namespace gumbelspec::cli {
 // The hidden command that prints them: gumbelspec print-docs man|bash|zsh.
 [[nodiscard]] Command add_print_docs(Arguments& program);
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli
 
 #endif  // GUMBELSPEC_APPS_CLI_COMMAND_DOCS_H_

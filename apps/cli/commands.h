@@ -1,17 +1,17 @@
-// The commands of the program. Each registers its options; nothing runs before all are parsed.
+// The commands of the program, but for bench. Each registers its options; nothing runs before all
+// are parsed.
 #ifndef GUMBELSPEC_APPS_CLI_COMMANDS_H_
 #define GUMBELSPEC_APPS_CLI_COMMANDS_H_
 
-#include "apps/cli/arguments.h"
+#include "apps/common/arguments.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 
 [[nodiscard]] Command add_generate(Arguments& program);
-[[nodiscard]] Command add_bench(Arguments& program);
 [[nodiscard]] Command add_selftest(Arguments& program);
 [[nodiscard]] Command add_info(Arguments& program);
 [[nodiscard]] Command add_serve(Arguments& program);
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli
 
 #endif  // GUMBELSPEC_APPS_CLI_COMMANDS_H_

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <string>
 
-#include "apps/cli/stop_signals.h"
+#include "apps/common/stop_signals.h"
 #include "gumbelspec/error.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 namespace {
 
 constexpr std::size_t kPathLength = 6;  // of a tree
@@ -136,4 +136,4 @@ void force_singly(LanguageModel& model, const ForcedText& text, const SeeRow& se
   Forced(model, text, see).singly_until(text.tokens.size());
 }
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli

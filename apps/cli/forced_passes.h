@@ -12,7 +12,7 @@
 
 #include "gumbelspec/language_model.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 
 enum class PassKind { many, single, tree };
 inline constexpr std::array<std::string_view, 3> kPassKinds = {"one pass over many tokens",
@@ -43,6 +43,6 @@ void force_all_kinds(LanguageModel& model, const ForcedText& text, const SeeRow&
 // Behind the prompt one token at a time, as plain decoding goes.
 void force_singly(LanguageModel& model, const ForcedText& text, const SeeRow& see);
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli
 
 #endif  // GUMBELSPEC_APPS_CLI_FORCED_PASSES_H_

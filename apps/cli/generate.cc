@@ -9,20 +9,21 @@
 
 #include "apps/cli/commands.h"
 #include "apps/cli/guarantee.h"
-#include "apps/cli/method_option.h"
-#include "apps/cli/model_options.h"
-#include "apps/cli/output.h"
 #include "apps/cli/planner_options.h"
-#include "apps/cli/prompt.h"
-#include "apps/cli/report.h"
-#include "apps/cli/sampling_options.h"
-#include "apps/cli/stop_signals.h"
 #include "apps/cli/tree_dot.h"
-#include "apps/cli/utf8_stream.h"
+#include "apps/common/method_option.h"
+#include "apps/common/model_options.h"
+#include "apps/common/output.h"
+#include "apps/common/prompt.h"
+#include "apps/common/random_seed.h"
+#include "apps/common/report.h"
+#include "apps/common/sampling_options.h"
+#include "apps/common/stop_signals.h"
+#include "apps/common/utf8_stream.h"
 #include "gumbelspec/noise.h"
 #include "gumbelspec/session.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 namespace {
 
 // Prompts that take a noticeable time, in bytes.
@@ -314,4 +315,4 @@ Command add_generate(Arguments& program) {
   return {&arguments, [options] { return GenerateRun(*options).run(); }};
 }
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli

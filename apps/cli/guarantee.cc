@@ -1,8 +1,8 @@
 #include "apps/cli/guarantee.h"
 
-#include "apps/cli/output.h"
+#include "apps/common/output.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 
 std::vector<std::string> guarantee_lines(const PassGuarantee& guarantee) {
   std::vector<std::string> lines;
@@ -30,4 +30,4 @@ void tell_broken_guarantee(const LlamaModel& target) {
   say("the text of a seed may depend on the method: " + guarantee.reason());
 }
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli

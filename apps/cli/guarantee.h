@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "apps/cli/report.h"
+#include "apps/common/report.h"
 #include "gumbelspec/llama_model.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 
 // One line for each kind of operation, without indentation.
 [[nodiscard]] std::vector<std::string> guarantee_lines(const PassGuarantee& guarantee);
@@ -19,6 +19,6 @@ namespace gumbelspec::cli {
 // nothing if it holds. Only the target counts: a draft's bits decide how fast it goes.
 void tell_broken_guarantee(const LlamaModel& target);
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli
 
 #endif  // GUMBELSPEC_APPS_CLI_GUARANTEE_H_

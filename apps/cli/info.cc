@@ -5,14 +5,14 @@
 
 #include "apps/cli/commands.h"
 #include "apps/cli/guarantee.h"
-#include "apps/cli/method_option.h"
-#include "apps/cli/model_options.h"
-#include "apps/cli/output.h"
+#include "apps/common/method_option.h"
+#include "apps/common/model_options.h"
+#include "apps/common/output.h"
 #include "gumbelspec/noise.h"
 #include "gumbelspec/simd.h"
 #include "src/pair/kernels.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 namespace {
 
 std::string line(std::string name, const std::string& value) {
@@ -143,4 +143,4 @@ Command add_info(Arguments& program) {
   return {&arguments, [options] { return run_info(*options); }};
 }
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli

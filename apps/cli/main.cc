@@ -6,15 +6,16 @@
 #include <string>
 #include <vector>
 
-#include "apps/cli/arguments.h"
+#include "apps/bench/bench.h"
 #include "apps/cli/command_docs.h"
 #include "apps/cli/commands.h"
-#include "apps/cli/output.h"
-#include "apps/cli/stop_signals.h"
-#include "apps/cli/utf8_stream.h"
+#include "apps/common/arguments.h"
+#include "apps/common/output.h"
+#include "apps/common/stop_signals.h"
+#include "apps/common/utf8_stream.h"
 #include "gumbelspec/error.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 namespace {
 
 // A shell's number for a program that SIGPIPE ended.
@@ -50,9 +51,9 @@ int print_and_exit(const std::string& text) {
 int run(const std::vector<std::string>& given) {
   Arguments program("gumbelspec", "Exact speculative decoding with shared Gumbel noise");
   program.set_version(std::string("gumbelspec ") + GUMBELSPEC_VERSION);
-  const std::vector<Command> commands = {add_generate(program), add_serve(program),
-                                         add_bench(program),    add_selftest(program),
-                                         add_info(program),     add_print_docs(program)};
+  const std::vector<Command> commands = {add_generate(program),     add_serve(program),
+                                         bench::add_bench(program), add_selftest(program),
+                                         add_info(program),         add_print_docs(program)};
   program.set_footer(kFooter);
   if (const auto text = program.parse(given)) return print_and_exit(*text);
   const auto command = std::find_if(commands.begin(), commands.end(), [](const Command& candidate) {
@@ -85,9 +86,9 @@ int run_and_report(const std::vector<std::string>& arguments) {
 }
 
 }  // namespace
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli
 
 int main(int argc, char** argv) {
-  gumbelspec::cli::install_stop_signals();
-  return gumbelspec::cli::run_and_report(std::vector<std::string>(argv + 1, argv + argc));
+  gumbelspec::apps::install_stop_signals();
+  return gumbelspec::apps::cli::run_and_report(std::vector<std::string>(argv + 1, argv + argc));
 }

@@ -1,10 +1,10 @@
 #include "apps/cli/planner_options.h"
 
-#include "apps/cli/report.h"
-#include "apps/cli/stop_signals.h"
-#include "apps/cli/utf8_stream.h"
+#include "apps/common/report.h"
+#include "apps/common/stop_signals.h"
+#include "apps/common/utf8_stream.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 namespace {
 
 constexpr std::size_t kMostNodes = 64;
@@ -85,4 +85,4 @@ std::shared_ptr<CostModel> costs_for(const Method& method, const Models& models,
   return costs;
 }
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli

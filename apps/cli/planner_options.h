@@ -6,13 +6,12 @@
 #include <optional>
 #include <string>
 
-#include "apps/cli/model_options.h"
-#include "gumbelspec/costs.h"
+#include "apps/common/model_options.h"
 #include "gumbelspec/method.h"
 #include "gumbelspec/session.h"
 #include "src/pair/cost_cache.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 
 struct PlannerOptions {
   std::optional<int> draft_max;        // nodes verified per round
@@ -38,6 +37,6 @@ void add_planner_options(Arguments& arguments, PlannerOptions& options);
 [[nodiscard]] std::shared_ptr<CostModel> costs_for(const Method& method, const Models& models,
                                                    const CostCache& cache, Progress& progress);
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli
 
 #endif  // GUMBELSPEC_APPS_CLI_PLANNER_OPTIONS_H_

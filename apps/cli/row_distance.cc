@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 namespace {
 
 // A forbidden token has minus infinity in both rows.
@@ -103,4 +103,4 @@ float RowDistances::largest_margin() const {
       rows_, [](const RowDistance& row) { return row.is_other_choice ? row.margin : 0.0F; });
 }
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli

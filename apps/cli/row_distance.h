@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 
 // Logits count up to a constant of their row (the softmax does not see it), so rows are compared
 // less their means.
@@ -41,6 +41,6 @@ class RowDistances {
   std::vector<RowDistance> rows_;
 };
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli
 
 #endif  // GUMBELSPEC_APPS_CLI_ROW_DISTANCE_H_

@@ -8,19 +8,19 @@
 #include <vector>
 
 #include "apps/cli/commands.h"
-#include "apps/cli/method_option.h"
-#include "apps/cli/model_options.h"
-#include "apps/cli/output.h"
-#include "apps/cli/prompt.h"
-#include "apps/cli/sampling_options.h"
 #include "apps/cli/selftest_identity.h"
 #include "apps/cli/selftest_reference.h"
 #include "apps/cli/selftest_report.h"
-#include "apps/cli/stop_signals.h"
-#include "apps/cli/utf8_stream.h"
+#include "apps/common/method_option.h"
+#include "apps/common/model_options.h"
+#include "apps/common/output.h"
+#include "apps/common/prompt.h"
+#include "apps/common/sampling_options.h"
+#include "apps/common/stop_signals.h"
+#include "apps/common/utf8_stream.h"
 #include "testing/selftest_checks.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 namespace {
 
 using testing::Sabotage;
@@ -244,4 +244,4 @@ Command add_selftest(Arguments& program) {
   return {&arguments, [options] { return SelftestRun(*options).run(); }};
 }
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli

@@ -4,9 +4,9 @@
 #include <limits>
 #include <numeric>
 
-#include "apps/cli/stop_signals.h"
+#include "apps/common/stop_signals.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 namespace {
 
 struct Text {
@@ -168,4 +168,4 @@ IdentityResult check_identity(const IdentityOptions& options, const Models& mode
   return result;
 }
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli

@@ -9,13 +9,13 @@
 #include <string_view>
 #include <vector>
 
-#include "apps/cli/model_options.h"
-#include "apps/cli/output.h"
+#include "apps/common/model_options.h"
+#include "apps/common/output.h"
 #include "gumbelspec/method.h"
 #include "gumbelspec/sampling.h"
 #include "gumbelspec/session.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 
 // Twenty openings of English prose.
 [[nodiscard]] std::span<const std::string_view> selftest_prompts();
@@ -84,6 +84,6 @@ struct IdentityResult {
 [[nodiscard]] IdentityResult check_identity(const IdentityOptions& options, const Models& models,
                                             Progress& progress);
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli
 
 #endif  // GUMBELSPEC_APPS_CLI_SELFTEST_IDENTITY_H_

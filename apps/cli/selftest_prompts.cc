@@ -2,7 +2,7 @@
 
 #include "apps/cli/selftest_identity.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 namespace {
 
 // Long and short, with names, speech and numbers.
@@ -33,4 +33,4 @@ constexpr std::array<std::string_view, 20> kPrompts = {
 
 std::span<const std::string_view> selftest_prompts() { return kPrompts; }
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli

@@ -4,10 +4,10 @@
 #include <cstring>
 #include <utility>
 
-#include "apps/cli/stop_signals.h"
+#include "apps/common/stop_signals.h"
 #include "gumbelspec/error.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 namespace {
 
 // By position; those of the prompt are empty.
@@ -198,4 +198,4 @@ ReferenceReport check_reference(const ReferenceOptions& options, Progress& progr
   return ReferenceCheck(options, progress).run();
 }
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli

@@ -11,11 +11,11 @@
 #include <vector>
 
 #include "apps/cli/forced_passes.h"
-#include "apps/cli/model_options.h"
 #include "apps/cli/row_distance.h"
+#include "apps/common/model_options.h"
 #include "gumbelspec/llama_model.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 
 // Rounding is what llama.cpp shows against itself, in another arrangement of the same model. Ours
 // comes from the same sources, above all from activations of eight bits, and is as large: 0.7
@@ -83,6 +83,6 @@ struct ReferenceOptions {
                                                      LanguageModel& reference,
                                                      const ForcedText& text);
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli
 
 #endif  // GUMBELSPEC_APPS_CLI_SELFTEST_REFERENCE_H_

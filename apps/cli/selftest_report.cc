@@ -5,10 +5,10 @@
 #include <cstddef>
 
 #include "apps/cli/guarantee.h"
-#include "apps/cli/utf8_stream.h"
+#include "apps/common/utf8_stream.h"
 #include "gumbelspec/noise.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 namespace {
 
 constexpr std::size_t kNameColumn = 38;
@@ -269,4 +269,4 @@ Json selftest_json(const SelftestReport& report) {
           {"sabotage", checks_json(report.sabotage)}};
 }
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli

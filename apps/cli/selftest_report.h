@@ -7,12 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "apps/cli/report.h"
 #include "apps/cli/selftest_identity.h"
 #include "apps/cli/selftest_reference.h"
+#include "apps/common/report.h"
 #include "testing/selftest_checks.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 
 struct SelftestReport {
   // Empty: there is nothing to compare, `identity_skipped` says why.
@@ -37,6 +37,6 @@ struct SelftestReport {
 
 [[nodiscard]] Json selftest_json(const SelftestReport& report);
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli
 
 #endif  // GUMBELSPEC_APPS_CLI_SELFTEST_REPORT_H_

@@ -15,14 +15,14 @@
 
 #include "apps/cli/commands.h"
 #include "apps/cli/guarantee.h"
-#include "apps/cli/method_option.h"
-#include "apps/cli/prompt.h"
 #include "apps/cli/serve_options.h"
-#include "apps/cli/stop_signals.h"
-#include "apps/cli/utf8_stream.h"
+#include "apps/common/method_option.h"
+#include "apps/common/prompt.h"
+#include "apps/common/stop_signals.h"
+#include "apps/common/utf8_stream.h"
 #include "apps/server/http/http_server.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 namespace {
 
 using server::Clock;
@@ -248,4 +248,4 @@ Command add_serve(Arguments& program) {
           }};
 }
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli

@@ -7,7 +7,7 @@
 #include "apps/server/http/endpoints.h"
 #include "apps/server/service/metrics.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 namespace {
 
 // A | would end the cell.
@@ -86,4 +86,4 @@ std::string serve_docs(const Arguments& arguments) {
          metric_rows();
 }
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <limits>
 
-#include "apps/cli/method_option.h"
-#include "apps/cli/sampling_options.h"
-#include "apps/cli/utf8_stream.h"
+#include "apps/common/method_option.h"
+#include "apps/common/sampling_options.h"
+#include "apps/common/utf8_stream.h"
 #include "apps/server/http/origins.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 namespace {
 
 constexpr std::size_t kMostTexts = 64;
@@ -131,4 +131,4 @@ void check(const ServeOptions& options) {
   }
 }
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli

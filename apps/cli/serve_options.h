@@ -7,13 +7,13 @@
 #include <optional>
 #include <string>
 
-#include "apps/cli/model_options.h"
 #include "apps/cli/planner_options.h"
+#include "apps/common/model_options.h"
 #include "apps/server/service/request_log.h"
 #include "gumbelspec/method.h"
 #include "gumbelspec/sampling.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 
 struct ServeOptions {
   ModelOptions models;
@@ -51,6 +51,6 @@ void check(const ServeOptions& options);
 // metrics.
 [[nodiscard]] std::string serve_docs(const Arguments& arguments);
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli
 
 #endif  // GUMBELSPEC_APPS_CLI_SERVE_OPTIONS_H_

@@ -4,10 +4,10 @@
 #include <cmath>
 #include <cstddef>
 
-#include "apps/cli/report.h"
-#include "apps/cli/utf8_stream.h"
+#include "apps/common/report.h"
+#include "apps/common/utf8_stream.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 namespace {
 
 // Readable on white, in print too: the path is darker, not only of another colour.
@@ -96,4 +96,4 @@ std::string tree_dot(const TreeSnapshot& snapshot,
   return out;
 }
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli

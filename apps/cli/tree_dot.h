@@ -10,7 +10,7 @@
 #include "gumbelspec/draft_tree.h"
 #include "gumbelspec/walk.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 
 struct TreeSnapshot {
   std::uint32_t round = 0;
@@ -38,6 +38,6 @@ class TreeRecorder {
 [[nodiscard]] std::string tree_dot(const TreeSnapshot& snapshot,
                                    const std::function<std::string(TokenId)>& piece);
 
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli
 
 #endif  // GUMBELSPEC_APPS_CLI_TREE_DOT_H_

@@ -1,4 +1,4 @@
-// What the programs that write GGUF models share: options, types, noise, and the file itself.
+// What the programs that write GGUF models share: types, noise, and the file itself.
 #ifndef GUMBELSPEC_APPS_SCALE_GGUF_WRITER_H_
 #define GUMBELSPEC_APPS_SCALE_GGUF_WRITER_H_
 
@@ -8,7 +8,6 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <functional>
@@ -24,37 +23,12 @@
 #include "ggml.h"
 #include "gguf.h"
 
-namespace gumbelspec::bench {
+namespace gumbelspec::scale {
 
 [[noreturn]] inline void fail(const std::string& message) { throw std::runtime_error(message); }
 
 inline int all_cores() {
   return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-}
-
-// Where the value of each "--name value" and the presence of each "--flag" goes.
-struct OptionTable {
-  std::map<std::string, int*> numbers;
-  std::map<std::string, std::string*> texts;
-  std::map<std::string, bool*> flags;
-};
-
-inline void parse_options(const OptionTable& table, int argc, char** argv) {
-  for (int i = 1; i < argc; ++i) {
-    const std::string name = argv[i];
-    if (const auto f = table.flags.find(name); f != table.flags.end()) {
-      *f->second = true;
-      continue;
-    }
-    if (i + 1 == argc) fail(name + " needs a value");
-    if (const auto n = table.numbers.find(name); n != table.numbers.end()) {
-      *n->second = std::atoi(argv[++i]);
-    } else if (const auto t = table.texts.find(name); t != table.texts.end()) {
-      *t->second = argv[++i];
-    } else {
-      fail("unknown option " + name);
-    }
-  }
 }
 
 // `more`: what else the caller takes, for the message.
@@ -217,6 +191,6 @@ inline std::vector<uint8_t> bytes_of(const std::vector<float>& values) {
   return bytes;
 }
 
-}  // namespace gumbelspec::bench
+}  // namespace gumbelspec::scale
 
 #endif  // GUMBELSPEC_APPS_SCALE_GGUF_WRITER_H_

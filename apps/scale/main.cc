@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "apps/cli/arguments.h"
-#include "apps/cli/output.h"
-#include "apps/cli/stop_signals.h"
-#include "apps/cli/utf8_stream.h"
+#include "apps/common/arguments.h"
+#include "apps/common/output.h"
+#include "apps/common/stop_signals.h"
+#include "apps/common/utf8_stream.h"
 #include "apps/scale/gguf_writer.h"
 #include "apps/scale/padding.h"
 #include "apps/scale/scale_model.h"
@@ -19,22 +19,22 @@ namespace {
 
 void tell(const std::string& line) { std::cerr << "gumbelspec-scale: " << line << std::endl; }
 
-void add_size(cli::Arguments& arguments, const std::string& name, int most, int& value,
+void add_size(apps::Arguments& arguments, const std::string& name, int most, int& value,
               const std::string& description) {
-  cli::add_integer(
+  apps::add_integer(
       arguments, name, 1, most, [&value](std::int64_t n) { value = static_cast<int>(n); },
       description);
 }
 
-void add_options(cli::Arguments& arguments, ScaleOptions& o) {
+void add_options(apps::Arguments& arguments, ScaleOptions& o) {
   arguments.add_positional("IN.gguf", o.in, "The small model, llama architecture");
   arguments.add_positional("OUT.gguf", o.out, "The model to write");
   arguments.add_option("--params", "SIZE",
                        "Parameters of the new model, e.g. 60M, 1B, 8B; the shape is chosen to fit",
                        [&o](const std::string& text) { o.params = parse_params(text); });
-  cli::add_text(arguments, "--type", "NAME", o.type,
-                "Type of its matrices: q8_0, q4_0, q4_K, q5_K, q6_K, f16, bf16, f32 (default: "
-                "q8_0)");
+  apps::add_text(arguments, "--type", "NAME", o.type,
+                 "Type of its matrices: q8_0, q4_0, q4_K, q5_K, q6_K, f16, bf16, f32 (default: "
+                 "q8_0)");
   add_size(arguments, "--layers", 1024, o.shape.layers, "Layers, instead of what --params chooses");
   add_size(arguments, "--embd", 65536, o.shape.embd, "Dimensions of the residual stream, likewise");
   add_size(arguments, "--ff", 262144, o.shape.ff, "Feed-forward units, likewise");
@@ -43,11 +43,11 @@ void add_options(cli::Arguments& arguments, ScaleOptions& o) {
   add_size(arguments, "--vocab", kMostTokens, o.vocab,
            "Tokens of its vocabulary: added ones have logits too low ever to be chosen (default: "
            "the original's)");
-  cli::add_integer(
+  apps::add_integer(
       arguments, "--distinct-rows", 0, 1'000'000,
       [&o](std::int64_t n) { o.distinct_rows = static_cast<int>(n); },
       "Random rows quantised per matrix shape, then repeated; 0: every row its own (default: 256)");
-  cli::add_integer(
+  apps::add_integer(
       arguments, "--seed", 0, 4294967295,
       [&o](std::int64_t n) { o.seed = static_cast<unsigned>(n); },
       "Seed of the random weights (default: 1)");
@@ -59,9 +59,9 @@ int scale(ScaleOptions o) {
       o.shape.heads == 0 && o.shape.heads_kv == 0 && o.vocab == 0) {
     throw std::runtime_error("no size is given; give one with --params, e.g. --params 1B");
   }
-  cli::Progress progress;
+  apps::Progress progress;
   o.on_progress = [&progress](double share) {
-    if (cli::stop_requested()) throw cli::Stopped();
+    if (apps::stop_requested()) throw apps::Stopped();
     progress.show("writing " + std::to_string(static_cast<int>(share * 100.0)) + " %");
   };
   const ScaleResult result = scale_model(o);
@@ -76,8 +76,8 @@ int scale(ScaleOptions o) {
 
 int run(const std::vector<std::string>& given) {
   ScaleOptions options;
-  options.threads = bench::all_cores();
-  cli::Arguments arguments(
+  options.threads = all_cores();
+  apps::Arguments arguments(
       "gumbelspec-scale",
       "Writes a model that computes the function of a small one at the cost of a larger one: for "
       "measuring speed with the acceptance of a real pair");
@@ -93,18 +93,18 @@ int run(const std::vector<std::string>& given) {
 int run_and_report(const std::vector<std::string>& given) {
   try {
     return run(given);
-  } catch (const cli::Stopped&) {
+  } catch (const apps::Stopped&) {
     tell("stopped by a signal; nothing was written");
-    return cli::stopped_exit_code();
-  } catch (const bench::WriteError& error) {
-    tell(cli::visible(error.what()));
-    return cli::kExitFailure;
+    return apps::stopped_exit_code();
+  } catch (const WriteError& error) {
+    tell(apps::visible(error.what()));
+    return apps::kExitFailure;
   } catch (const std::bad_alloc&) {
     tell("out of memory; write a smaller model");
-    return cli::kExitFailure;
+    return apps::kExitFailure;
   } catch (const std::exception& error) {
-    tell(cli::visible(error.what()));
-    return cli::kExitBadInput;
+    tell(apps::visible(error.what()));
+    return apps::kExitBadInput;
   }
 }
 
@@ -112,7 +112,7 @@ int run_and_report(const std::vector<std::string>& given) {
 }  // namespace gumbelspec::scale
 
 int main(int argc, char** argv) {
-  gumbelspec::cli::install_stop_signals();
+  gumbelspec::apps::install_stop_signals();
   // What is wrong is told in one line of ours.
   ggml_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
   return gumbelspec::scale::run_and_report(std::vector<std::string>(argv + 1, argv + argc));

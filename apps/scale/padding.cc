@@ -11,8 +11,6 @@
 namespace gumbelspec::scale {
 namespace {
 
-using bench::fail;
-
 // A character for private use (U+E000). With it at both ends a name cannot come out of merging
 // pieces that are tokens, as no token of the model has it.
 constexpr const char* kMark = "\xEE\x80\x80";

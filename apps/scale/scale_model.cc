@@ -21,8 +21,6 @@
 namespace gumbelspec::scale {
 namespace {
 
-using namespace gumbelspec::bench;
-
 enum class Axis { one, vocab, embd, ff, heads, heads_kv };
 enum class Rest { noise, zero };  // what the new part of a matrix holds
 

@@ -43,7 +43,7 @@ struct ScaleResult {
 };
 
 // The file appears under its name when it is complete.
-// Throws: bench::WriteError; std::runtime_error for everything else that is wrong, one line.
+// Throws: WriteError; std::runtime_error for everything else that is wrong, one line.
 ScaleResult scale_model(const ScaleOptions& options);
 
 }  // namespace gumbelspec::scale

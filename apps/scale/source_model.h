@@ -19,27 +19,25 @@ class Source {
  public:
   explicit Source(const std::string& path) {
     if (!std::filesystem::is_regular_file(path)) {
-      bench::fail("model file \"" + path + "\" does not exist or is no file; check the path");
+      fail("model file \"" + path + "\" does not exist or is no file; check the path");
     }
     ggml_context* tensors = nullptr;
     gguf_.reset(gguf_init_from_file(path.c_str(), {false, &tensors}));
     tensors_.reset(tensors);
-    if (!gguf_)
-      bench::fail("model file \"" + path + "\" is not a complete GGUF file; convert it again");
+    if (!gguf_) fail("model file \"" + path + "\" is not a complete GGUF file; convert it again");
     const int64_t arch = gguf_find_key(gguf(), "general.architecture");
     if (arch < 0 || std::string(gguf_get_val_str(gguf(), arch)) != "llama")
-      bench::fail("model file \"" + path + "\" is not of the llama architecture; give one that is");
+      fail("model file \"" + path + "\" is not of the llama architecture; give one that is");
     shape_.layers = number("llama.block_count", 0);
     shape_.embd = number("llama.embedding_length", 0);
     shape_.ff = number("llama.feed_forward_length", 0);
     shape_.heads = number("llama.attention.head_count", 0);
     shape_.heads_kv = number("llama.attention.head_count_kv", shape_.heads);
     if (shape_.heads < 1 || shape_.heads_kv < 1)
-      bench::fail("model file \"" + path + "\" has no head counts; convert it again");
+      fail("model file \"" + path + "\" has no head counts; convert it again");
     head_dim_ = number("llama.attention.key_length", shape_.embd / shape_.heads);
     if (number("llama.attention.value_length", head_dim_) != head_dim_)
-      bench::fail("model file \"" + path +
-                  "\" has keys and values of different lengths; give another");
+      fail("model file \"" + path + "\" has keys and values of different lengths; give another");
   }
 
   const gguf_context* gguf() const { return gguf_.get(); }
@@ -64,8 +62,8 @@ class Source {
     return id < 0 ? otherwise : static_cast<int>(gguf_get_val_u32(gguf(), id));
   }
 
-  bench::Gguf gguf_;
-  std::unique_ptr<ggml_context, bench::GgmlDeleter> tensors_;
+  Gguf gguf_;
+  std::unique_ptr<ggml_context, GgmlDeleter> tensors_;
   ModelShape shape_;
   int head_dim_ = 0;
 };
@@ -76,7 +74,7 @@ inline std::vector<float> floats_of(const ggml_tensor* t) {
     std::memcpy(out.data(), t->data, out.size() * sizeof(float));
   } else {
     const auto to_float = ggml_get_type_traits(t->type)->to_float;
-    if (to_float == nullptr) bench::fail(std::string(t->name) + ": its type cannot be read");
+    if (to_float == nullptr) fail(std::string(t->name) + ": its type cannot be read");
     to_float(t->data, out.data(), ggml_nelements(t));
   }
   return out;

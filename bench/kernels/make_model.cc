@@ -7,7 +7,9 @@
 // or any model. Texts of such a model are noise; only its speed means something.
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -15,7 +17,32 @@
 
 namespace {
 
-using namespace gumbelspec::bench;
+using namespace gumbelspec::scale;
+
+// Where the value of each "--name value" and the presence of each "--flag" goes.
+struct OptionTable {
+  std::map<std::string, int*> numbers;
+  std::map<std::string, std::string*> texts;
+  std::map<std::string, bool*> flags;
+};
+
+void parse_options(const OptionTable& table, int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string name = argv[i];
+    if (const auto f = table.flags.find(name); f != table.flags.end()) {
+      *f->second = true;
+      continue;
+    }
+    if (i + 1 == argc) fail(name + " needs a value");
+    if (const auto n = table.numbers.find(name); n != table.numbers.end()) {
+      *n->second = std::atoi(argv[++i]);
+    } else if (const auto t = table.texts.find(name); t != table.texts.end()) {
+      *t->second = argv[++i];
+    } else {
+      fail("unknown option " + name);
+    }
+  }
+}
 
 struct Options {
   std::string vocab, out;

@@ -7,20 +7,19 @@
 #include <string>
 #include <vector>
 
+#include "apps/bench/bench.h"
 #include "apps/cli/commands.h"
 
-namespace gumbelspec::testing {
+namespace gumbelspec::apps::cli {
 namespace {
 
-using cli::Command;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
 struct Program {
-  cli::Arguments app{"gumbelspec", "A test"};
-  std::vector<Command> commands = {cli::add_generate(app), cli::add_serve(app),
-                                   cli::add_bench(app),    cli::add_selftest(app),
-                                   cli::add_info(app),     cli::add_print_docs(app)};
+  Arguments app{"gumbelspec", "A test"};
+  std::vector<Command> commands = {add_generate(app), add_serve(app), bench::add_bench(app),
+                                   add_selftest(app), add_info(app),  add_print_docs(app)};
   Program() { app.set_footer("The end."); }
 };
 
@@ -34,14 +33,14 @@ std::string escaped(std::string text) {
 
 TEST(CommandDocs, NameEveryOptionOfEveryCommandThatTheHelpNames) {
   const Program program;
-  const std::string man = cli::man_page(program.app);
-  const std::string bash = cli::bash_completion(program.app);
-  const std::string zsh = cli::zsh_completion(program.app);
+  const std::string man = man_page(program.app);
+  const std::string bash = bash_completion(program.app);
+  const std::string zsh = zsh_completion(program.app);
   int n_options = 0;
   for (const Command& command : program.commands) {
     if (command.arguments->is_hidden()) continue;
     EXPECT_THAT(man, HasSubstr(".SS gumbelspec " + command.arguments->name() + "\n"));
-    for (const cli::Option& option : command.arguments->options()) {
+    for (const Option& option : command.arguments->options()) {
       if (option.is_hidden()) continue;
       ++n_options;
       const std::string name = option.names().back();
@@ -55,8 +54,8 @@ TEST(CommandDocs, NameEveryOptionOfEveryCommandThatTheHelpNames) {
 
 TEST(CommandDocs, DoNotNameWhatTheHelpHides) {
   const Program program;
-  for (const std::string& text : {cli::man_page(program.app), cli::bash_completion(program.app),
-                                  cli::zsh_completion(program.app)}) {
+  for (const std::string& text :
+       {man_page(program.app), bash_completion(program.app), zsh_completion(program.app)}) {
     for (const char* hidden : {"sabotage", "--print-docs", "gumbelspec print-docs\n"}) {
       EXPECT_THAT(text, Not(HasSubstr(hidden)));
     }
@@ -67,8 +66,8 @@ TEST(CommandDocs, OfferWordsThatTheProgramTakesAndNoOtherIsTaken) {
   int n_words = 0;
   Program listing;
   for (const Command& command : listing.commands) {
-    for (const cli::Option& option : command.arguments->options()) {
-      const std::vector<std::string> words = cli::choices_of(option);
+    for (const Option& option : command.arguments->options()) {
+      const std::vector<std::string> words = choices_of(option);
       const std::string name = option.names().empty() ? "" : option.names().back();
       if (words.empty()) {
         // Names of things of the user's own.
@@ -94,9 +93,9 @@ TEST(CommandDocs, OfferWordsThatTheProgramTakesAndNoOtherIsTaken) {
 TEST(CommandDocs, AManPageHasNoLineThatTroffWouldTakeForACommand) {
   Program program;
   program.app.set_footer(".not a command\n'nor this\nback\\slash");
-  const std::string man = cli::man_page(program.app);
+  const std::string man = man_page(program.app);
   EXPECT_THAT(man, HasSubstr("\n\\&.not a command\n\\&'nor this\nback\\eslash\n"));
 }
 
 }  // namespace
-}  // namespace gumbelspec::testing
+}  // namespace gumbelspec::apps::cli

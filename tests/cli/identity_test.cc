@@ -8,7 +8,7 @@
 #include "apps/cli/selftest_report.h"
 #include "testing/table_model.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 namespace {
 
 GeneratedToken token(int id, int runner_up, float margin) {
@@ -91,4 +91,4 @@ TEST(SelftestReport, PassesOnlyIfEveryPartDoes) {
 }
 
 }  // namespace
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli

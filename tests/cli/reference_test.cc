@@ -18,7 +18,7 @@
 #include "testing/table_model.h"
 #include "testing/wrapped_model.h"
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 namespace {
 
 using testing::TableModel;
@@ -226,4 +226,4 @@ TEST(ForcedText, IsAsLongAsTheContextAllows) {
 }
 
 }  // namespace
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli

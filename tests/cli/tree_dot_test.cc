@@ -6,7 +6,7 @@
 #include <cmath>
 #include <string>
 
-namespace gumbelspec::cli {
+namespace gumbelspec::apps::cli {
 namespace {
 
 using ::testing::HasSubstr;
@@ -81,4 +81,4 @@ TEST_F(TreeDot, TheRecorderKeepsTheRoundAskedFor) {
 }
 
 }  // namespace
-}  // namespace gumbelspec::cli
+}  // namespace gumbelspec::apps::cli

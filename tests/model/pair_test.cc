@@ -48,7 +48,7 @@ Texts run(const Method& method, LlamaModel* draft, const SamplingOptions& sampli
   Session session(*demo.target, draft,
                   {.sampling = sampling, .method = method, .max_tokens = n_tokens});
   Texts result;
-  for (const std::string_view prompt : cli::selftest_prompts().first(n_prompts)) {
+  for (const std::string_view prompt : apps::cli::selftest_prompts().first(n_prompts)) {
     for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
       Outcome outcome = session.start(demo.target->tokenize(prompt), seed);
       while (outcome == Outcome::running) outcome = session.step();

@@ -39,7 +39,7 @@ void write_scaled(const std::string& in, const std::string& out, int vocab,
   o.type = type;
   o.vocab = vocab;
   o.shape.embd =
-      scale::plan_padding(scale::Source(in), bench::type_named(type), kPadded).least_embd();
+      scale::plan_padding(scale::Source(in), scale::type_named(type), kPadded).least_embd();
   (void)scale::scale_model(o);
 }
 

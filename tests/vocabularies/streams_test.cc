@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/cli/utf8_stream.h"
+#include "apps/common/utf8_stream.h"
 #include "apps/server/api/text_stream.h"
 #include "src/llama/vocabulary.h"
 #include "tests/vocabularies/naive_utf8.h"
@@ -38,7 +38,7 @@ class VocabularyStreams : public ::testing::TestWithParam<VocabularyFile> {
     Pieces pieces;
     while (pieces.size() < n) {
       std::string piece = internal::piece_of(vocab(), token_id(random() % n_vocab));
-      const bool is_part = cli::first_invalid_utf8(piece).has_value();
+      const bool is_part = apps::first_invalid_utf8(piece).has_value();
       if (is_part || random() % 8 == 0) pieces.push_back(std::move(piece));
     }
     return pieces;
@@ -58,7 +58,7 @@ std::string joined(const Pieces& pieces) {
 
 // Streams the pieces. Returns: how many of them end inside a character.
 std::size_t expect_whole_characters(const Pieces& pieces) {
-  cli::Utf8Stream stream;
+  apps::Utf8Stream stream;
   std::string out;
   std::string bytes;
   std::size_t n_held = 0;

@@ -4,8 +4,8 @@
 #include <limits>
 #include <utility>
 
+#include "apps/server/api/answer_choice.h"
 #include "apps/server/api/answer_json.h"
-#include "apps/server/api/choice.h"
 
 namespace gumbelspec::server {
 namespace {
@@ -53,7 +53,7 @@ class AnswerImpl final : public Answer {
   AnswerOptions options_;
   AnswerOutput output_;
   Json head_;
-  std::vector<Choice> choices_;
+  std::vector<AnswerChoice> choices_;
   std::vector<std::string> texts_;                 // without stream: so far
   std::vector<std::vector<TokenReport>> reports_;  // the same
   std::vector<char> has_begun_;                    // with stream: its first event is written
@@ -85,7 +85,7 @@ class ChoiceSink final : public TextSink {
 std::vector<TextJob> AnswerImpl::take_jobs() {
   const auto self = std::static_pointer_cast<AnswerImpl>(shared_from_this());
   std::vector<TextJob> jobs;
-  for (const Choice& choice : choices_) {
+  for (const AnswerChoice& choice : choices_) {
     TextJob job;
     job.prompt = request_.prompts[choice.prompt()];
     job.options.sampling = request_.sampling;
@@ -111,8 +111,9 @@ std::vector<TextJob> AnswerImpl::take_jobs() {
 }
 
 bool AnswerImpl::on_round(std::size_t i, const BatchRound& round) {
+  if (output_.on_tokens && !round.tokens.empty()) output_.on_tokens(i, round.tokens.size());
   if (is_over_) return false;
-  Choice& choice = choices_[i];
+  AnswerChoice& choice = choices_[i];
   Json trace;
   if (request_.traces) {
     trace = trace_json(model_, round, choice.n_rounds(), choice.n_generated());
@@ -135,7 +136,7 @@ void AnswerImpl::on_end(std::size_t i, Outcome outcome, const Statistics& statis
     return fail(ApiError(503, "server_error", "the request was cancelled by the server; try again",
                          "", "cancelled"));
   }
-  Choice& choice = choices_[i];
+  AnswerChoice& choice = choices_[i];
   choice.finish(outcome, statistics);
   --n_running_;
   if (request_.stream) {
@@ -245,7 +246,7 @@ void AnswerImpl::add_totals(Json& json) const {
 Json AnswerImpl::whole_answer() const {
   Json out = head_;
   Json list = Json::array();
-  for (const Choice& choice : choices_) {
+  for (const AnswerChoice& choice : choices_) {
     const std::size_t i = choice.index();
     Json item{{"index", i}};
     if (is_chat()) {
@@ -267,7 +268,7 @@ AnswerSummary AnswerImpl::summary() const {
   std::size_t n_passes = 0;
   std::size_t n_generated = 0;
   std::vector<std::size_t> reused(request_.prompts.size(), std::numeric_limits<std::size_t>::max());
-  for (const Choice& choice : choices_) {
+  for (const AnswerChoice& choice : choices_) {
     const Statistics& s = choice.statistics();
     n_passes += s.n_target_passes;
     n_generated += s.n_generated;

@@ -34,6 +34,8 @@ struct AnswerOutput {
   std::function<bool(std::string event)> write;
   // The last call; exactly once unless the client has gone.
   std::function<void(AnswerEnd end)> end;
+  // Text i of take_jobs() has got tokens, at least one; for clocks. Empty: nobody wants to know.
+  std::function<void(std::size_t i, std::size_t n_tokens)> on_tokens = {};
 };
 
 // A text that a batch is to generate.

@@ -39,7 +39,7 @@ double ratio(double part, double whole) { return whole > 0.0 ? part / whole : 0.
 }  // namespace
 
 std::string token_name(const std::string& bytes) {
-  if (!cli::first_invalid_utf8(bytes)) return bytes;
+  if (!apps::first_invalid_utf8(bytes)) return bytes;
   static constexpr char kHex[] = "0123456789abcdef";
   std::string out = "bytes:";
   for (const char byte : bytes) {
@@ -97,7 +97,7 @@ Json chat_logprobs(const ApiModel& model, std::span<const TokenReport> reports) 
   return {{"content", content}, {"refusal", nullptr}};
 }
 
-Json timings_json(std::span<const Choice> choices) {
+Json timings_json(std::span<const AnswerChoice> choices) {
   std::size_t n_reused = 0;
   std::size_t n_prompt = 0;
   std::size_t n_generated = 0;
@@ -105,7 +105,7 @@ Json timings_json(std::span<const Choice> choices) {
   std::size_t n_accepted = 0;
   double prompt_ms = 0.0;
   double decode_ms = 0.0;
-  for (const Choice& choice : choices) {
+  for (const AnswerChoice& choice : choices) {
     const Statistics& s = choice.statistics();
     n_reused += choice.n_reused();
     n_prompt += s.n_prompt - std::min(choice.n_reused(), s.n_prompt);

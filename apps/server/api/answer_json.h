@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "apps/server/api/answer.h"
-#include "apps/server/api/choice.h"
+#include "apps/server/api/answer_choice.h"
 #include "apps/server/api/json_text.h"
 #include "apps/server/api/request.h"
 
@@ -22,7 +22,7 @@ namespace gumbelspec::server {
 
 // llama.cpp's names. Counts are sums over the texts; times are the longest text's, since they come
 // side by side.
-[[nodiscard]] Json timings_json(std::span<const Choice> choices);
+[[nodiscard]] Json timings_json(std::span<const AnswerChoice> choices);
 
 [[nodiscard]] Json usage_json(const AnswerSummary& summary);
 

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "apps/cli/utf8_stream.h"
+#include "apps/common/utf8_stream.h"
 
 namespace gumbelspec::server {
 
@@ -39,7 +39,7 @@ class TextStream {
   [[nodiscard]] std::size_t n_doubtful() const;
 
   std::vector<std::string> stops_;
-  cli::Utf8Stream characters_;
+  apps::Utf8Stream characters_;
   std::string held_;
   std::size_t n_taken_ = 0;
   std::size_t n_characters_ = 0;

@@ -3,7 +3,7 @@
 #include <utility>
 #include <vector>
 
-#include "apps/cli/utf8_stream.h"
+#include "apps/common/utf8_stream.h"
 #include "apps/server/api/field_value.h"
 #include "apps/server/api/json_text.h"
 #include "apps/server/api/request.h"
@@ -29,7 +29,7 @@ FieldValue required(const Json& body, const char* name) {
 
 // A piece that is a part of a character has no text; its bytes are told then.
 Json piece_json(const std::string& piece) {
-  if (!cli::first_invalid_utf8(piece)) return piece;
+  if (!apps::first_invalid_utf8(piece)) return piece;
   Json bytes = Json::array();
   for (const char byte : piece) bytes.push_back(static_cast<unsigned char>(byte));
   return bytes;

@@ -1,104 +1,17 @@
 #include "apps/server/service/scheduler.h"
 
 #include <algorithm>
-#include <condition_variable>
 #include <exception>
-#include <map>
-#include <mutex>
 #include <stdexcept>
-#include <string>
-#include <thread>
 #include <utility>
 
 namespace gumbelspec::server {
-namespace {
-
-// A request that the engine's thread knows.
-struct Request {
-  RequestHooks hooks;
-  std::optional<Clock::time_point> deadline;
-  std::vector<TextId> texts = {};  // also those that have ended
-  std::size_t n_left = 0;
-  bool is_ending = false;
-};
-
-using Requests = std::map<RequestId, Request>;
-
-}  // namespace
-
-class Scheduler::Impl {
- public:
-  Impl(std::unique_ptr<TextEngine> engine, SchedulerOptions options)
-      : engine_(std::move(engine)), options_(std::move(options)), thread_([this] { run(); }) {}
-  ~Impl();
-
-  Added add(std::vector<TextJob> jobs, RequestHooks hooks,
-            std::optional<Clock::time_point> deadline);
-  void cancel(RequestId id);
-  void stop_accepting();
-  void end_all();
-  bool wait_until_idle(Clock::time_point until);
-  std::size_t n_texts() const;
-  bool has_failed() const;
-
- private:
-  class Forward;
-  struct Arrival {
-    RequestId id{};
-    std::vector<TextJob> jobs;
-    RequestHooks hooks;
-    std::optional<Clock::time_point> deadline;
-  };
-  // What other threads want of the engine's.
-  struct Mail {
-    std::vector<Arrival> arrivals;
-    std::vector<RequestId> cancelled;
-    bool ends_all = false;
-    bool quits = false;
-    [[nodiscard]] bool empty() const {
-      return arrivals.empty() && cancelled.empty() && !ends_all && !quits;
-    }
-  };
-
-  void run();
-  [[nodiscard]] Mail wait_for_mail();
-  void start(Arrival arrival);
-  // Returns: whether the engine took it.
-  bool start_text(RequestId id, TextJob job);
-  void end(RequestId id, const std::function<void(const RequestHooks&)>& tell);
-  void interrupt(RequestId id, Interruption reason);
-  void end_overdue();
-  void end_everything();
-  void step();
-  void fail(const std::string& what);
-  void lose(const Error& cause);
-  void note_stopped(RequestId id);
-  void on_texts_end(RequestId id, std::size_t n);
-
-  // The engine's thread only.
-  std::unique_ptr<TextEngine> engine_;
-  const SchedulerOptions options_;
-  Requests requests_;
-  bool has_work_ = false;
-  std::optional<Error> loss_;  // of a machine, in this step
-
-  mutable std::mutex mutex_;
-  std::condition_variable has_mail_;
-  std::condition_variable is_idle_;
-  Mail mail_;
-  std::size_t n_texts_ = 0;
-  std::uint64_t last_id_ = 0;
-  bool accepts_ = true;
-  bool has_failed_ = false;
-
-  std::thread thread_;
-};
 
 // Between the engine and a text's sink: sees that on_end() comes exactly once.
-class Scheduler::Impl::Forward final : public TextSink {
+class Scheduler::Forward final : public TextSink {
  public:
   // is_taken: whether the engine has the text; it drops the sink of one that it refuses.
-  Forward(Impl& scheduler, RequestId request, std::unique_ptr<TextSink> sink,
+  Forward(Scheduler& scheduler, RequestId request, std::unique_ptr<TextSink> sink,
           std::shared_ptr<const bool> is_taken)
       : scheduler_(scheduler),
         request_(request),
@@ -128,13 +41,16 @@ class Scheduler::Impl::Forward final : public TextSink {
   }
 
  private:
-  Impl& scheduler_;
+  Scheduler& scheduler_;
   RequestId request_;
   std::unique_ptr<TextSink> sink_;
   std::shared_ptr<const bool> is_taken_;
 };
 
-Scheduler::Impl::~Impl() {
+Scheduler::Scheduler(std::unique_ptr<TextEngine> engine, SchedulerOptions options)
+    : engine_(std::move(engine)), options_(std::move(options)), thread_([this] { run(); }) {}
+
+Scheduler::~Scheduler() {
   {
     const std::lock_guard lock(mutex_);
     accepts_ = false;
@@ -144,8 +60,8 @@ Scheduler::Impl::~Impl() {
   thread_.join();
 }
 
-Scheduler::Added Scheduler::Impl::add(std::vector<TextJob> jobs, RequestHooks hooks,
-                                      std::optional<Clock::time_point> deadline) {
+Scheduler::Added Scheduler::add(std::vector<TextJob> jobs, RequestHooks hooks,
+                                std::optional<Clock::time_point> deadline) {
   Added added;
   if (jobs.empty()) throw std::logic_error("a request without a text");
   {
@@ -167,7 +83,7 @@ Scheduler::Added Scheduler::Impl::add(std::vector<TextJob> jobs, RequestHooks ho
   return added;
 }
 
-void Scheduler::Impl::cancel(RequestId id) {
+void Scheduler::cancel(RequestId id) {
   {
     const std::lock_guard lock(mutex_);
     mail_.cancelled.push_back(id);
@@ -175,12 +91,12 @@ void Scheduler::Impl::cancel(RequestId id) {
   has_mail_.notify_one();
 }
 
-void Scheduler::Impl::stop_accepting() {
+void Scheduler::stop_accepting() {
   const std::lock_guard lock(mutex_);
   accepts_ = false;
 }
 
-void Scheduler::Impl::end_all() {
+void Scheduler::end_all() {
   {
     const std::lock_guard lock(mutex_);
     mail_.ends_all = true;
@@ -188,22 +104,22 @@ void Scheduler::Impl::end_all() {
   has_mail_.notify_one();
 }
 
-bool Scheduler::Impl::wait_until_idle(Clock::time_point until) {
+bool Scheduler::wait_until_idle(Clock::time_point until) {
   std::unique_lock lock(mutex_);
   return is_idle_.wait_until(lock, until, [this] { return n_texts_ == 0; });
 }
 
-std::size_t Scheduler::Impl::n_texts() const {
+std::size_t Scheduler::n_texts() const {
   const std::lock_guard lock(mutex_);
   return n_texts_;
 }
 
-bool Scheduler::Impl::has_failed() const {
+bool Scheduler::has_failed() const {
   const std::lock_guard lock(mutex_);
   return has_failed_;
 }
 
-void Scheduler::Impl::run() {
+void Scheduler::run() {
   for (bool quits = false; !quits;) {
     Mail mail = wait_for_mail();
     quits = mail.quits;
@@ -217,13 +133,13 @@ void Scheduler::Impl::run() {
   engine_.reset();
 }
 
-Scheduler::Impl::Mail Scheduler::Impl::wait_for_mail() {
+Scheduler::Mail Scheduler::wait_for_mail() {
   std::unique_lock lock(mutex_);
   has_mail_.wait(lock, [this] { return has_work_ || !mail_.empty(); });
   return std::exchange(mail_, {});
 }
 
-void Scheduler::Impl::start(Arrival arrival) {
+void Scheduler::start(Arrival arrival) {
   Request& request = requests_[arrival.id];
   request.hooks = std::move(arrival.hooks);
   request.deadline = arrival.deadline;
@@ -236,7 +152,7 @@ void Scheduler::Impl::start(Arrival arrival) {
   }
 }
 
-bool Scheduler::Impl::start_text(RequestId id, TextJob job) {
+bool Scheduler::start_text(RequestId id, TextJob job) {
   std::optional<Error> refusal;
   try {
     if (engine_ == nullptr && options_.make_engine && !has_failed()) {
@@ -261,7 +177,7 @@ bool Scheduler::Impl::start_text(RequestId id, TextJob job) {
   return false;
 }
 
-void Scheduler::Impl::end(RequestId id, const std::function<void(const RequestHooks&)>& tell) {
+void Scheduler::end(RequestId id, const std::function<void(const RequestHooks&)>& tell) {
   const auto found = requests_.find(id);
   if (found == requests_.end() || std::exchange(found->second.is_ending, true)) return;
   tell(found->second.hooks);
@@ -272,11 +188,11 @@ void Scheduler::Impl::end(RequestId id, const std::function<void(const RequestHo
   has_work_ = true;
 }
 
-void Scheduler::Impl::interrupt(RequestId id, Interruption reason) {
+void Scheduler::interrupt(RequestId id, Interruption reason) {
   end(id, [reason](const RequestHooks& hooks) { hooks.on_interrupted(reason); });
 }
 
-void Scheduler::Impl::end_overdue() {
+void Scheduler::end_overdue() {
   std::vector<RequestId> overdue;
   std::optional<Clock::time_point> now;
   for (const auto& [id, request] : requests_) {
@@ -287,13 +203,13 @@ void Scheduler::Impl::end_overdue() {
   for (const RequestId id : overdue) interrupt(id, Interruption::timed_out);
 }
 
-void Scheduler::Impl::end_everything() {
+void Scheduler::end_everything() {
   std::vector<RequestId> ids;
   for (const auto& [id, request] : requests_) ids.push_back(id);
   for (const RequestId id : ids) interrupt(id, Interruption::shutting_down);
 }
 
-void Scheduler::Impl::step() {
+void Scheduler::step() {
   try {
     has_work_ = engine_->step();
     if (options_.on_round) options_.on_round(engine_->statistics());
@@ -307,7 +223,7 @@ void Scheduler::Impl::step() {
 }
 
 // The engine's texts are lost with the machine; the server is not.
-void Scheduler::Impl::lose(const Error& cause) {
+void Scheduler::lose(const Error& cause) {
   const Error error = cause;
   if (options_.on_loss) options_.on_loss(error.what());
   has_work_ = false;
@@ -321,7 +237,7 @@ void Scheduler::Impl::lose(const Error& cause) {
 }
 
 // A broken contract below: the batch cannot be trusted any more. Its texts end with its destructor.
-void Scheduler::Impl::fail(const std::string& what) {
+void Scheduler::fail(const std::string& what) {
   {
     const std::lock_guard lock(mutex_);
     has_failed_ = true;
@@ -331,13 +247,13 @@ void Scheduler::Impl::fail(const std::string& what) {
   engine_.reset();
 }
 
-void Scheduler::Impl::note_stopped(RequestId id) {
+void Scheduler::note_stopped(RequestId id) {
   Request& request = requests_.at(id);
   if (std::exchange(request.is_ending, true)) return;
   request.hooks.on_interrupted(Interruption::shutting_down);
 }
 
-void Scheduler::Impl::on_texts_end(RequestId id, std::size_t n) {
+void Scheduler::on_texts_end(RequestId id, std::size_t n) {
   const auto found = requests_.find(id);
   found->second.n_left -= n;
   if (found->second.n_left == 0) {
@@ -352,20 +268,5 @@ void Scheduler::Impl::on_texts_end(RequestId id, std::size_t n) {
   }
   is_idle_.notify_all();
 }
-
-Scheduler::Scheduler(std::unique_ptr<TextEngine> engine, SchedulerOptions options)
-    : impl_(std::make_unique<Impl>(std::move(engine), std::move(options))) {}
-Scheduler::~Scheduler() = default;
-
-Scheduler::Added Scheduler::add(std::vector<TextJob> jobs, RequestHooks hooks,
-                                std::optional<Clock::time_point> deadline) {
-  return impl_->add(std::move(jobs), std::move(hooks), deadline);
-}
-void Scheduler::cancel(RequestId id) { impl_->cancel(id); }
-void Scheduler::stop_accepting() { impl_->stop_accepting(); }
-void Scheduler::end_all() { impl_->end_all(); }
-bool Scheduler::wait_until_idle(Clock::time_point until) { return impl_->wait_until_idle(until); }
-std::size_t Scheduler::n_texts() const { return impl_->n_texts(); }
-bool Scheduler::has_failed() const { return impl_->has_failed(); }
 
 }  // namespace gumbelspec::server

@@ -4,12 +4,16 @@
 #define GUMBELSPEC_APPS_SERVER_SERVICE_SCHEDULER_H_
 
 #include <chrono>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "apps/server/api/answer.h"
@@ -96,8 +100,64 @@ class Scheduler {
   [[nodiscard]] bool has_failed() const;
 
  private:
-  class Impl;
-  std::unique_ptr<Impl> impl_;
+  class Forward;
+  // A request that the engine's thread knows.
+  struct Request {
+    RequestHooks hooks;
+    std::optional<Clock::time_point> deadline;
+    std::vector<TextId> texts = {};  // also those that have ended
+    std::size_t n_left = 0;
+    bool is_ending = false;
+  };
+  struct Arrival {
+    RequestId id{};
+    std::vector<TextJob> jobs;
+    RequestHooks hooks;
+    std::optional<Clock::time_point> deadline;
+  };
+  // What other threads want of the engine's.
+  struct Mail {
+    std::vector<Arrival> arrivals;
+    std::vector<RequestId> cancelled;
+    bool ends_all = false;
+    bool quits = false;
+    [[nodiscard]] bool empty() const {
+      return arrivals.empty() && cancelled.empty() && !ends_all && !quits;
+    }
+  };
+
+  void run();
+  [[nodiscard]] Mail wait_for_mail();
+  void start(Arrival arrival);
+  // Returns: whether the engine took it.
+  bool start_text(RequestId id, TextJob job);
+  void end(RequestId id, const std::function<void(const RequestHooks&)>& tell);
+  void interrupt(RequestId id, Interruption reason);
+  void end_overdue();
+  void end_everything();
+  void step();
+  void fail(const std::string& what);
+  void lose(const Error& cause);
+  void note_stopped(RequestId id);
+  void on_texts_end(RequestId id, std::size_t n);
+
+  // The engine's thread only.
+  std::unique_ptr<TextEngine> engine_;
+  const SchedulerOptions options_;
+  std::map<RequestId, Request> requests_;
+  bool has_work_ = false;
+  std::optional<Error> loss_;  // of a machine, in this step
+
+  mutable std::mutex mutex_;
+  std::condition_variable has_mail_;
+  std::condition_variable is_idle_;
+  Mail mail_;
+  std::size_t n_texts_ = 0;
+  std::uint64_t last_id_ = 0;
+  bool accepts_ = true;
+  bool has_failed_ = false;
+
+  std::thread thread_;  // last: it uses the others
 };
 
 }  // namespace gumbelspec::server

@@ -35,47 +35,19 @@ ApiError error_of(Interruption reason) {
 
 }  // namespace
 
-std::uint64_t random_seed() {
-  std::random_device device;
-  return ((std::uint64_t{device()} << 32U) | device()) & ((std::uint64_t{1} << 53U) - 1);
+void Exchange::observe(std::size_t text, std::size_t n_tokens, Metrics& metrics) {
+  const Clock::time_point now = Clock::now();
+  const auto [last, is_first] = last_tokens_.try_emplace(text, now);
+  metrics.observe_tokens_per_pass(n_tokens);
+  if (!is_first) {
+    metrics.observe_gap(std::chrono::duration<double>(now - last->second).count());
+    last->second = now;
+    return;
+  }
+  const double first = std::chrono::duration<double>(now - arrival_).count();
+  metrics.observe_first_token(first);
+  if (!first_token_s_) first_token_s_ = first;
 }
-
-// Between the scheduler and an answer's text: looks at the clock.
-class Exchange::TimedSink final : public TextSink {
- public:
-  TimedSink(std::shared_ptr<Exchange> exchange, Metrics& metrics, std::unique_ptr<TextSink> sink)
-      : exchange_(std::move(exchange)), metrics_(metrics), sink_(std::move(sink)) {}
-
-  void on_prompt(std::size_t n_done, std::size_t n_total, std::size_t n_reused) override {
-    sink_->on_prompt(n_done, n_total, n_reused);
-  }
-  bool on_round(const BatchRound& round) override {
-    if (!round.tokens.empty()) observe(round.tokens.size());
-    return sink_->on_round(round);
-  }
-  void on_end(Outcome outcome, const Statistics& statistics, const Error* error) override {
-    sink_->on_end(outcome, statistics, error);
-  }
-
- private:
-  void observe(std::size_t n_tokens) {
-    const Clock::time_point now = Clock::now();
-    metrics_.observe_tokens_per_pass(n_tokens);
-    if (last_) {
-      metrics_.observe_gap(std::chrono::duration<double>(now - *last_).count());
-    } else {
-      const double first = std::chrono::duration<double>(now - exchange_->arrival_).count();
-      metrics_.observe_first_token(first);
-      if (!exchange_->first_token_s_) exchange_->first_token_s_ = first;
-    }
-    last_ = now;
-  }
-
-  std::shared_ptr<Exchange> exchange_;
-  Metrics& metrics_;
-  std::unique_ptr<TextSink> sink_;
-  std::optional<Clock::time_point> last_;
-};
 
 void Exchange::cancel() {
   channel_.close();
@@ -121,12 +93,11 @@ std::shared_ptr<Exchange> Service::complete(Endpoint endpoint, std::string_view 
   AnswerOutput output;
   output.write = [exchange](const std::string& event) { return exchange->channel_.write(event); };
   output.end = [exchange](AnswerEnd end) { exchange->channel_.end(std::move(end)); };
+  output.on_tokens = [exchange, this](std::size_t text, std::size_t n_tokens) {
+    exchange->observe(text, n_tokens, metrics_);
+  };
   const std::shared_ptr<Answer> answer =
       Answer::make(model_, std::move(request), std::move(options), std::move(output));
-  std::vector<TextJob> jobs = answer->take_jobs();
-  for (TextJob& job : jobs) {
-    job.sink = std::make_unique<Exchange::TimedSink>(exchange, metrics_, std::move(job.sink));
-  }
   RequestHooks hooks;
   hooks.on_interrupted = [answer](Interruption reason) { answer->fail(error_of(reason)); };
   hooks.on_refused = [answer](const Error& error) { answer->fail(api_error(error)); };
@@ -135,7 +106,7 @@ std::shared_ptr<Exchange> Service::complete(Endpoint endpoint, std::string_view 
   if (options_.request_timeout.count() > 0) {
     deadline = exchange->arrival_ + options_.request_timeout;
   }
-  const Scheduler::Added added = scheduler_.add(std::move(jobs), std::move(hooks), deadline);
+  const Scheduler::Added added = scheduler_.add(answer->take_jobs(), std::move(hooks), deadline);
   if (added.admission != Admission::accepted) throw refusal(added.admission);
   exchange->id_ = added.id;
   return exchange;

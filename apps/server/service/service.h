@@ -6,10 +6,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string_view>
 
+#include "apps/common/random_seed.h"
 #include "apps/server/api/api_model.h"
 #include "apps/server/api/request.h"
 #include "apps/server/service/metrics.h"
@@ -18,15 +20,12 @@
 
 namespace gumbelspec::server {
 
-// A seed of random bits, below 2^53.
-[[nodiscard]] std::uint64_t random_seed();
-
 struct ServiceOptions {
   std::size_t n_active = 1;
   std::size_t n_waiting = 64;
   std::size_t max_event_bytes = std::size_t{1} << 20U;  // that a client has not read yet
   std::chrono::seconds request_timeout{0};              // 0: none
-  std::function<std::uint64_t()> draw_seed = random_seed;
+  std::function<std::uint64_t()> draw_seed = apps::random_seed;
   // The engine has broken. From its thread; empty: nobody wants to know.
   std::function<void(const std::string&)> on_failure = {};
   // See SchedulerOptions.
@@ -52,13 +51,15 @@ class Exchange {
 
  private:
   friend class Service;
-  class TimedSink;
+  void observe(std::size_t text, std::size_t n_tokens, Metrics& metrics);
 
   Scheduler& scheduler_;
   ResponseChannel channel_;
   RequestId id_{};
   Clock::time_point arrival_ = Clock::now();
-  std::optional<double> first_token_s_;  // the engine's thread
+  // The engine's thread.
+  std::map<std::size_t, Clock::time_point> last_tokens_;  // of each text that has any
+  std::optional<double> first_token_s_;
 };
 
 // Threads: any, but for the destructor.

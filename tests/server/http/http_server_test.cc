@@ -320,6 +320,15 @@ TEST_F(HttpTest, CountsWhatItAnswers) {
   EXPECT_THAT(text, HasSubstr("gumbelspec:inter_token_seconds_count 2\n"));
 }
 
+TEST_F(HttpTest, MeasuresTheGapsOfEachTextOfARequest) {
+  listen();
+  serve();
+  client().Post(kCompletions, R"({"prompt": "a", "max_tokens": 3, "n": 2})", kJson);
+  const std::string text = client().Get("/metrics")->body;
+  EXPECT_THAT(text, HasSubstr("gumbelspec:time_to_first_token_seconds_count 2\n"));
+  EXPECT_THAT(text, HasSubstr("gumbelspec:inter_token_seconds_count 4\n"));
+}
+
 TEST_F(HttpTest, LogsALinePerRequestWithoutPromptsAndKeys) {
   HttpOptions options;
   options.keys = ApiKeys({"topsecret"});

@@ -1,0 +1,373 @@
+#include "apps/common/arguments.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstddef>
+#include <memory>
+#include <system_error>
+#include <utility>
+
+#include "apps/common/utf8_stream.h"
+
+namespace gumbelspec::apps {
+namespace {
+
+struct Spelling {
+  std::string_view given;
+  std::string_view long_name;
+};
+
+constexpr std::array<Spelling, 10> kSpellings = {{
+    {"-dev", "--device"},
+    {"-devd", "--device-draft"},
+    {"-md", "--model-draft"},
+    {"-ngl", "--gpu-layers"},
+    {"-ngld", "--gpu-layers-draft"},
+    {"-mg", "--main-gpu"},
+    {"-np", "--parallel"},
+    {"-sm", "--split-mode"},
+    {"-to", "--timeout"},
+    {"-ts", "--tensor-split"},
+}};
+
+constexpr std::size_t kColumn = 28;
+constexpr std::size_t kWidth = 80;
+
+std::string long_spelling(const std::string& argument) {
+  for (const Spelling& spelling : kSpellings) {
+    if (argument == spelling.given) return std::string(spelling.long_name);
+  }
+  return argument;
+}
+
+bool takes_value(const CLI::Option& option) { return option.get_expected_min() > 0; }
+
+bool takes_value(const CLI::App* app, const std::string& name) {
+  if (app == nullptr || name.size() < 2 || name[0] != '-') return false;
+  const CLI::Option* option = app->get_option_no_throw(name);
+  return option != nullptr && takes_value(*option);
+}
+
+std::vector<std::string> names_of(const CLI::Option& option) {
+  std::vector<std::string> names;
+  for (const std::string& name : option.get_snames()) names.push_back("-" + name);
+  for (const std::string& name : option.get_lnames()) {
+    for (const Spelling& spelling : kSpellings) {
+      if (spelling.long_name == "--" + name) names.emplace_back(spelling.given);
+    }
+  }
+  for (const std::string& name : option.get_lnames()) names.push_back("--" + name);
+  return names;
+}
+
+std::string displayed(const CLI::Option& option) {
+  std::string names;
+  for (const std::string& name : names_of(option)) names += (names.empty() ? "" : ", ") + name;
+  return names.empty() ? option.get_name() : names;
+}
+
+const CLI::App* find_command(const CLI::App& program, const std::string& name) {
+  const auto commands = program.get_subcommands({});
+  const auto found = std::find_if(commands.begin(), commands.end(),
+                                  [&](const CLI::App* app) { return app->get_name() == name; });
+  return found == commands.end() ? nullptr : *found;
+}
+
+bool is_known(const CLI::App& program, const std::string& argument) {
+  if (argument.rfind('-', 0) == 0) return program.get_option_no_throw(argument) != nullptr;
+  return find_command(program, argument) != nullptr;
+}
+
+std::string wrapped(const std::string& text, std::size_t width) {
+  std::string out;
+  std::size_t column = 0;
+  std::size_t begin = 0;
+  while (begin < text.size()) {
+    const std::size_t end = std::min(text.find(' ', begin), text.size());
+    const std::size_t length = end - begin;
+    if (column > 0 && column + 1 + length > width) {
+      out += '\n';
+      column = 0;
+    } else if (column > 0) {
+      out += ' ';
+      ++column;
+    }
+    out.append(text, begin, length);
+    column += length;
+    begin = end + 1;
+  }
+  return out;
+}
+
+class HelpFormat : public CLI::Formatter {
+ public:
+  HelpFormat() {
+    column_width(kColumn);
+    label("SUBCOMMAND", "COMMAND");
+  }
+
+  std::string make_help(const CLI::App* app, std::string name,
+                        CLI::AppFormatMode mode) const override {
+    return CLI::detail::find_and_replace(CLI::Formatter::make_help(app, std::move(name), mode),
+                                         "\n\n\n", "\n\n");
+  }
+  std::string make_option_name(const CLI::Option* option, bool /*is_positional*/) const override {
+    return displayed(*option);
+  }
+  std::string make_option_opts(const CLI::Option* option) const override {
+    return takes_value(*option) ? " " + option->get_type_name() : std::string();
+  }
+  std::string make_option_desc(const CLI::Option* option) const override {
+    return wrapped(option->get_description(), kWidth - kColumn);
+  }
+  std::string make_description(const CLI::App* app) const override {
+    return app->get_description() + "\n\n";
+  }
+  std::string make_subcommand(const CLI::App* sub) const override {
+    std::string name = sub->get_name();
+    name.resize(std::max(name.size() + 1, kColumn - 2), ' ');
+    return "  " + name + sub->get_description() + "\n";
+  }
+};
+
+template <class Number>
+std::optional<Number> parse_number(const std::string& text) {
+  Number value{};
+  const char* end = text.data() + text.size();
+  const auto [stopped_at, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || stopped_at != end) return std::nullopt;
+  return value;
+}
+
+// "-n,--predict,--n-predict" -> "-n/--predict"; "--gpu-layers" -> "-ngl/--gpu-layers".
+std::string told_name(const std::string& names) {
+  const std::size_t begin = names.find("--");
+  const std::string long_name = names.substr(begin, names.find(',', begin) - begin);
+  std::string short_name = names.substr(0, begin == 0 ? 0 : begin - 1);
+  for (const Spelling& spelling : kSpellings) {
+    if (spelling.long_name == long_name) short_name = spelling.given;
+  }
+  return short_name.empty() ? long_name : short_name + "/" + long_name;
+}
+
+// What CLI11 has to say, as one line with a remedy.
+std::string parse_error_line(const CLI::ParseError& error, const CLI::App& program) {
+  const CLI::App* command = &program;
+  std::string help = program.get_name() + " ";
+  for (const CLI::App* parsed : program.get_subcommands()) {
+    command = parsed;
+    help += parsed->get_name() + " ";
+  }
+  const std::string remedy = "; \"" + help + "--help\" lists what there is";
+  const std::vector<std::string> unknown = command->remaining();
+  const std::string message = error.what();
+  switch (static_cast<CLI::ExitCodes>(error.get_exit_code())) {
+    case CLI::ExitCodes::RequiredError:
+      if (program.get_subcommands({}).empty()) return visible(message) + remedy;
+      return "no command given" + remedy;
+    case CLI::ExitCodes::ExtrasError:
+      return "unknown argument " + in_quotes(unknown.empty() ? message : unknown.front()) + remedy;
+    case CLI::ExitCodes::ArgumentMismatch:
+      // The option's name stands before a colon.
+      return message.substr(0, message.find(':')) + " has no value" + remedy;
+    default:
+      return visible(message) + remedy;
+  }
+}
+
+}  // namespace
+
+Error bad_option(const std::string& message) { return {ErrorCode::invalid_option, message}; }
+
+std::string Option::name() const { return option_->get_name(); }
+std::vector<std::string> Option::names() const { return names_of(*option_); }
+std::string Option::displayed_names() const { return displayed(*option_); }
+std::string Option::type() const { return option_->get_type_name(); }
+std::string Option::description() const { return option_->get_description(); }
+std::string Option::group() const { return option_->get_group(); }
+bool Option::is_hidden() const { return option_->get_group().empty(); }
+bool Option::is_help() const { return option_->get_name() == "--help"; }
+bool Option::takes_value() const { return apps::takes_value(*option_); }
+bool Option::is_given() const { return option_->count() > 0; }
+void Option::describe(const std::string& description) const { option_->description(description); }
+void Option::hide() const { option_->group(""); }
+
+Arguments::Arguments(const std::string& name, const std::string& description)
+    : program_(std::make_unique<CLI::App>(description, name)), app_(program_.get()) {
+  // Its commands inherit it.
+  program_->formatter(std::make_shared<HelpFormat>());
+}
+
+Arguments::Arguments(CLI::App& command) : app_(&command) {}
+
+Arguments::~Arguments() = default;
+
+Arguments& Arguments::add_command(const std::string& name, const std::string& description) {
+  CLI::App* command = app_->add_subcommand(name, description);
+  command->group("Commands");
+  app_->require_subcommand(1);
+  commands_.push_back(std::unique_ptr<Arguments>(new Arguments(*command)));
+  return *commands_.back();
+}
+
+void Arguments::hide() { app_->group(""); }
+
+void Arguments::set_version(const std::string& text) {
+  app_->set_version_flag("--version", text, "Print the version");
+}
+
+void Arguments::set_footer(const std::string& text) {
+  app_->footer(text);
+  for (const auto& command : commands_) command->set_footer(text);
+}
+
+std::string Arguments::name() const { return app_->get_name(); }
+std::string Arguments::description() const { return app_->get_description(); }
+std::string Arguments::footer() const { return app_->get_footer(); }
+bool Arguments::is_hidden() const { return app_->get_group().empty(); }
+bool Arguments::is_parsed() const { return app_->parsed(); }
+
+std::vector<const Arguments*> Arguments::commands() const {
+  std::vector<const Arguments*> commands;
+  for (const auto& command : commands_) commands.push_back(command.get());
+  return commands;
+}
+
+std::vector<Option> Arguments::options() const {
+  std::vector<Option> options;
+  for (CLI::Option* option : app_->get_options()) options.emplace_back(*option);
+  return options;
+}
+
+Option Arguments::option(const std::string& name) const { return Option(*app_->get_option(name)); }
+
+Option Arguments::add_option(const std::string& names, const std::string& type,
+                             const std::string& description,
+                             const std::function<void(const std::string& text)>& set) {
+  CLI::Option* option = app_->add_option_function<std::string>(names, set, description);
+  option->type_name(type)->take_last();
+  return Option(*option);
+}
+
+Option Arguments::add_optional_value(const std::string& names, const std::string& type,
+                                     const std::string& description,
+                                     const std::function<void(const std::string& text)>& set) {
+  const auto set_last = [set](const std::vector<std::string>& texts) {
+    set(texts.empty() ? std::string() : texts.back());
+  };
+  CLI::Option* option =
+      app_->add_option_function<std::vector<std::string>>(names, set_last, description);
+  option->type_name(type)->expected(0, 1);
+  return Option(*option);
+}
+
+Option Arguments::add_list(const std::string& names, const std::string& type,
+                           const std::string& description,
+                           const std::function<void(const std::vector<std::string>& texts)>& set) {
+  CLI::Option* option =
+      app_->add_option_function<std::vector<std::string>>(names, set, description);
+  option->type_name(type)->expected(1)->take_all()->allow_extra_args(false);
+  return Option(*option);
+}
+
+Option Arguments::add_flag(const std::string& names, bool& is_given,
+                           const std::string& description) {
+  return Option(*app_->add_flag(names, is_given, description));
+}
+
+Option Arguments::add_flag(const std::string& names, const std::function<void()>& set,
+                           const std::string& description) {
+  return Option(*app_->add_flag_callback(names, set, description));
+}
+
+Option Arguments::add_positional(const std::string& name, std::string& value,
+                                 const std::string& description) {
+  return Option(*app_->add_option(name, value, description)->required());
+}
+
+void Arguments::group_new_options(const std::string& group) {
+  for (CLI::Option* option : app_->get_options()) {
+    if (option->get_group() == "Options" && option != app_->get_help_ptr()) option->group(group);
+  }
+}
+
+std::vector<std::string> Arguments::normalized(const std::vector<std::string>& given) const {
+  std::vector<std::string> out;
+  const CLI::App* command = app_;
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    const std::string name = long_spelling(given[i]);
+    if (command == app_ && !commands_.empty() && !name.empty() && name[0] != '-') {
+      command = find_command(*app_, name);
+    }
+    const std::size_t equals = name.find('=');
+    const bool has_value = name.rfind("--", 0) == 0 && equals != std::string::npos;
+    if (has_value && apps::takes_value(command, name.substr(0, equals))) {
+      out.push_back(name.substr(0, equals));
+      out.push_back(name.substr(equals + 1));
+      continue;
+    }
+    out.push_back(name);
+    if (apps::takes_value(command, name) && i + 1 < given.size()) out.push_back(given[++i]);
+  }
+  return out;
+}
+
+std::optional<std::string> Arguments::parse(const std::vector<std::string>& given) {
+  // CLI11 would only say that a command is missing.
+  if (!commands_.empty() && !given.empty() && !is_known(*app_, given[0])) {
+    throw bad_option("unknown " +
+                     std::string(given[0].rfind('-', 0) == 0 ? "argument " : "command ") +
+                     in_quotes(given[0]) + "; \"" + name() + " --help\" lists what there is");
+  }
+  try {
+    std::vector<std::string> arguments = normalized(given);
+    std::reverse(arguments.begin(), arguments.end());
+    app_->parse(arguments);
+  } catch (const CLI::CallForHelp&) {
+    return app_->help();
+  } catch (const CLI::CallForVersion& version) {
+    return std::string(version.what()) + "\n";
+  } catch (const CLI::ParseError& error) {
+    throw bad_option(parse_error_line(error, *app_));
+  }
+  return std::nullopt;
+}
+
+void add_text(Arguments& arguments, const std::string& names, const std::string& type,
+              std::string& value, const std::string& description) {
+  arguments.add_option(names, type, description,
+                       [&value](const std::string& text) { value = text; });
+}
+
+void add_text(Arguments& arguments, const std::string& names, const std::string& type,
+              std::optional<std::string>& value, const std::string& description) {
+  arguments.add_option(names, type, description,
+                       [&value](const std::string& text) { value = text; });
+}
+
+void add_integer(Arguments& arguments, const std::string& names, std::int64_t low,
+                 std::int64_t high, const std::function<void(std::int64_t)>& set,
+                 const std::string& description) {
+  const auto parse = [=](const std::string& text) {
+    const auto value = parse_number<std::int64_t>(text);
+    if (!value || *value < low || *value > high) {
+      throw bad_option(told_name(names) + " is " + in_quotes(text) + "; give a whole number from " +
+                       std::to_string(low) + " to " + std::to_string(high));
+    }
+    set(*value);
+  };
+  arguments.add_option(names, "N", description, parse);
+}
+
+void add_number(Arguments& arguments, const std::string& names, float& value,
+                const std::string& description) {
+  arguments.add_option(names, "X", description, [names, &value](const std::string& text) {
+    const auto number = parse_number<double>(text);
+    if (!number) throw bad_option(told_name(names) + " is " + in_quotes(text) + "; give a number");
+    value = static_cast<float>(*number);
+  });
+}
+
+}  // namespace gumbelspec::apps

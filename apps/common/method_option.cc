@@ -1,0 +1,45 @@
+#include "apps/common/method_option.h"
+
+#include <string>
+
+namespace gumbelspec::apps {
+
+void add_method_option(Arguments& arguments, std::optional<Method>& method) {
+  std::string names;
+  for (const std::string_view name : method_names()) {
+    names += (names.empty() ? "" : ", ") + std::string(name);
+  }
+  arguments.add_option(
+      "--method", "M",
+      "How tokens are proposed; the text is the same with all but the rejection methods, "
+      "which keep its distribution only: " +
+          names +
+          ". Shapes: rejection:length=5, rejection-tree:width=4,length=5,nodes=20, "
+          "greedy-chain:length=5, gumbel-chain:length=5, "
+          "gumbel-beam:width=4,length=5,tau=0.5,nodes=20,"
+          "keep=1, gumbel-tree:nodes=16 (width, length 1 to 64, nodes up to 255; 0: width * "
+          "length, "
+          "or, of gumbel-tree, as many as pay) (default: " +
+          to_string(Method{}) + " with a draft, ar without)",
+      [&method](const std::string& text) { method = parse_method(text); });
+}
+
+Method method_for(const std::optional<Method>& wanted, const ModelOptions& models) {
+  if (!models.draft.empty()) return wanted.value_or(Method{});
+  if (!wanted) return Method::of(MethodKind::ar);
+  if (wanted->drafts()) {
+    throw bad_option("method " + to_string(*wanted) +
+                     " needs a draft model; give one with -md, or use --method ar");
+  }
+  return *wanted;
+}
+
+Method possible_method_told(const Method& wanted, const Models& models) {
+  if (models.draft == nullptr) return wanted;
+  const PossibleMethod possible =
+      possible_method(wanted, models.target->limits(), models.draft->limits());
+  if (!possible.reason.empty()) say(possible.reason);
+  return possible.method;
+}
+
+}  // namespace gumbelspec::apps

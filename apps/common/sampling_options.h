@@ -1,0 +1,28 @@
+// How tokens are drawn, in llama.cpp's spelling.
+#ifndef GUMBELSPEC_APPS_COMMON_SAMPLING_OPTIONS_H_
+#define GUMBELSPEC_APPS_COMMON_SAMPLING_OPTIONS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "apps/common/arguments.h"
+#include "gumbelspec/sampling.h"
+
+namespace gumbelspec::apps {
+
+// The limits are the library's: validate().
+void add_sampling_options(Arguments& arguments, SamplingOptions& options);
+
+void add_seed_option(Arguments& arguments, std::optional<std::uint64_t>& seed);
+
+// Throws: Error{invalid_option}.
+[[nodiscard]] std::uint64_t parse_seed(const std::string& text);
+
+// TOKEN(+/-)BIAS, e.g. "15043+1" or "15043-inf". Throws: Error{invalid_option}.
+[[nodiscard]] LogitBias parse_logit_bias(std::string_view text);
+
+}  // namespace gumbelspec::apps
+
+#endif  // GUMBELSPEC_APPS_COMMON_SAMPLING_OPTIONS_H_
