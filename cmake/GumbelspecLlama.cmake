@@ -93,7 +93,7 @@ function(gumbelspec_copy_llama)
   foreach(header adapter arch batch context cparams ext graph grammar hparams impl memory)
     file(COPY ${source}/src/llama-${header}.h DESTINATION ${GUMBELSPEC_LLAMA_DIR}/src)
   endforeach()
-  # What apps/server/llama_common compiles.
+  # What apps/llama_common compiles.
   foreach(file json json-schema json-schema-to-grammar trie unicode)
     file(COPY ${source}/common/${file}.cpp ${source}/common/${file}.h
       DESTINATION ${GUMBELSPEC_LLAMA_DIR}/common)

@@ -10,6 +10,7 @@
 #include "apps/cli/commands.h"
 #include "apps/cli/guarantee.h"
 #include "apps/cli/planner_options.h"
+#include "apps/cli/structure_options.h"
 #include "apps/cli/tree_dot.h"
 #include "apps/common/method_option.h"
 #include "apps/common/model_options.h"
@@ -39,6 +40,7 @@ struct GenerateOptions {
   std::optional<std::string> prompt_file;
   std::int64_t n_predict = 128;  // tokens; -1: until the context is full
   bool shows_prompt = true;
+  StructureOptions structure;
   bool ignores_end = false;
   int n_logprobs = -1;  // -1: none
   bool is_json = false;
@@ -81,6 +83,7 @@ class GenerateRun {
   ModelOptions model_options_;
   Method method_;
   std::string prompt_;
+  std::optional<Structure> structure_;
   std::uint64_t seed_;
   Output out_ = Output::standard();
   std::optional<Output> dump_;
@@ -108,6 +111,12 @@ GenerateRun::GenerateRun(const GenerateOptions& options)
   }
   if (options_.n_logprobs >= 0 && !options_.is_json) {
     throw bad_option("--logprobs without --json, which prints them; give it, too");
+  }
+  structure_ = read_structure(options_.structure);
+  if (structure_ && options_.ignores_end) {
+    throw bad_option(structure_->option +
+                     " with --ignore-eos, which would go on after the text is complete; leave one "
+                     "out");
   }
   prompt_ = read_prompt(options_.prompt, options_.prompt_file);
   if (!options_.dump_tree.empty()) dump_.emplace(Output::file(options_.dump_tree));
@@ -157,6 +166,11 @@ void GenerateRun::generate() {
   text_options.max_tokens =
       options_.n_predict < 0 ? n_context_ : static_cast<std::size_t>(options_.n_predict);
   const CostCache cache = cost_cache_of(models, model_options_, options_.planner);
+  std::shared_ptr<const Grammar> grammar;
+  if (structure_) {
+    grammar = compile_structure(*structure_, *models.target);
+    text_options.constraint = grammar->matcher();
+  }
   SessionParts parts;
   parts.costs = costs_for(method_, models, cache, progress_);
   parts.calibrations = cache.calibrations();
@@ -309,6 +323,7 @@ Command add_generate(Arguments& program) {
       "Tokens to generate at most; -1: until the context is full (default: 128)");
   arguments.add_flag("--ignore-eos", options->ignores_end, "Go on after the model's end of text");
   add_seed_option(arguments, options->seed);
+  add_structure_options(arguments, options->structure);
   add_method_option(arguments, options->method);
   add_planner_options(arguments, options->planner);
   add_output_options(arguments, *options);

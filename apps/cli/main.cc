@@ -10,6 +10,7 @@
 #include "apps/cli/command_docs.h"
 #include "apps/cli/commands.h"
 #include "apps/common/arguments.h"
+#include "apps/common/option_names.h"
 #include "apps/common/output.h"
 #include "apps/common/stop_signals.h"
 #include "apps/common/utf8_stream.h"
@@ -74,7 +75,7 @@ int run_and_report(const std::vector<std::string>& arguments) {
     return kExitFailure;
   } catch (const Error& error) {
     // Values in it may hold line breaks.
-    say(visible(error.what()));
+    say(visible(message_of(error)));
     return exit_code(error.code());
   } catch (const std::bad_alloc&) {
     say("out of memory; use a smaller model or a shorter context (-c)");

@@ -19,9 +19,10 @@ struct Spelling {
   std::string_view long_name;
 };
 
-constexpr std::array<Spelling, 10> kSpellings = {{
+constexpr std::array<Spelling, 11> kSpellings = {{
     {"-dev", "--device"},
     {"-devd", "--device-draft"},
+    {"-jf", "--json-schema-file"},
     {"-md", "--model-draft"},
     {"-ngl", "--gpu-layers"},
     {"-ngld", "--gpu-layers-draft"},

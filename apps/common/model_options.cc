@@ -7,6 +7,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "apps/common/option_names.h"
 #include "apps/common/utf8_stream.h"
 #include "gumbelspec/pair.h"
 #include "gumbelspec/simd.h"
@@ -206,7 +207,7 @@ std::unique_ptr<LlamaModel> load_draft(const LlamaModelOptions& options, Progres
   try {
     return load_model(options, progress);
   } catch (const Error& error) {
-    if (error.code() != ErrorCode::invalid_option) throw;
+    if (error.field() != "n_context") throw named_for_draft(error);
     LlamaModelOptions own = options;
     own.n_context = 0;
     return load_model(own, progress);

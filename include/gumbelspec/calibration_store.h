@@ -10,14 +10,33 @@ namespace gumbelspec {
 
 struct SamplingOptions;
 
-// What the values of drafted nodes mean under one kind of sampling: at another temperature they
-// mean something else.
-struct CalibrationRecord {
-  float temperature = 0.0F;
+// What a calibration depends on: at another temperature, values of drafted nodes mean something
+// else. Penalties, biases and constraints change too few rows to count. An option that does count
+// goes into this struct, into of() and into visit(), and nowhere else.
+struct CalibrationKey {
+  float temperature = 1.0F;
   int top_k = 0;
   float top_p = 1.0F;
   float min_p = 0.0F;
   float tau = 0.0F;  // Method::tau, where it began
+
+  [[nodiscard]] static CalibrationKey of(const SamplingOptions& sampling, float tau);
+  friend bool operator==(const CalibrationKey&, const CalibrationKey&) = default;
+
+  // Every field with its name in files. Key: CalibrationKey, const or not; visitor(name, field).
+  template <class Key, class Visitor>
+  static void visit(Key& key, Visitor&& visitor) {
+    visitor("temperature", key.temperature);
+    visitor("top_k", key.top_k);
+    visitor("top_p", key.top_p);
+    visitor("min_p", key.min_p);
+    visitor("tau", key.tau);
+  }
+};
+
+// What the values of drafted nodes mean under one kind of sampling.
+struct CalibrationRecord {
+  CalibrationKey key;
   // The state; what it means is the planner's business. A planner that does not know the length, or
   // finds a number out of its bounds, begins afresh.
   std::vector<double> numbers = {};
@@ -33,7 +52,7 @@ class CalibrationStore {
   static constexpr std::size_t kMost = 16;  // kinds of sampling; the least recently kept goes
 
   // Null: there is none. Lifetime: until the next keep().
-  [[nodiscard]] const CalibrationRecord* find(const SamplingOptions& sampling, float tau) const;
+  [[nodiscard]] const CalibrationRecord* find(const CalibrationKey& key) const;
   // Instead of an earlier one of its kind.
   void keep(CalibrationRecord record);
   // Shape: [n], n <= kMost, the last one kept is last.

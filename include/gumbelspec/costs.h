@@ -14,47 +14,47 @@
 
 namespace gumbelspec {
 
-// A pass over n tokens takes so long.
+// The time of a pass over n tokens.
 struct CostPoint {
   std::size_t n = 1;
   double seconds = 0.0;
 };
 
-// The time of one model's passes: measured once, then corrected by every pass that is seen.
+// The time of one model's passes: measured once, then corrected by every pass that is observed.
 //
-// What is measured is the shape: some points, linear between and behind them. What is seen corrects
-// it by two factors, both medians, so that a pass which was interrupted does not count: one for all
-// sizes (the machine got slower, the context longer), one for each measured size. A pass counts for
-// its size by comparison with those before and after it, so that a machine that is busy for a
-// while slows all sizes down, also those that were not seen then; and a size that has not been seen
-// for long is what was measured.
+// The measurement gives the shape: a few points, with straight lines between and beyond them.
+// Observed passes correct it by two kinds of factors, both medians, so that an interrupted pass
+// does not count: one factor for all sizes (the machine got slower, the context longer), and one
+// for each measured size. For the factor of its size a pass is compared with the passes around it.
+// So a machine that is busy for a while slows down all sizes, also those that were not observed
+// meanwhile, and a size that has not been observed for long returns to what was measured.
 // Threads: one at a time.
 class PassCost {
  public:
-  // Shape: curve ascending in n, all positive; empty: nothing is known, seconds() is 0.
-  // refines: whether observe() changes anything; if not, the curve is taken at its word, the clock
-  // is not looked at, and a planner decides the same every time. Throws: std::logic_error for a
-  // wrong curve.
+  // Shape: curve ascending in n, all positive; empty: nothing is known, and seconds() is 0.
+  // refines: whether observe() changes anything. If not, the curve is taken as it is, the clock is
+  // not read, and a planner makes the same decisions every time.
+  // Throws: std::logic_error for a wrong curve.
   explicit PassCost(std::vector<CostPoint> curve = {}, bool refines = true);
 
   [[nodiscard]] bool is_known() const { return !points_.empty(); }
   [[nodiscard]] bool refines() const { return refines_; }
   // Requires: n >= 1.
   [[nodiscard]] double seconds(std::size_t n) const;
-  // A pass over n tokens took so long. is_first: after a while without passes; it pays for caches
-  // that other things are in, so it is looked at only where it was shorter than expected; the same
-  // holds for a pass over one token behind one over more.
+  // A pass over n tokens took `seconds`. is_first: the first pass after a pause. It also refills
+  // caches that other work has used, so it counts only if it was shorter than expected; so does a
+  // pass over one token that follows a pass over more.
   void observe(std::size_t n, double seconds, bool is_first = false);
-  // Passes seen since the last one of the measured size nearest to n.
+  // The passes observed since the last one of the measured size nearest to n.
   [[nodiscard]] std::size_t n_since(std::size_t n) const;
   // The measured sizes with today's times.
   [[nodiscard]] std::vector<CostPoint> curve() const;
 
  private:
-  static constexpr std::size_t kTable = 257;  // sizes looked up; larger ones are computed
+  static constexpr std::size_t kTable = 257;  // sizes in the table; larger ones are computed
   static constexpr std::size_t kRecent = 11;  // passes that tell how fast the machine is
   static constexpr std::size_t kOfSize = 9;   // passes of a size that correct it
-  // What a pass took over what its size was thought to take without the common factor.
+  // The time of a pass, divided by what its size was expected to take without the common factor.
   struct Seen {
     std::size_t point = 0;  // the nearest measured size
     double factor = 1.0;    // that size's at the time
@@ -63,9 +63,9 @@ class PassCost {
   struct Point {
     CostPoint measured;
     double factor = 1.0;
-    std::array<double, kOfSize> factors{};       // that single passes suggest
-    std::array<std::size_t, kOfSize> seen_at{};  // when, as a count of passes
-    std::size_t n_factors = 0;                   // ever pushed
+    std::array<double, kOfSize> factors{};       // suggested by single passes
+    std::array<std::size_t, kOfSize> seen_at{};  // when, in passes counted
+    std::size_t n_factors = 0;                   // suggested so far
     std::size_t last_seen = 0;
   };
   // Without the common factor.
@@ -88,8 +88,8 @@ class PassCost {
 struct CostModel {
   PassCost target;
   PassCost draft;
-  // Whether repeated passes took about the same: otherwise the machine was busy with other things,
-  // and the curves are worth little on another day.
+  // Whether repeated passes took about the same time. If not, the machine was busy with other work,
+  // and the curves are not worth keeping.
   bool is_steady = true;
 };
 
@@ -112,20 +112,20 @@ struct CalibrationBin {
   std::size_t n_hit = 0;  // of them the target's choice
 };
 
-// What a planner did and thinks, since the session was made.
+// What a planner did and what it has learnt, since the session was made.
 struct PlannerReport {
   double tau = 0.0;                                 // learnt temperature of the values
   std::array<CalibrationBin, 10> calibration = {};  // by tenths of the estimate
   std::vector<std::size_t> rounds_by_nodes = {};   // [most_nodes + 1], rounds that verified n nodes
   std::vector<std::size_t> rounds_by_levels = {};  // [length + 1], rounds with n levels
-  std::size_t n_probes = 0;      // draft passes that only learn, while nothing is drafted
-  double expected_tokens = 0.0;  // sum over the rounds; what came: n_tokens
-  double expected_s = 0.0;       // sum over the rounds; what they took: seconds
-  std::size_t n_tokens = 0;
-  double seconds = 0.0;
-  double plan_s = 0.0;  // of it for planning and calibration
-  // Guarantee::distribution: stretches of the text that gumbel-tree, rejection and rejection-tree
-  // were used for; the rest of the report is gumbel-tree's.
+  std::size_t n_probes = 0;      // draft passes made only to learn, while nothing is drafted
+  double expected_tokens = 0.0;  // sum over the rounds
+  double expected_s = 0.0;       // sum over the rounds
+  std::size_t n_tokens = 0;      // what expected_tokens turned out to be
+  double seconds = 0.0;          // what expected_s turned out to be
+  double plan_s = 0.0;           // the part of seconds spent on planning and calibration
+  // Guarantee::distribution: how many stretches of the text gumbel-tree, rejection and
+  // rejection-tree each were used for; the rest of the report is gumbel-tree's.
   std::array<std::size_t, 3> blocks_by_arm = {};
 };
 

@@ -15,7 +15,7 @@ namespace gumbelspec {
 // different tokens, so at most one of them can be the target's choice.
 class DraftTree {
  public:
-  // Memory for so many nodes, root included; adding up to that many does not allocate.
+  // Reserves memory for n_nodes nodes, root included: adding up to that many does not allocate.
   void reserve(std::size_t n_nodes);
 
   // The tree becomes a lone root.
@@ -45,9 +45,10 @@ class DraftTree {
   // The tokens below the root down to node, in order. Shape: out [depth(node)].
   void path_tokens(NodeId node, std::span<TokenId> out) const;
 
-  // Keeps the nodes with keep[i] != 0 and renumbers them in the same order.
-  // Shape: keep [size()]. Requires: the root and the parent of every kept node are kept.
-  // Returns in new_ids[i] the node's new id or kNoNode. Shape: new_ids [size() before].
+  // Keeps the nodes with keep[i] != 0 and renumbers them in the same order; new_ids[i] becomes the
+  // new id of node i, or kNoNode if it is dropped.
+  // Shape: keep [size()]; new_ids [size() before the call].
+  // Requires: the root is kept, and with every node its parent.
   void prune(std::span<const char> keep, std::span<NodeId> new_ids);
 
  private:
@@ -62,8 +63,8 @@ class DraftTree {
   std::vector<Node> nodes_;
 };
 
-// Marks what is to be verified when at most max_nodes drafted nodes and max_leaves leaves can be:
-// the nodes of highest value. Shape: keep [tree.size()], for DraftTree::prune().
+// Marks the nodes of highest value, at most max_nodes drafted ones with at most max_leaves leaves:
+// those worth verifying. Shape: keep [tree.size()], for DraftTree::prune().
 void mark_best(const DraftTree& tree, std::size_t max_nodes, std::size_t max_leaves,
                std::span<char> keep);
 

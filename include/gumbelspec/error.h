@@ -3,8 +3,11 @@
 #ifndef GUMBELSPEC_ERROR_H_
 #define GUMBELSPEC_ERROR_H_
 
+#include <functional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <utility>
 
 namespace gumbelspec {
 
@@ -21,14 +24,32 @@ enum class ErrorCode {
   peer_lost,            // an RPC server cannot be reached, or went away
 };
 
-// One line: the value, the limit and the remedy.
+// One line: the value, the limit and the remedy. Options have the names of the library's structs in
+// it ("top_p is 2, but must be in (0, 1]"); a program whose users know them under other names says
+// message_with().
 class Error : public std::runtime_error {
  public:
-  Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
+  // field: what the message is about: an option ("top_p", "max_tokens"), or "prompt"; empty:
+  // nothing that the caller gave. remedy: another option, which the message names as the way out;
+  // mostly empty. Both stand in the message as words, in front of any text of a user's.
+  Error(ErrorCode code, const std::string& message, std::string field = {}, std::string remedy = {})
+      : std::runtime_error(message),
+        code_(code),
+        field_(std::move(field)),
+        remedy_(std::move(remedy)) {}
+
   [[nodiscard]] ErrorCode code() const { return code_; }
+  [[nodiscard]] const std::string& field() const { return field_; }
+
+  // The message with other names in the places of the field and the remedy: "--top-p is 2, ...".
+  // name_of: from a library's name to the one to say; empty: the library's.
+  [[nodiscard]] std::string message_with(
+      const std::function<std::string(std::string_view)>& name_of) const;
 
  private:
   ErrorCode code_;
+  std::string field_;
+  std::string remedy_;
 };
 
 }  // namespace gumbelspec

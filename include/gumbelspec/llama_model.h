@@ -14,18 +14,19 @@
 
 namespace gumbelspec {
 
-// How a pass is computed, and with it what a seed's text depends on. Measured with llama.cpp
-// v0.5.0 on an x86 CPU; docs/exactness.md has the figures.
+// How a pass is computed, and so what the text of a seed depends on. Measured with llama.cpp v0.5.0
+// on an x86 CPU; docs/exactness.md has the figures.
 enum class Attention {
-  // Flash attention over a cache whose cells stay in the order of their positions, keys in float16
-  // and values in bfloat16: on the CPU a token's attention is then the same number in every pass.
-  // Weights of type Q2_K and Q4_K are not repacked, those of type IQ4_NL are, and ggml's panels for
-  // the other IQ types are turned off for the process (the environment variable GGML_NO_IQ_PANEL is
-  // set, before the first pass over such weights), for the same reason. So the logits of a token
-  // are the same bits in every pass for models whose matrices are all quantized; not for F32, F16
-  // and BF16 matrices (mixtures of experts have F32 ones), nor on a GPU.
+  // Flash attention over a cache whose cells stay in the order of their positions, with keys in
+  // float16 and values in bfloat16: on the CPU, a token's attention is then the same number in all
+  // passes. For the same reason weights of type Q2_K and Q4_K are not repacked, those of IQ4_NL
+  // are, and ggml's panels for the other IQ types are turned off in the whole process (by setting
+  // the environment variable GGML_NO_IQ_PANEL before the first pass over such weights). So the
+  // logits of a token are the same bits in every pass if all matrices of the model are quantized;
+  // not with F32, F16 or BF16 matrices (mixtures of experts have F32 ones), nor on a GPU.
   exact,
-  // llama.cpp's defaults: smaller cache, faster long prompts; texts can differ between methods.
+  // llama.cpp's defaults: a smaller cache and faster long prompts, but the text of a seed can be
+  // another with another method.
   fast,
 };
 
@@ -48,80 +49,80 @@ struct LlamaModelOptions {
   std::vector<float> tensor_split = {};  // the devices' parts; empty: by their free memory
   SplitMode split_mode = SplitMode::layer;
   int main_gpu = 0;  // index into the devices, for SplitMode::none
-  // "HOST:PORT" of llama.cpp's rpc-server: their devices come first. Nothing is encrypted, and
-  // whoever reaches such a server can take its machine over: private networks only.
+  // "HOST:PORT" of llama.cpp's rpc-servers, whose devices come first. Nothing is encrypted, and
+  // whoever can reach such a server can take over its machine: private networks only.
   std::vector<std::string> rpc_servers = {};
-  // A server that shows no sign of life for so long is lost; so is one that cannot be reached
-  // within that time. A server that computes does show signs of life. From 1 s up.
+  // A server that gives no sign of life for this long is lost, as is one that cannot be reached
+  // within this time. A server that is busy computing does give signs of life. At least 1 s.
   std::chrono::milliseconds rpc_timeout{10'000};
   bool use_mmap = true;
   Attention attention = Attention::exact;
-  // Types of matrices ("Q8_0") that a registered device computes with, together with an attention
-  // that gives the same numbers wherever in the cache a token's cells lie, as this project's CPU
-  // kernels do (kernels::Info). Attention::exact then does not keep the cells of a model in order
-  // that has no other matrices, which saves the rewriting of the cache.
+  // Types of matrices ("Q8_0") for which a registered device computes products and attention that
+  // do not depend on where in the cache a token's cells lie, as this project's CPU kernels do
+  // (kernels::Info). For a model with no other matrices, Attention::exact then need not keep the
+  // cells in order, which saves rewriting the cache.
   std::vector<std::string> order_free_types = {};
   // Whether ggml's registered accelerators (devices of type ACCEL, such as this project's CPU
-  // kernels or a BLAS) may compute. false: as in a process that has registered none; other models
-  // keep theirs, order_free_types is ignored, and no other model can be loaded meanwhile.
+  // kernels or a BLAS) may be used. false: as in a process that has registered none. Other models
+  // keep theirs, order_free_types is ignored, and no other model can be loaded while this one is.
   bool accelerators = true;
-  // Called from load with [0, 1]; returning false gives up (Error{invalid_model}). It must not load
-  // a model itself.
+  // Called while loading, with values in [0, 1]; returning false stops it (Error{invalid_model}).
+  // It must not load a model itself.
   std::function<bool(float)> on_progress = {};
   // llama.cpp's own messages, one call per line; empty: they are dropped.
   std::function<void(std::string_view)> on_log = {};
-  // Asked while a pass runs, from any thread; true stops the pass. CPU only.
+  // Called while a pass runs, from any thread; returning true stops the pass. CPU only.
   std::function<bool()> is_cancelled = {};
 };
 
 struct TokenizeOptions {
-  bool adds_special = true;    // BOS and EOS where the model asks for them
-  bool reads_control = false;  // text that looks like a control token becomes one
+  bool adds_special = true;    // adds BOS and EOS where the model asks for them
+  bool reads_control = false;  // turns text that looks like a control token into one
 };
 
-// What layers can be placed on.
+// A device that layers can be placed on.
 struct LlamaDevice {
   std::string name;         // "CUDA0", "RPC0", "CPU"
-  std::string description;  // of an RPC server's device: the server
+  std::string description;  // for a device of an RPC server: the server
   std::size_t free_bytes = 0;
   std::size_t total_bytes = 0;
 };
 
-// A part of a model.
+// The part of a model that is on one device.
 struct LlamaPlacement {
   std::string device;       // as in LlamaDevice
   std::vector<int> layers;  // ascending; the output counts as the last layer + 1
-  std::size_t bytes = 0;    // of the buffers for its weights; a mapped part of a file counts whole
+  std::size_t bytes = 0;  // of the buffers for its weights; a mapped part of the file counts fully
 };
 
-// Over the links to a model's RPC servers since they were connected, by all models on them. A round
-// trip is a request that waited for its answer.
+// Traffic of all models on the links to this model's RPC servers, since they were connected. A
+// round trip is a request that waited for its answer.
 struct RpcTraffic {
   std::uint64_t n_round_trips = 0;
   std::uint64_t n_sent_bytes = 0;
   std::uint64_t n_received_bytes = 0;
 };
 
-// Whether the logits of a token are the same bits in every pass: alone, in a chain, in a tree,
-// beside other texts. That a seed's text is the same with every method rests on the target's being
-// so. Told from the operations of the model's passes, from what computes each, and from what is
-// known of that; not measured (gumbelspec selftest measures).
+// Whether the logits of a token are the same bits in every pass: alone, in a chain, in a tree, or
+// together with other texts. If the target's are, the text of a seed is the same with every method.
+// This is derived from the operations of the model's passes and what is known of the device that
+// computes each; it is not measured (gumbelspec selftest measures it).
 struct PassGuarantee {
   // Operations of one kind.
   struct Part {
     std::string operations;  // "43 products with Q8_0 weights"
     std::string device;      // as in LlamaDevice, or an accelerator's name
     bool holds = true;
-    std::string why;  // one clause: what makes it so, or what does not and what would help
+    std::string why;  // one clause: what makes it hold; or what breaks it, and what would help
   };
   bool holds = true;
-  std::vector<Part> parts;  // what does not hold comes first
+  std::vector<Part> parts;  // those that do not hold come first
 
-  // Of the first part that does not hold, one line; empty if all do.
+  // One line about the first part that does not hold; empty if all do.
   [[nodiscard]] std::string reason() const;
 };
 
-class TokenConstraint;
+class Grammar;
 
 class LlamaModel final : public LanguageModel {
  public:
@@ -140,11 +141,11 @@ class LlamaModel final : public LanguageModel {
   void commit(SeqId seq, std::span<const PendingId> path) override;
   void truncate(SeqId seq, std::size_t n) override;
 
-  // A pass that needs an RPC server which is lost throws Error{peer_lost} with the server's name,
-  // at most rpc_timeout after its last sign of life, and so does every pass after it. restore()
-  // connects again and loads the weights anew; then the model is as it was when it was loaded: no
-  // sequence is open. Does nothing if no server is lost.
-  // Throws: Error{peer_lost} while a server is missing; it can be called again. As load().
+  // A pass that needs a lost RPC server throws Error{peer_lost} with the server's name, at most
+  // rpc_timeout after its last sign of life, and so does every later pass. restore() connects again
+  // and reloads the weights; then the model is as it was after load(): no sequence is open. It does
+  // nothing if no server is lost.
+  // Throws: Error{peer_lost} while a server is missing (call it again later); as load().
   void restore();
 
   // The text's tokens. Threads: any number at once, also during a pass.
@@ -152,24 +153,24 @@ class LlamaModel final : public LanguageModel {
   [[nodiscard]] std::vector<TokenId> tokenize(std::string_view text,
                                               const TokenizeOptions& options = {}) const;
 
-  // The bytes of one token; control tokens give an empty string. May be a part of a UTF-8
-  // character. Threads: as tokenize().
+  // The bytes of one token, which may be a part of a UTF-8 character; empty for control tokens.
+  // Threads: as tokenize().
   [[nodiscard]] std::string piece(TokenId token) const;
 
-  // How the vocabulary writes the tokens that begin and end a text, e.g. "<s>"; empty if it has
-  // none.
+  // The tokens that begin and end a text, as the vocabulary writes them, e.g. "<s>"; empty if there
+  // is none.
   [[nodiscard]] std::string bos_text() const;
   [[nodiscard]] std::string eos_text() const;
 
   // One line: architecture, parameters, type of the weights; e.g. "llama 5.93 M Q8_0".
   [[nodiscard]] std::string description() const;
-  // A value of the file's metadata as text, e.g. of "general.name"; empty if there is none.
+  // A value of the file's metadata as text, e.g. for "general.name"; empty if there is none.
   [[nodiscard]] std::string metadata(const std::string& key) const;
   [[nodiscard]] int n_threads() const;
 
   [[nodiscard]] PassGuarantee guarantee() const;
 
-  // Where its layers are, as of loading.
+  // Where its layers were placed when it was loaded.
   [[nodiscard]] std::vector<LlamaPlacement> placement() const;
   [[nodiscard]] RpcTraffic rpc_traffic() const;
 
@@ -177,23 +178,23 @@ class LlamaModel final : public LanguageModel {
   // fewer padding tokens at the end.
   static void require_same_vocabulary(const LlamaModel& target, const LlamaModel& draft);
 
-  // All there is, the CPU last. Throws: Error{invalid_option, peer_lost}.
+  // All devices, the CPU last. Throws: Error{invalid_option, peer_lost}.
   static std::vector<LlamaDevice> devices(
       const std::vector<std::string>& rpc_servers = {},
       std::chrono::milliseconds rpc_timeout = LlamaModelOptions{}.rpc_timeout);
 
-  // llama.cpp's version and the features that it was built with and found, one line.
-  // Throws: Error{file_not_found} where its libraries are not those of this build.
+  // llama.cpp's version and features, built in and detected, on one line.
+  // Throws: Error{file_not_found} if its libraries are not those of this build.
   static std::string backend_description();
 
-  // Which of llama.cpp's CPU code is used, in portable builds: "haswell"; empty in builds for one
-  // processor. The best one for this processor, or what GUMBELSPEC_CPU_VARIANT says.
-  // Throws: Error{file_not_found, invalid_option}; loading a model throws the same.
+  // In portable builds, the variant of llama.cpp's CPU code in use, e.g. "haswell": the best one
+  // for this processor, or the one that GUMBELSPEC_CPU_VARIANT names. Empty in builds for one
+  // processor. Throws: Error{file_not_found, invalid_option}; loading a model throws the same.
   static std::string cpu_variant();
 
  private:
-  friend std::unique_ptr<TokenConstraint> make_grammar(const LlamaModel& model,
-                                                       const std::string& gbnf);
+  friend std::shared_ptr<const Grammar> compile_grammar(const LlamaModel& model,
+                                                        const std::string& gbnf);
   class Impl;
   explicit LlamaModel(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

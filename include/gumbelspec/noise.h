@@ -1,17 +1,16 @@
 // Gumbel noise as a pure function of (seed, stream, position, token).
 //
-// Everything exact about this library rests on this file: the target's token at a position is the
-// argmax of log-weight + noise, and the draft searches with the very same numbers. So the noise is
-// part of the contract: a change that moves a single bit needs a new kNoiseVersion.
+// The exactness of this library rests on this file: the target's token at a position is the argmax
+// of log-weight + noise, and the draft searches with the same numbers. So the noise is part of the
+// contract: a change of a single bit needs a new kNoiseVersion.
 //
 // Version 1. Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011)
 // with key (seed low, seed high) and counter (token / 4, position, stream, 2 use + kind); lane
 // token % 4 is the 32-bit word w. With v = (w + 1/2) / 2^32 in (0, 1), e = -log(1 - v) is Exp(1)
 // and g = -log(e) is Gumbel(0, 1). Large g means small v, where 32 bits are coarse: if w <
 // kTailBelow, the same lane of the block of kind 1 gives 32 more bits, v = (w 2^32 + w' + 1/2) /
-// 2^64, so that tokens of probability far below 2^-32 win at the right rate. Logarithms are
-// polynomials in float32 whose every rounding is written down, so each instruction set gives the
-// same bits.
+// 2^64, so that tokens of probability far below 2^-32 win at the right rate. Logarithms are float32
+// polynomials with every rounding step prescribed, so all instruction sets give the same bits.
 #ifndef GUMBELSPEC_NOISE_H_
 #define GUMBELSPEC_NOISE_H_
 
@@ -52,8 +51,9 @@ void fill_noise(NoiseKey key, Position position, std::span<float> out, Simd simd
 void noise_of(NoiseKey key, Position position, std::span<const TokenId> tokens,
               std::span<float> out);
 
-// A uniform number in (0, 1), independent for every i; of a `use` that has no Gumbel noise. Exact
-// to double: 64 random bits, so that small probabilities are met at the right rate.
+// A uniform number in (0, 1), independent for every i; for a `use` that has no Gumbel noise. It has
+// 64 random bits, as exact as a double can be, so that events of small probability occur at the
+// right rate.
 [[nodiscard]] double uniform_at(NoiseKey key, Position position, std::uint32_t i);
 
 // Where a session's noise comes from. The library has one implementation (GumbelNoise); the
@@ -63,8 +63,8 @@ class NoiseSource {
   virtual ~NoiseSource() = default;
   // Shape: out has n_vocab elements.
   virtual void fill(NoiseKey key, Position position, std::span<float> out) const = 0;
-  // The same of a few tokens. Returns: whether the source can; otherwise whole rows are asked for.
-  // Shape: tokens and out [n].
+  // The same for a few tokens. Returns: whether the source can do that; if not, it is asked for
+  // whole rows. Shape: tokens and out [n].
   virtual bool fill_listed(NoiseKey /*key*/, Position /*position*/,
                            std::span<const TokenId> /*tokens*/, std::span<float> /*out*/) const {
     return false;

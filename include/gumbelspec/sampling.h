@@ -50,28 +50,30 @@ struct TextView {
   }
 };
 
-// What the pipeline keeps of a row: all tokens, forbidden ones at -infinity, or, where few are
-// left, a list of these. The log-weight of entry i is weights[i] * factor, not normalised.
+// What the pipeline keeps of a row: either all tokens, with forbidden ones at -infinity, or, where
+// only a few are left, a list of those. The log-weight of entry i is weights[i] * factor, not
+// normalised.
 struct KeptRow {
-  std::span<const TokenId> tokens = {};  // [n] of a list, ascending; empty: entry i is token i
+  std::span<const TokenId> tokens = {};  // [n], ascending, of a list; empty: entry i is token i
   std::span<const float> weights = {};   // [n]
   float factor = 1.0F;                   // 1 / temperature, above 0
   bool is_whole = true;
 
   static KeptRow of(std::span<const float> log_weights) { return {{}, log_weights}; }
-  // Lists are not longer than this: noise for more than a few tokens costs as much as for all.
+  // The longest list: drawing noise for more tokens one by one costs as much as drawing a whole
+  // row.
   static constexpr std::size_t most_listed(std::size_t n_vocab) {
     return n_vocab < 2048 ? 64 : n_vocab / 32;
   }
 
   [[nodiscard]] std::size_t size() const { return weights.size(); }
   [[nodiscard]] TokenId token(std::size_t i) const { return is_whole ? token_id(i) : tokens[i]; }
-  // The same without the tokens from n_vocab on.
+  // The same row without the tokens n_vocab and above.
   [[nodiscard]] KeptRow below(std::size_t n_vocab) const;
 };
 
-// The pipeline with its scratch memory, for rows of one length. Not copyable state of the text:
-// every call sees the whole text it depends on.
+// The pipeline with its scratch memory, for rows of one length. It keeps nothing of a text: every
+// call is given all the text that it depends on.
 class LogWeights {
  public:
   // Throws: Error{invalid_option}.
@@ -80,30 +82,30 @@ class LogWeights {
   LogWeights& operator=(LogWeights&&) noexcept;
   ~LogWeights();
 
-  // Truncations keep the tokens of the largest logits, of equal ones the smaller ids; a logit that
-  // is not a number is forbidden by them. Top-p keeps the fewest tokens whose masses
-  // round(2^42 exp(logit - largest)) sum up to at least top_p times those of all tokens: integers,
-  // so that every way to add them up finds the same set.
+  // Truncations keep the tokens with the largest logits, and of equal logits those with the smaller
+  // ids; they forbid tokens whose logit is not a number. Top-p keeps the fewest tokens whose masses
+  // round(2^42 exp(logit - largest)) add up to at least top_p times those of all tokens. The masses
+  // are integers so that the order in which they are added does not matter.
   // Shape: logits [n_vocab]; allowed: empty, or a bit per token, least significant first,
   //        [(n_vocab + 31) / 32] words, 0 = forbidden (a grammar's mask).
-  // Lifetime: of what the result points to, until the next call, and not longer than `logits`.
-  // Cost: one read of the row, two with top-p, where few tokens share most of the probability.
+  // Lifetime: what the result points to lives until the next call, and no longer than `logits`.
+  // Cost: one read of the row; with top-p two, where a few tokens have most of the probability.
   [[nodiscard]] KeptRow kept(std::span<const float> logits, const TextView& text,
                              std::span<const std::uint32_t> allowed = {});
 
-  // The same for the row of a draft, whose truncation costs nothing but accepted tokens if it is
-  // another: where top-p would keep many of many tokens, it is left out.
+  // The same for a row of the draft. If its truncation differs, that only costs accepted tokens, so
+  // top-p is skipped where it would keep many tokens of a large vocabulary.
   [[nodiscard]] KeptRow kept_of_draft(std::span<const float> logits, const TextView& text,
                                       std::span<const std::uint32_t> allowed = {});
 
-  // The same as kept(), written out for all tokens.
-  // Returns: [n_vocab] log-weights, not normalised; -infinity = forbidden. It may be `logits`
+  // As kept(), but always with an entry for every token.
+  // Returns: [n_vocab] log-weights, not normalised; -infinity = forbidden. They may be `logits`
   // itself.
   std::span<const float> operator()(std::span<const float> logits, const TextView& text,
                                     std::span<const std::uint32_t> allowed = {});
 
   [[nodiscard]] const SamplingOptions& options() const { return options_; }
-  // Whether tokens are drawn at all; at temperature 0 the noise is left out.
+  // Whether tokens are drawn at random; at temperature 0 there is no noise.
   [[nodiscard]] bool uses_noise() const { return options_.temperature > 0.0F; }
 
  private:
@@ -128,12 +130,12 @@ struct Choice {
   float margin = 0.0F;  // score minus the runner-up's; infinity where there is none
 };
 
-// argmax_v log_weights[v] + noise[v]; of equal scores the smaller id.
+// argmax_v log_weights[v] + noise[v]; of equal scores, the one of the smaller id.
 // Shape: both [n]; noise may be empty (temperature 0), and longer than log_weights.
 // Throws: Error{no_token_allowed} if no score is above -infinity.
 // Source: Gumbel 1954; Maddison et al. 1411.0030 (the Gumbel-max trick).
 [[nodiscard]] Choice choose(std::span<const float> log_weights, std::span<const float> noise);
-// The same of what is kept of a row; noise[i] is that of entry i.
+// The same for what is kept of a row; noise[i] belongs to entry i.
 [[nodiscard]] Choice choose(const KeptRow& row, std::span<const float> noise);
 
 struct Candidate {
@@ -142,15 +144,16 @@ struct Candidate {
   float log_value = 0.0F;  // log softmax(score / tau): the estimated chance of being the choice
 };
 
-// The scores under softmax(score / tau), relative to the best one. What a fit of tau needs: the
-// derivative of log softmax(score / tau)(v) by 1 / tau is score(v) - best - mean.
+// Moments of the scores under softmax(score / tau), relative to the best score. A fit of tau needs
+// them: the derivative of log softmax(score / tau)(v) with respect to 1 / tau is
+// score(v) - best - mean.
 struct ScoreMoments {
   float mean = 0.0F;      // <= 0
   float variance = 0.0F;  // >= 0
 };
 
-// The children worth drafting: the best out.size() tokens by score, best first.
-// Shape: as choose(). Returns: how many there are (fewer if fewer tokens are allowed).
+// The children worth drafting: the out.size() tokens of the highest scores, best first.
+// Shape: as choose(). Returns: how many were found (fewer if fewer tokens are allowed).
 // Requires: tau > 0; moments may be null. Source: Jang et al. 1611.01144 (Gumbel-softmax).
 [[nodiscard]] std::size_t best_candidates(std::span<const float> log_weights,
                                           std::span<const float> noise, float tau,

@@ -1,5 +1,5 @@
-// Which of the instruction sets that this build carries the loops over a vocabulary use. The bits
-// are the same with all of them.
+// The instruction set that the loops over a vocabulary use, out of those in this build. The results
+// are the same bits with all of them.
 #ifndef GUMBELSPEC_SIMD_H_
 #define GUMBELSPEC_SIMD_H_
 
@@ -12,9 +12,9 @@ namespace gumbelspec {
 // "scalar", "avx2" or "avx512".
 [[nodiscard]] std::string_view simd_name(Simd simd);
 
-// best_simd(), or a narrower one whose name the environment variable GUMBELSPEC_SIMD holds, for
-// tests. Read once.
-// Throws: Error{invalid_option} if it holds another name, or one wider than best_simd().
+// best_simd(), or, for tests, a narrower one that the environment variable GUMBELSPEC_SIMD names.
+// The variable is read once.
+// Throws: Error{invalid_option} if it names none of them, or one wider than best_simd().
 [[nodiscard]] Simd simd_in_use();
 
 }  // namespace gumbelspec

@@ -18,8 +18,9 @@ inline constexpr NodeId kNoNode{-1};
 // A sequence (one request's text) held by a LanguageModel.
 enum class SeqId : std::int32_t {};
 
-// A token that a LanguageModel has evaluated behind the committed text of a sequence, but that is
-// not committed yet. Numbered per sequence from 0 in the order of evaluation; commit() ends all.
+// A token that a LanguageModel has evaluated after the committed text of a sequence, but has not
+// committed yet. Each sequence numbers its own from 0 in the order of evaluation; commit() ends
+// them all.
 enum class PendingId : std::int32_t {};
 // "The parent is the last committed token" (or the beginning of an empty sequence).
 inline constexpr PendingId kCommitted{-1};

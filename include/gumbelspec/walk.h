@@ -17,11 +17,11 @@ struct WalkResult {
   [[nodiscard]] std::size_t n_accepted() const { return path.size() - 1; }
 };
 
-// From the root, takes the target's choice at the current node and goes to the child that carries
-// it, until there is none. The text grows by all the choices: accepted + 1 tokens.
+// Starts at the root, takes the target's choice at the current node and moves to the child that
+// carries it, until no child does. The text grows by all the choices: accepted + 1 tokens.
 //
 // Exactness: choose(node) must depend only on the text up to the node and on the noise of its
-// position, never on the tree. Then choices[i] is what plain decoding would have said there,
+// position, never on the tree. Then choices[i] is what plain decoding would have chosen there,
 // whatever was drafted, because the walk accepts a node if and only if it equals the choice.
 //
 // Requires: choose(NodeId) -> Choice. Cost: one call per accepted node, plus one.

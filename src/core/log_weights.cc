@@ -23,10 +23,25 @@ std::string number(float value) {
 }
 
 // is_valid is written so that NaN fails it.
-void require(bool is_valid, const std::string& name, const std::string& value,
+void require(bool is_valid, const std::string& field, const std::string& value,
              const std::string& limit) {
   if (is_valid) return;
-  throw Error(ErrorCode::invalid_option, name + " is " + value + ", but must be " + limit);
+  throw Error(ErrorCode::invalid_option, field + " is " + value + ", but must be " + limit, field);
+}
+
+void require_possible(const LogitBias& bias) {
+  const std::string token = std::to_string(static_cast<std::int32_t>(bias.token));
+  const std::string field = "logit_bias";
+  if (static_cast<std::int32_t>(bias.token) < 0) {
+    throw Error(ErrorCode::invalid_option,
+                field + " has token " + token + ", but must have token ids >= 0", field);
+  }
+  if (!(bias.bias <= std::numeric_limits<float>::max())) {
+    throw Error(ErrorCode::invalid_option,
+                field + " of token " + token + " is " + number(bias.bias) +
+                    ", but must be a number below infinity (-infinity: forbidden)",
+                field);
+  }
 }
 
 }  // namespace
@@ -38,22 +53,18 @@ void validate(const SamplingOptions& o) {
   // Below this the scaled logits overflow; the text is that of temperature 0 long before.
   require(o.temperature == 0.0F || o.temperature >= 1e-4F, "temperature", number(o.temperature),
           "0 or at least 0.0001; use 0 for the likeliest token");
-  require(o.top_k >= 0, "top-k", std::to_string(o.top_k), ">= 0 (0: off)");
-  require(o.top_p > 0.0F && o.top_p <= 1.0F, "top-p", number(o.top_p), "in (0, 1] (1: off)");
-  require(o.min_p >= 0.0F && o.min_p <= 1.0F, "min-p", number(o.min_p), "in [0, 1] (0: off)");
-  require(o.repeat_penalty > 0.0F && o.repeat_penalty <= kMost, "repeat-penalty",
+  require(o.top_k >= 0, "top_k", std::to_string(o.top_k), ">= 0 (0: off)");
+  require(o.top_p > 0.0F && o.top_p <= 1.0F, "top_p", number(o.top_p), "in (0, 1] (1: off)");
+  require(o.min_p >= 0.0F && o.min_p <= 1.0F, "min_p", number(o.min_p), "in [0, 1] (0: off)");
+  require(o.repeat_penalty > 0.0F && o.repeat_penalty <= kMost, "repeat_penalty",
           number(o.repeat_penalty), "> 0 (1: off)");
-  require(std::abs(o.presence_penalty) <= kMost, "presence-penalty", number(o.presence_penalty),
+  require(std::abs(o.presence_penalty) <= kMost, "presence_penalty", number(o.presence_penalty),
           "a finite number (0: off)");
-  require(std::abs(o.frequency_penalty) <= kMost, "frequency-penalty", number(o.frequency_penalty),
+  require(std::abs(o.frequency_penalty) <= kMost, "frequency_penalty", number(o.frequency_penalty),
           "a finite number (0: off)");
-  require(o.penalty_last_n >= -1, "repeat-last-n", std::to_string(o.penalty_last_n),
+  require(o.penalty_last_n >= -1, "penalty_last_n", std::to_string(o.penalty_last_n),
           ">= -1 (-1: the whole text, 0: off)");
-  for (const LogitBias& b : o.logit_bias) {
-    require(static_cast<std::int32_t>(b.token) >= 0, "logit-bias token",
-            std::to_string(static_cast<std::int32_t>(b.token)), "a token id >= 0");
-    require(b.bias <= kMost, "logit-bias", number(b.bias), "a number below infinity");
-  }
+  for (const LogitBias& bias : o.logit_bias) require_possible(bias);
 }
 
 KeptRow KeptRow::below(std::size_t n_vocab) const {

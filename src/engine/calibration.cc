@@ -188,19 +188,14 @@ std::size_t place_of(TokenId token, std::span<const Candidate> candidates) {
 
 void begin_from(const CalibrationStore& store, const SamplingOptions& sampling, float tau,
                 Calibration& calibration) {
-  if (const CalibrationRecord* record = store.find(sampling, tau)) {
+  if (const CalibrationRecord* record = store.find(CalibrationKey::of(sampling, tau))) {
     calibration.begin_from(record->numbers);
   }
 }
 
 void keep(CalibrationStore& store, const SamplingOptions& sampling, float tau,
           const Calibration& calibration) {
-  store.keep({.temperature = sampling.temperature,
-              .top_k = sampling.top_k,
-              .top_p = sampling.top_p,
-              .min_p = sampling.min_p,
-              .tau = tau,
-              .numbers = calibration.numbers()});
+  store.keep({.key = CalibrationKey::of(sampling, tau), .numbers = calibration.numbers()});
 }
 
 }  // namespace gumbelspec

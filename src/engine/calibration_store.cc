@@ -6,25 +6,23 @@
 #include "gumbelspec/sampling.h"
 
 namespace gumbelspec {
-namespace {
 
-// kind: SamplingOptions or another record, which call these things the same.
-template <class Kind>
-bool is_of(const CalibrationRecord& record, const Kind& kind, float tau) {
-  return record.temperature == kind.temperature && record.top_k == kind.top_k &&
-         record.top_p == kind.top_p && record.min_p == kind.min_p && record.tau == tau;
+CalibrationKey CalibrationKey::of(const SamplingOptions& sampling, float tau) {
+  return {.temperature = sampling.temperature,
+          .top_k = sampling.top_k,
+          .top_p = sampling.top_p,
+          .min_p = sampling.min_p,
+          .tau = tau};
 }
 
-}  // namespace
-
-const CalibrationRecord* CalibrationStore::find(const SamplingOptions& sampling, float tau) const {
+const CalibrationRecord* CalibrationStore::find(const CalibrationKey& key) const {
   const auto found = std::find_if(records_.begin(), records_.end(),
-                                  [&](const auto& record) { return is_of(record, sampling, tau); });
+                                  [&](const auto& record) { return record.key == key; });
   return found == records_.end() ? nullptr : &*found;
 }
 
 void CalibrationStore::keep(CalibrationRecord record) {
-  std::erase_if(records_, [&](const auto& old) { return is_of(old, record, record.tau); });
+  std::erase_if(records_, [&](const auto& old) { return old.key == record.key; });
   if (records_.size() == kMost) records_.erase(records_.begin());
   records_.push_back(std::move(record));
 }

@@ -50,7 +50,7 @@ constexpr std::array<std::string_view, 7> kNames = {kKinds[0].name, kKinds[1].na
 const Kind& kind_of(const Method& method) { return kKinds[static_cast<std::size_t>(method.kind)]; }
 
 [[noreturn]] void fail(const std::string& message) {
-  throw Error(ErrorCode::invalid_option, message);
+  throw Error(ErrorCode::invalid_option, message, "method");
 }
 
 MethodKind parse_kind(std::string_view name) {

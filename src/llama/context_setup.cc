@@ -83,9 +83,10 @@ void check_is_generator(const llama_model* model) {
 
 void check_range(const char* name, std::size_t value, std::size_t low, std::size_t high) {
   if (value >= low && value <= high) return;
-  throw Error(ErrorCode::invalid_option, std::string(name) + " is " + std::to_string(value) +
-                                             "; give a value from " + std::to_string(low) + " to " +
-                                             std::to_string(high));
+  throw Error(ErrorCode::invalid_option,
+              std::string(name) + " is " + std::to_string(value) + "; give a value from " +
+                  std::to_string(low) + " to " + std::to_string(high),
+              name);
 }
 
 std::size_t context_length(const llama_model* model, const LlamaModelOptions& options) {
@@ -95,11 +96,11 @@ std::size_t context_length(const llama_model* model, const LlamaModelOptions& op
     return n_trained > 0 ? n_trained : 4096;
   }
   if (n_trained > 0 && options.n_context > n_trained) {
-    throw Error(ErrorCode::invalid_option, "the context of " + std::to_string(options.n_context) +
-                                               " tokens is longer than the " +
-                                               std::to_string(n_trained) +
-                                               " that the model was trained for; ask for at most " +
-                                               std::to_string(n_trained));
+    throw Error(ErrorCode::invalid_option,
+                "n_context is " + std::to_string(options.n_context) +
+                    " tokens, but the model was trained for " + std::to_string(n_trained) +
+                    "; give at most " + std::to_string(n_trained),
+                "n_context");
   }
   return options.n_context;
 }
@@ -228,9 +229,10 @@ ContextSetup make_context(llama_model* model, const LlamaModelOptions& options,
   check_range("n_sequences", options.n_sequences, 1, 64);
   check_range("max_pass_nodes", options.max_pass_nodes, 1, 4096);
   if (options.n_threads < 0 || options.n_threads > 1024) {
-    throw Error(ErrorCode::invalid_option, "n_threads is " + std::to_string(options.n_threads) +
-                                               "; give a value from 1 to 1024, or 0 for one per "
-                                               "physical core");
+    throw Error(ErrorCode::invalid_option,
+                "n_threads is " + std::to_string(options.n_threads) +
+                    "; give a value from 1 to 1024, or 0 for one per physical core",
+                "n_threads");
   }
   ContextSetup setup;
   // The kernels compute here, not on a device.

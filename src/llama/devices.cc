@@ -41,8 +41,9 @@ AddServer add_server_function() {
                       : ggml_backend_reg_get_proc_address(rpc, "ggml_backend_rpc_add_server");
   if (address == nullptr) {
     throw Error(ErrorCode::invalid_option,
-                "this llama.cpp was built without RPC (-DGGML_RPC=ON), so there can be no RPC "
-                "servers; leave out --rpc or build with scripts/llama-cpp");
+                "rpc_servers are given, but this llama.cpp was built without RPC (-DGGML_RPC=ON); "
+                "leave them out or build with scripts/llama-cpp",
+                "rpc_servers");
   }
   return reinterpret_cast<AddServer>(address);
 }
@@ -84,7 +85,10 @@ std::string list_of(const std::vector<Device>& devices) {
   return text.empty() ? "there is none" : "there are: " + text;
 }
 
-[[noreturn]] void refuse(const std::string& what) { throw Error(ErrorCode::invalid_option, what); }
+// what: of the option of this name.
+[[noreturn]] void refuse(const std::string& field, const std::string& what) {
+  throw Error(ErrorCode::invalid_option, field + " " + what, field);
+}
 
 }  // namespace
 
@@ -133,29 +137,30 @@ std::vector<Device> chosen_devices(const LlamaModelOptions& options) {
       const auto at =
           std::find_if(all.begin(), all.end(), [&](const Device& d) { return d.name == name; });
       if (at == all.end()) {
-        refuse("device " + printable(name) + " is unknown; " + list_of(all) +
-               "; none for the CPU alone");
+        refuse("devices", "has " + printable(name) + ", which is unknown; " + list_of(all) +
+                              "; none for the CPU alone");
       }
       chosen.push_back(*at);
     }
   }
   if (options.tensor_split.size() > std::max<std::size_t>(1, chosen.size())) {
-    refuse("tensor_split has " + std::to_string(options.tensor_split.size()) + " parts for " +
-           std::to_string(chosen.size()) + " devices; give at most one for each; " +
-           list_of(chosen));
+    refuse("tensor_split", "has " + std::to_string(options.tensor_split.size()) + " parts for " +
+                               std::to_string(chosen.size()) +
+                               " devices; give at most one for each; " + list_of(chosen));
   }
   for (const float part : options.tensor_split) {
-    if (!(part >= 0.0F)) refuse("tensor_split has a part that is negative or not a number");
+    if (part >= 0.0F) continue;
+    refuse("tensor_split", "has the part " + std::to_string(part) + "; give numbers from 0 up");
   }
   const auto n = static_cast<int>(chosen.size());
   if (options.main_gpu < 0 || (options.main_gpu > 0 && options.main_gpu >= n)) {
-    refuse("main_gpu is " + std::to_string(options.main_gpu) + "; give a number from 0 to " +
-           std::to_string(std::max(0, n - 1)) + "; " + list_of(chosen));
+    refuse("main_gpu", "is " + std::to_string(options.main_gpu) + "; give a number from 0 to " +
+                           std::to_string(std::max(0, n - 1)) + "; " + list_of(chosen));
   }
   const bool has_remote =
       std::any_of(chosen.begin(), chosen.end(), [](const Device& d) { return d.relay != nullptr; });
   if (has_remote && options.split_mode == SplitMode::row) {
-    refuse("split_mode row does not work over RPC; use layer");
+    refuse("split_mode", "is row, which does not work over RPC; use layer");
   }
   return chosen;
 }

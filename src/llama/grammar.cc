@@ -1,7 +1,8 @@
 // Of llama.cpp's private grammar functions (which its shared library exports) rather than its
 // sampler: they say what is wrong with a grammar, and let a state be kept, compared and set again,
 // where the sampler can only be copied as a whole. Most places in a text share their state with
-// earlier ones (inside a string, for one), so that most masks are found and not computed.
+// earlier ones (inside a string, for one), and texts of one grammar with each other, so that most
+// masks are found and not computed.
 //
 // llama.cpp lets tokens pass that would leave the text outside the grammar all the same: control
 // tokens whose name fits, but which write nothing, bytes that are no character, which readers of
@@ -10,78 +11,20 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <cstdint>
 #include <exception>
-#include <map>
+#include <mutex>
 #include <optional>
-#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "gumbelspec/error.h"
-#include "llama-grammar.h"
-#include "src/llama/log_capture.h"
-#include "src/llama/utf8.h"
-#include "src/llama/vocabulary.h"
+#include "src/llama/grammar_parser.h"
+#include "src/llama/grammar_tokens.h"
+#include "src/llama/mask_cache.h"
 
 namespace gumbelspec::internal {
 namespace {
-
-constexpr std::size_t kMaxMasks = 512;  // kept of one grammar
-
-struct GrammarDeleter {
-  void operator()(llama_grammar* grammar) const { llama_grammar_free_impl(grammar); }
-};
-using GrammarPtr = std::unique_ptr<llama_grammar, GrammarDeleter>;
-
-[[noreturn]] void fail(const std::string& reason) {
-  throw Error(ErrorCode::invalid_option,
-              "the grammar is wrong: " + reason +
-                  "; the notation is GBNF, as in llama.cpp's grammars/README.md");
-}
-
-// llama.cpp's messages end in all the rest of the grammar.
-std::string shortened(const std::string& message) {
-  constexpr std::size_t kMost = 120;
-  std::string line = message.substr(0, message.find('\n'));
-  if (line.size() > kMost) line = line.substr(0, kMost) + "...";
-  return printable(line);
-}
-
-// As llama_grammar_parser::parse(), which prints to standard error and forgets the reason.
-void check_parses(const llama_vocab* vocab, const std::string& gbnf) {
-  llama_grammar_parser parser(vocab);
-  try {
-    const char* at = gbnf.c_str();
-    // Comments and space at the beginning, which parse_rule() does not skip.
-    while (*at != '\0' && std::strchr(" \t\r\n#", *at) != nullptr) {
-      at += *at == '#' ? std::strcspn(at, "\r\n") : 1;
-    }
-    while (*at != '\0') at = parser.parse_rule(at);
-  } catch (const std::exception& error) {
-    fail(shortened(error.what()));
-  }
-  const auto is_defined = [&](std::uint32_t id) {
-    return id < parser.rules.size() && !parser.rules[id].empty();
-  };
-  for (const auto& [name, id] : parser.symbol_ids) {
-    if (!is_defined(id)) fail("the rule " + printable(name) + " is used but not defined");
-  }
-  if (parser.symbol_ids.count("root") == 0) fail("it has no rule \"root\"");
-}
-
-GrammarPtr parse(const llama_vocab* vocab, const std::string& gbnf) {
-  check_parses(vocab, gbnf);
-  const LogSink no_sink;
-  const LogCapture capture(no_sink);
-  GrammarPtr grammar(
-      llama_grammar_init_impl(vocab, gbnf.c_str(), "root", false, nullptr, 0, nullptr, 0));
-  if (grammar == nullptr) {
-    const std::string reason = capture.last_error();
-    fail(reason.empty() ? "llama.cpp refuses it" : reason);
-  }
-  return grammar;
-}
 
 // Where a text is in the grammar. The pointers in the stacks are into the grammar's rules, so equal
 // places have equal stacks.
@@ -89,12 +32,21 @@ struct State {
   llama_grammar_stacks stacks;
   llama_partial_utf8 partial{};
   std::string unfinished;  // the beginning of a character that the text ends with
-
-  bool operator<(const State& other) const {
-    return std::tie(partial.value, partial.n_remain, unfinished, stacks) <
-           std::tie(other.partial.value, other.partial.n_remain, other.unfinished, other.stacks);
-  }
 };
+
+MaskKey key_of(const State& state) {
+  MaskKey key = {state.partial.value, static_cast<std::uint32_t>(state.partial.n_remain), 0};
+  for (const char byte : state.unfinished) {  // at most three
+    key.back() = key.back() << 8U | static_cast<unsigned char>(byte);
+  }
+  for (const llama_grammar_stack& stack : state.stacks) {
+    key.push_back(stack.size());
+    for (const llama_grammar_element* at : stack) {
+      key.push_back(reinterpret_cast<std::uintptr_t>(at));
+    }
+  }
+  return key;
+}
 
 // The grammar asks for the token itself, as in "<[123]>", and not for characters.
 bool names_token(const State& at, llama_token token) {
@@ -107,52 +59,29 @@ bool names_token(const State& at, llama_token token) {
   });
 }
 
-class GrammarConstraint final : public TokenConstraint {
+// What the matchers of one grammar share. llama.cpp's functions read the rules and change the
+// stacks of one object, which here is set to whatever place is asked about: so the lock.
+class CompiledGrammar {
  public:
-  GrammarConstraint(const llama_vocab* vocab, GrammarPtr grammar)
-      : vocab_(vocab), grammar_(std::move(grammar)), begin_(state({})), base_(begin_) {
-    const auto n_vocab = static_cast<std::size_t>(llama_vocab_n_tokens(vocab));
-    tokens_.resize(n_vocab);
-    ends_only_.assign((n_vocab + 31) / 32, 0);
-    for (std::size_t i = 0; i < n_vocab; ++i) {
-      if (llama_vocab_is_eog(vocab, static_cast<llama_token>(i))) set(ends_only_, i);
-    }
-  }
+  CompiledGrammar(std::shared_ptr<const GrammarTokens> tokens, GrammarPtr grammar,
+                  std::size_t max_mask_bytes)
+      : tokens_(std::move(tokens)),
+        grammar_(std::move(grammar)),
+        begin_(state({})),
+        masks_(max_mask_bytes) {}
 
-  std::span<const std::uint32_t> allowed(std::span<const TokenId> generated,
-                                         std::span<const TokenId> path) override {
-    follow(generated);
-    std::optional<State> at = base_;
-    for (const TokenId token : path) at = after(std::move(at), token);
-    return at ? mask(*at) : ends_only_;
-  }
-
- private:
-  using Mask = std::vector<std::uint32_t>;
-
-  static void set(Mask& mask, std::size_t i) { mask[i / 32] |= 1U << (i % 32); }
-
-  static bool is_set(const Mask& mask, std::size_t i) {
-    return (mask[i / 32] >> (i % 32) & 1U) != 0;
-  }
-
-  [[nodiscard]] State state(std::string unfinished) const {
-    return {grammar_->stacks, grammar_->partial_utf8, std::move(unfinished)};
-  }
-
-  void restore(const State& state) {
-    grammar_->stacks = state.stacks;
-    grammar_->partial_utf8 = state.partial;
-  }
+  [[nodiscard]] const State& begin() const { return begin_; }
+  [[nodiscard]] const Mask& ends() const { return tokens_->ends(); }
 
   // The state behind a token; none behind the end of the text, and behind what the grammar does not
   // allow. (A draft that knows no grammar may propose that; the target never goes there.)
-  std::optional<State> after(std::optional<State> before, TokenId token) {
+  [[nodiscard]] std::optional<State> after(const State& before, TokenId token) const {
     const auto id = static_cast<llama_token>(token);
-    if (!before || llama_vocab_is_eog(vocab_, id)) return std::nullopt;
-    std::optional<std::string> unfinished = unfinished_behind(*before, id);
+    if (llama_vocab_is_eog(tokens_->vocab(), id)) return std::nullopt;
+    std::optional<std::string> unfinished = unfinished_behind(before, id);
     if (!unfinished) return std::nullopt;
-    restore(*before);
+    const std::lock_guard lock(mutex_);
+    restore(before);
     try {
       llama_grammar_accept_impl(*grammar_, id);
     } catch (const std::exception&) {
@@ -161,37 +90,101 @@ class GrammarConstraint final : public TokenConstraint {
     return state(std::move(*unfinished));
   }
 
-  // Whether llama.cpp's grammar sees the text of the token. It does not look behind a U+0000.
-  [[nodiscard]] bool is_read_whole(const std::string& piece, llama_token token) const {
-    return piece.find('\0') == std::string::npos &&
-           piece == llama_piece_of(vocab_, static_cast<TokenId>(token));
+  [[nodiscard]] std::shared_ptr<const Mask> mask(const State& at) const {
+    MaskKey key = key_of(at);
+    const std::lock_guard lock(mutex_);
+    if (auto known = masks_.find(key)) return known;
+    auto mask = std::make_shared<const Mask>(made_mask(at));
+    masks_.keep(std::move(key), mask);
+    return mask;
+  }
+
+ private:
+  [[nodiscard]] State state(std::string unfinished) const {
+    // Behind a whole character llama.cpp leaves it there; it would tell places apart that are one.
+    const bool is_whole = grammar_->partial_utf8.n_remain == 0;
+    return {grammar_->stacks, is_whole ? llama_partial_utf8{} : grammar_->partial_utf8,
+            std::move(unfinished)};
+  }
+
+  void restore(const State& state) const {
+    grammar_->stacks = state.stacks;
+    grammar_->partial_utf8 = state.partial;
   }
 
   // nullopt if the token may not follow, whatever the grammar's characters.
   [[nodiscard]] std::optional<std::string> unfinished_behind(const State& before,
                                                              llama_token token) const {
-    const std::string piece = piece_of(vocab_, static_cast<TokenId>(token));
-    if (piece.empty()) {
-      return names_token(before, token) ? std::optional(before.unfinished) : std::nullopt;
-    }
-    if (!is_read_whole(piece, token)) return std::nullopt;
-    return unfinished_after(before.unfinished, piece);
+    if (before.unfinished.empty() && tokens_->is_whole(token)) return std::string();
+    if (!tokens_->writes(token) && !names_token(before, token)) return std::nullopt;
+    return tokens_->unfinished_behind(before.unfinished, token);
   }
 
-  [[nodiscard]] bool may_follow(const State& at, std::size_t i) const {
-    if (at.unfinished.empty() && is_set(whole_tokens_, i)) return true;
-    const auto id = static_cast<llama_token>(i);
-    return llama_vocab_is_eog(vocab_, id) ? at.unfinished.empty()
-                                          : unfinished_behind(at, id).has_value();
+  [[nodiscard]] bool may_follow(const State& at, llama_token token) const {
+    return llama_vocab_is_eog(tokens_->vocab(), token) ? at.unfinished.empty()
+                                                       : unfinished_behind(at, token).has_value();
   }
 
-  void find_whole_tokens() {
-    whole_tokens_.assign(ends_only_.size(), 0);
-    for (std::size_t i = 0; i < tokens_.size(); ++i) {
-      const std::string piece = piece_of(vocab_, token_id(i));
-      const bool is_text = !piece.empty() && is_read_whole(piece, static_cast<llama_token>(i));
-      if (is_text && !first_invalid_utf8(piece)) set(whole_tokens_, i);
+  [[nodiscard]] Mask made_mask(const State& at) const {
+    // In the middle of a character none of the whole ones can follow.
+    Mask mask = at.unfinished.empty() ? tokens_->whole() : Mask(ends().size(), 0);
+    if (at.unfinished.empty()) clear_rejected(at, mask);
+    std::vector<llama_token_data> others;
+    others.reserve(tokens_->others().size());
+    for (const llama_token token : tokens_->others()) others.push_back({token, 0.0F, 0.0F});
+    llama_token_data_array array{others.data(), others.size(), -1, false};
+    restore(at);
+    llama_grammar_apply_impl(*grammar_, &array);
+    for (const llama_token_data& other : others) {
+      if (!std::isinf(other.logit) && may_follow(at, other.id)) {
+        set_bit(mask, static_cast<std::size_t>(other.id));
+      }
     }
+    return mask;
+  }
+
+  // As llama_grammar_apply_impl() does, which reads the text of every token anew each time: what
+  // all stacks reject is forbidden.
+  void clear_rejected(const State& at, Mask& mask) const {
+    const llama_grammar_candidates* left = &tokens_->whole_candidates();
+    llama_grammar_candidates rejected;
+    for (const llama_grammar_stack& stack : at.stacks) {
+      rejected = llama_grammar_reject_candidates_for_stack(grammar_->rules, stack, *left);
+      left = &rejected;
+    }
+    for (const llama_grammar_candidate& candidate : *left) clear_bit(mask, candidate.index);
+  }
+
+  std::shared_ptr<const GrammarTokens> tokens_;
+  mutable std::mutex mutex_;  // of the stacks and the masks
+  GrammarPtr grammar_;
+  const State begin_;
+  mutable MaskCache masks_;
+};
+
+class Matcher final : public TokenConstraint {
+ public:
+  explicit Matcher(std::shared_ptr<const CompiledGrammar> grammar)
+      : grammar_(std::move(grammar)), base_(grammar_->begin()) {}
+
+  std::span<const std::uint32_t> allowed(std::span<const TokenId> generated,
+                                         std::span<const TokenId> path) override {
+    follow(generated);
+    const std::optional<State>& at = follow_path(path);
+    if (!at) return grammar_->ends();
+    mask_ = grammar_->mask(*at);
+    return *mask_;
+  }
+
+ private:
+  struct Step {
+    TokenId token{};
+    std::optional<State> state;  // behind it
+  };
+
+  [[nodiscard]] std::optional<State> after(const std::optional<State>& before,
+                                           TokenId token) const {
+    return before ? grammar_->after(*before, token) : std::nullopt;
   }
 
   void follow(std::span<const TokenId> generated) {
@@ -199,49 +192,66 @@ class GrammarConstraint final : public TokenConstraint {
                          std::equal(followed_.begin(), followed_.end(), generated.begin());
     if (!goes_on) {
       followed_.clear();
-      base_ = begin_;
+      path_.clear();
+      base_ = grammar_->begin();
     }
     for (const TokenId token : generated.subspan(followed_.size())) {
-      base_ = after(std::move(base_), token);
+      // The text mostly goes on along the path that was asked about last.
+      if (!path_.empty() && path_.front().token == token) {
+        base_ = std::move(path_.front().state);
+        path_.erase(path_.begin());
+      } else {
+        base_ = after(base_, token);
+        path_.clear();
+      }
       followed_.push_back(token);
     }
   }
 
-  const Mask& mask(const State& at) {
-    const auto known = masks_.find(at);
-    if (known != masks_.end()) return known->second;
-    if (whole_tokens_.empty()) find_whole_tokens();
-    restore(at);
-    for (std::size_t i = 0; i < tokens_.size(); ++i) {
-      tokens_[i] = {static_cast<llama_token>(i), 0.0F, 0.0F};
+  // Returns: the state behind the path. A walk asks about each of its nodes, whose paths begin
+  // alike.
+  const std::optional<State>& follow_path(std::span<const TokenId> path) {
+    std::size_t n = 0;
+    while (n < path.size() && n < path_.size() && path_[n].token == path[n]) ++n;
+    path_.resize(n);
+    for (const TokenId token : path.subspan(n)) {
+      path_.push_back({token, after(path_.empty() ? base_ : path_.back().state, token)});
     }
-    llama_token_data_array array{tokens_.data(), tokens_.size(), -1, false};
-    llama_grammar_apply_impl(*grammar_, &array);
-    Mask mask(ends_only_.size(), 0);
-    for (std::size_t i = 0; i < tokens_.size(); ++i) {
-      if (!std::isinf(tokens_[i].logit) && may_follow(at, i)) set(mask, i);
-    }
-    if (masks_.size() >= kMaxMasks) masks_.clear();
-    return masks_.emplace(at, std::move(mask)).first->second;
+    return path_.empty() ? base_ : path_.back().state;
   }
 
-  const llama_vocab* vocab_;
-  GrammarPtr grammar_;
-  State begin_;
+  std::shared_ptr<const CompiledGrammar> grammar_;
   std::optional<State> base_;      // behind followed_
   std::vector<TokenId> followed_;  // of the generated text
-  std::vector<llama_token_data> tokens_;
-  Mask ends_only_;
-  Mask whole_tokens_;  // of whole characters: nearly all. Empty: not asked for yet
-  std::map<State, Mask> masks_;
+  std::vector<Step> path_;         // behind it, as asked about last
+  std::shared_ptr<const Mask> mask_;
+};
+
+class LlamaGrammar final : public Grammar {
+ public:
+  explicit LlamaGrammar(std::shared_ptr<const CompiledGrammar> compiled)
+      : compiled_(std::move(compiled)) {}
+  [[nodiscard]] std::unique_ptr<TokenConstraint> matcher() const override {
+    return std::make_unique<Matcher>(compiled_);
+  }
+
+ private:
+  std::shared_ptr<const CompiledGrammar> compiled_;
 };
 
 }  // namespace
 
-std::unique_ptr<TokenConstraint> make_grammar_constraint(const llama_vocab* vocab,
-                                                         const std::string& gbnf) {
-  require_texts(vocab);
-  return std::make_unique<GrammarConstraint>(vocab, parse(vocab, gbnf));
+std::shared_ptr<const GrammarTokens> read_grammar_tokens(const llama_vocab* vocab) {
+  return std::make_shared<const GrammarTokens>(vocab);
+}
+
+std::shared_ptr<const Grammar> compile_grammar(std::shared_ptr<const GrammarTokens> tokens,
+                                               const std::string& gbnf,
+                                               std::size_t max_mask_bytes) {
+  check_grammar(gbnf);
+  GrammarPtr grammar = parse_grammar(tokens->vocab(), gbnf);
+  return std::make_shared<LlamaGrammar>(std::make_shared<const CompiledGrammar>(
+      std::move(tokens), std::move(grammar), max_mask_bytes));
 }
 
 }  // namespace gumbelspec::internal

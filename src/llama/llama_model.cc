@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <mutex>
 #include <stdexcept>
 #include <utility>
 
@@ -51,9 +52,10 @@ class LlamaModel::Impl {
   explicit Impl(const LlamaModelOptions& options)
       : options_(options), log_(options.on_log), is_cancelled_(options.is_cancelled) {
     if (options.rpc_timeout < std::chrono::seconds(1)) {
-      throw Error(ErrorCode::invalid_option, "rpc_timeout is " +
-                                                 std::to_string(options.rpc_timeout.count()) +
-                                                 " ms; give at least 1000");
+      throw Error(ErrorCode::invalid_option,
+                  "rpc_timeout is " + std::to_string(options.rpc_timeout.count()) +
+                      " ms; give at least 1000",
+                  "rpc_timeout");
     }
     load();
     description_ = {describe(model_.get()), setup_.limits, setup_.n_threads};
@@ -88,6 +90,12 @@ class LlamaModel::Impl {
     return vocabulary_ ? vocabulary_.get() : model_.get();
   }
   [[nodiscard]] const llama_vocab* vocab() const { return llama_model_get_vocab(vocabulary()); }
+  // Of all grammars. Threads: any number at once.
+  [[nodiscard]] std::shared_ptr<const internal::GrammarTokens> grammar_tokens() const {
+    std::call_once(grammar_tokens_made_,
+                   [this] { grammar_tokens_ = internal::read_grammar_tokens(vocab()); });
+    return grammar_tokens_;
+  }
   [[nodiscard]] internal::TreeCache& cache() {
     if (cache_ == nullptr) {
       throw Error(ErrorCode::peer_lost,
@@ -194,6 +202,8 @@ class LlamaModel::Impl {
   std::vector<LlamaPlacement> placement_;
   PassGuarantee guarantee_;
   Description description_;
+  mutable std::once_flag grammar_tokens_made_;
+  mutable std::shared_ptr<const internal::GrammarTokens> grammar_tokens_;
 };
 
 LlamaModel::LlamaModel(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -304,8 +314,8 @@ void LlamaModel::require_same_vocabulary(const LlamaModel& target, const LlamaMo
                   "; use a draft of the target's family");
 }
 
-std::unique_ptr<TokenConstraint> make_grammar(const LlamaModel& model, const std::string& gbnf) {
-  return internal::make_grammar_constraint(model.impl_->vocab(), gbnf);
+std::shared_ptr<const Grammar> compile_grammar(const LlamaModel& model, const std::string& gbnf) {
+  return internal::compile_grammar(model.impl_->grammar_tokens(), gbnf);
 }
 
 std::string LlamaModel::backend_description() {

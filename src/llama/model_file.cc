@@ -23,7 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 
 [[noreturn]] void fail(ErrorCode code, const std::string& path, const std::string& what) {
-  throw Error(code, "model file " + printable(path) + " " + what);
+  throw Error(code, "model file " + printable(path) + " " + what, "path");
 }
 
 constexpr const char* kGetGguf =

@@ -295,7 +295,7 @@ class Audit {
         std::any_of(facts_.devices.begin(), facts_.devices.end(),
                     [&](const Device& d) { return d.handle == device && is_cpu_like(d); });
     if (is_known) return judge_cpu(op, /*is_remote=*/true);
-    return {false, "a GPU's results depend on the pass; the CPU's need not (--device none)"};
+    return {false, "a GPU's results depend on the pass; the CPU's need not (devices: none)"};
   }
 
   // A server's CPU has weights as they are in the file.

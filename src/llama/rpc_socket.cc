@@ -76,8 +76,10 @@ Socket connect_to(const addrinfo& address, milliseconds most, std::string& failu
 
 RpcPeer parse_rpc_peer(const std::string& text) {
   const auto refuse = [&](const std::string& what) {
-    throw Error(ErrorCode::invalid_option, "the RPC server " + printable(text) + " " + what +
-                                               "; give HOST:PORT, e.g. 10.0.0.2:50052");
+    throw Error(ErrorCode::invalid_option,
+                "rpc_servers has " + printable(text) + ", which " + what +
+                    "; give HOST:PORT, e.g. 10.0.0.2:50052",
+                "rpc_servers");
   };
   const std::size_t colon = text.rfind(':');
   if (colon == std::string::npos || colon == 0) refuse("has no port");

@@ -84,6 +84,17 @@ std::size_t n_characters(std::string_view text) {
   }));
 }
 
+void append_code_points(std::string_view text, std::vector<std::uint32_t>& out) {
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t length = lead_of(byte_at(text, i)).length;
+    // Of a first byte, the bits behind its ones and the zero that ends them.
+    std::uint32_t value = length == 1 ? byte_at(text, i) : byte_at(text, i) & (0x7FU >> length);
+    for (std::size_t k = 1; k < length; ++k) value = value << 6U | (byte_at(text, i + k) & 0x3FU);
+    out.push_back(value);
+    i += length;
+  }
+}
+
 std::string printable(std::string_view text) {
   static constexpr char kHex[] = "0123456789abcdef";
   std::string out = "\"";

@@ -3,9 +3,11 @@
 #define GUMBELSPEC_SRC_LLAMA_UTF8_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace gumbelspec::internal {
 
@@ -19,6 +21,9 @@ std::optional<std::string> unfinished_after(std::string_view unfinished, std::st
 
 // Requires: well-formed text.
 std::size_t n_characters(std::string_view text);
+
+// The characters' code points, appended. Requires: well-formed text.
+void append_code_points(std::string_view text, std::vector<std::uint32_t>& out);
 
 // text in double quotes on one line: control characters, quotes, backslashes and bytes that are
 // not UTF-8 as \xNN.

@@ -115,9 +115,10 @@ void with_room_for(const llama_vocab* vocab, std::string_view text,
   const std::size_t n = n_characters(text);
   if (n <= kMaxShallow || llama_vocab_type(vocab) != LLAMA_VOCAB_TYPE_BPE) return work();
   if (n > kMaxDeep) {
-    throw Error(ErrorCode::prompt_too_long, "the text has " + std::to_string(n) +
-                                                " characters, at most " + std::to_string(kMaxDeep) +
-                                                " can be tokenized for this model; shorten it");
+    throw Error(ErrorCode::prompt_too_long,
+                "the text has " + std::to_string(n) + " characters, at most " +
+                    std::to_string(kMaxDeep) + " can be tokenized for this model; shorten it",
+                "text");
   }
   run_with_stack(n * kStackPerCharacter + kStackOfTheRest, work);
 }
@@ -145,13 +146,15 @@ std::vector<TokenId> tokenize(const llama_vocab* vocab, std::string_view text,
   if (const auto offset = first_invalid_utf8(text)) {
     throw Error(ErrorCode::invalid_prompt,
                 "the text is not UTF-8: byte " + std::to_string(*offset) + " is " +
-                    printable(text.substr(*offset, 1)) + "; convert it to UTF-8 first");
+                    printable(text.substr(*offset, 1)) + "; convert it to UTF-8 first",
+                "text");
   }
   const auto max_length = static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max()) / 2;
   if (text.size() > max_length) {
-    throw Error(ErrorCode::prompt_too_long, "the text has " + std::to_string(text.size()) +
-                                                " bytes, at most " + std::to_string(max_length) +
-                                                " can be tokenized; shorten it");
+    throw Error(ErrorCode::prompt_too_long,
+                "the text has " + std::to_string(text.size()) + " bytes, at most " +
+                    std::to_string(max_length) + " can be tokenized; shorten it",
+                "text");
   }
   std::vector<llama_token> tokens(text.size() + 8);
   const auto tokenize_into = [&] {
@@ -167,7 +170,8 @@ std::vector<TokenId> tokenize(const llama_vocab* vocab, std::string_view text,
       n = tokenize_into();
     }
   });
-  if (n < 0) throw Error(ErrorCode::invalid_prompt, "llama.cpp could not tokenize the text");
+  if (n < 0)
+    throw Error(ErrorCode::invalid_prompt, "llama.cpp could not tokenize the text", "text");
   std::vector<TokenId> ids(static_cast<std::size_t>(n));
   std::transform(tokens.begin(), tokens.begin() + n, ids.begin(),
                  [](llama_token token) { return static_cast<TokenId>(token); });

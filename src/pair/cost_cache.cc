@@ -122,6 +122,22 @@ PassCost curve_from(const Json& json) {
   return PassCost(std::move(points));
 }
 
+Json to_json(const CalibrationRecord& record) {
+  Json json;
+  CalibrationKey::visit(record.key,
+                        [&](const char* name, const auto& field) { json[name] = field; });
+  json["numbers"] = record.numbers;
+  return json;
+}
+
+CalibrationRecord record_from(const Json& json) {
+  CalibrationRecord record;
+  CalibrationKey::visit(record.key,
+                        [&](const char* name, auto& field) { json.at(name).get_to(field); });
+  json.at("numbers").get_to(record.numbers);
+  return record;
+}
+
 }  // namespace
 
 CostCache::CostCache(const LlamaModel& target, const LlamaModel* draft, const Loaded& loaded,
@@ -154,14 +170,7 @@ std::shared_ptr<CalibrationStore> CostCache::calibrations() const {
   if (folder_.empty()) return store;
   try {
     const Json kept = read(folder_, calibration_key_);
-    for (const Json& json : kept.at("calibrations")) {
-      store->keep({.temperature = json.at("temperature").get<float>(),
-                   .top_k = json.at("top_k").get<int>(),
-                   .top_p = json.at("top_p").get<float>(),
-                   .min_p = json.at("min_p").get<float>(),
-                   .tau = json.at("tau").get<float>(),
-                   .numbers = json.at("numbers").get<std::vector<double>>()});
-    }
+    for (const Json& json : kept.at("calibrations")) store->keep(record_from(json));
   } catch (const std::exception&) {
     return std::make_shared<CalibrationStore>();
   }
@@ -171,14 +180,7 @@ std::shared_ptr<CalibrationStore> CostCache::calibrations() const {
 void CostCache::keep(const CalibrationStore& calibrations) const {
   if (folder_.empty() || calibrations.records().empty()) return;
   Json list = Json::array();
-  for (const CalibrationRecord& record : calibrations.records()) {
-    list.push_back({{"temperature", record.temperature},
-                    {"top_k", record.top_k},
-                    {"top_p", record.top_p},
-                    {"min_p", record.min_p},
-                    {"tau", record.tau},
-                    {"numbers", record.numbers}});
-  }
+  for (const CalibrationRecord& record : calibrations.records()) list.push_back(to_json(record));
   write(folder_, calibration_key_, {{"calibrations", std::move(list)}});
 }
 

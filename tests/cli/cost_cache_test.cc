@@ -75,6 +75,20 @@ TEST_F(CostCacheTest, KeepsCalibrationsByKindOfSampling) {
   EXPECT_EQ(kept["calibrations"][1]["temperature"], 0.5);
 }
 
+TEST_F(CostCacheTest, CalibrationsHaveTheFieldsOfTheirFormat) {
+  (void)generate(
+      {"--top-k", "40", "--top-p", "0.5", "--min-p", "0.25", "--method", "gumbel-tree:tau=0.75"});
+  ASSERT_FALSE(calibration_file().empty());
+  const Json kept = read(calibration_file());
+  ASSERT_EQ(kept["calibrations"].size(), 1U);
+  Json record = kept["calibrations"][0];
+  EXPECT_TRUE(record["numbers"].is_array());
+  record.erase("numbers");
+  EXPECT_EQ(
+      record,
+      (Json{{"temperature", 1.0}, {"top_k", 40}, {"top_p", 0.5}, {"min_p", 0.25}, {"tau", 0.75}}));
+}
+
 TEST_F(CostCacheTest, AFileThatIsNonsenseIsAsGoodAsNone) {
   const Json tokens = generate();
   const fs::path file = calibration_file();

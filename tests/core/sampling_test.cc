@@ -136,20 +136,20 @@ TEST(Validate, RefusesEveryValueOutsideItsLimitsAndNamesIt) {
       {"temperature", with([&](auto& o) { o.temperature = nan; })},
       {"temperature", with([](auto& o) { o.temperature = kInfinity; })},
       {"temperature", with([](auto& o) { o.temperature = 1e-9F; })},
-      {"top-k", with([](auto& o) { o.top_k = -1; })},
-      {"top-p", with([](auto& o) { o.top_p = 0.0F; })},
-      {"top-p", with([](auto& o) { o.top_p = 1.01F; })},
-      {"top-p", with([&](auto& o) { o.top_p = nan; })},
-      {"min-p", with([](auto& o) { o.min_p = -0.1F; })},
-      {"min-p", with([](auto& o) { o.min_p = 1.1F; })},
-      {"repeat-penalty", with([](auto& o) { o.repeat_penalty = 0.0F; })},
-      {"presence-penalty", with([&](auto& o) { o.presence_penalty = nan; })},
-      {"frequency-penalty", with([](auto& o) { o.frequency_penalty = kInfinity; })},
-      {"repeat-last-n", with([](auto& o) { o.penalty_last_n = -2; })},
-      {"logit-bias", with([](auto& o) {
+      {"top_k", with([](auto& o) { o.top_k = -1; })},
+      {"top_p", with([](auto& o) { o.top_p = 0.0F; })},
+      {"top_p", with([](auto& o) { o.top_p = 1.01F; })},
+      {"top_p", with([&](auto& o) { o.top_p = nan; })},
+      {"min_p", with([](auto& o) { o.min_p = -0.1F; })},
+      {"min_p", with([](auto& o) { o.min_p = 1.1F; })},
+      {"repeat_penalty", with([](auto& o) { o.repeat_penalty = 0.0F; })},
+      {"presence_penalty", with([&](auto& o) { o.presence_penalty = nan; })},
+      {"frequency_penalty", with([](auto& o) { o.frequency_penalty = kInfinity; })},
+      {"penalty_last_n", with([](auto& o) { o.penalty_last_n = -2; })},
+      {"logit_bias", with([](auto& o) {
          o.logit_bias = {{TokenId{1}, kInfinity}};
        })},
-      {"logit-bias", with([](auto& o) {
+      {"logit_bias", with([](auto& o) {
          o.logit_bias = {{TokenId{-1}, 0.0F}};
        })},
   };
@@ -159,7 +159,8 @@ TEST(Validate, RefusesEveryValueOutsideItsLimitsAndNamesIt) {
       ADD_FAILURE() << b.name << " was let through";
     } catch (const Error& e) {
       EXPECT_EQ(e.code(), ErrorCode::invalid_option);
-      EXPECT_NE(std::string(e.what()).find(b.name), std::string::npos) << e.what();
+      EXPECT_EQ(e.field(), b.name);
+      EXPECT_EQ(std::string(e.what()).find(b.name), 0U) << e.what();
       EXPECT_EQ(std::string(e.what()).find('\n'), std::string::npos);
     }
   }

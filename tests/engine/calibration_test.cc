@@ -169,16 +169,37 @@ TEST(Calibration, OfAnotherKindOfSamplingIsNotTaken) {
        {SamplingOptions{.temperature = 0.8F}, SamplingOptions{.temperature = 0.7F, .top_k = 5},
         SamplingOptions{.temperature = 0.7F, .top_p = 0.9F},
         SamplingOptions{.temperature = 0.7F, .min_p = 0.1F}}) {
-    EXPECT_EQ(store.find(other, 0.5F), nullptr);
+    EXPECT_EQ(store.find(CalibrationKey::of(other, 0.5F)), nullptr);
   }
-  EXPECT_EQ(store.find({.temperature = 0.7F}, 0.6F), nullptr);
-  EXPECT_NE(store.find({.temperature = 0.7F}, 0.5F), nullptr);
+  EXPECT_EQ(store.find(CalibrationKey::of({.temperature = 0.7F}, 0.6F)), nullptr);
+  EXPECT_NE(store.find(CalibrationKey::of({.temperature = 0.7F}, 0.5F)), nullptr);
   for (int i = 0; i < 40; ++i) {
     keep(store, {.temperature = 1.0F + 0.01F * static_cast<float>(i)}, 0.5F, taught);
     keep(store, {.temperature = 2.0F}, 0.5F, taught);
   }
   EXPECT_EQ(store.records().size(), CalibrationStore::kMost);
-  EXPECT_EQ(store.find({.temperature = 0.7F}, 0.5F), nullptr) << "the oldest makes room";
+  EXPECT_EQ(store.find(CalibrationKey::of({.temperature = 0.7F}, 0.5F)), nullptr)
+      << "the oldest makes room";
+}
+
+TEST(Calibration, KeysDifferByEveryFieldTheyHave) {
+  const CalibrationKey key = CalibrationKey::of({.temperature = 0.7F, .top_k = 3}, 0.5F);
+  std::size_t n_fields = 0;
+  CalibrationKey::visit(key, [&](const char*, const auto&) { ++n_fields; });
+  for (std::size_t changed = 0; changed < n_fields; ++changed) {
+    CalibrationKey other = key;
+    std::size_t i = 0;
+    CalibrationKey::visit(other, [&](const char*, auto& field) {
+      if (i++ == changed) field += 1;
+    });
+    EXPECT_FALSE(other == key) << changed;
+    CalibrationStore store;
+    store.keep({.key = key, .numbers = {}});
+    EXPECT_EQ(store.find(other), nullptr) << changed;
+  }
+  // What is in no file would be another kind of sampling there: all of the key is visited.
+  EXPECT_EQ(n_fields, 5U);
+  EXPECT_EQ(sizeof(CalibrationKey), n_fields * sizeof(float)) << "a field that visit() forgets";
 }
 
 TEST(Calibration, RefusesNumbersThatNoneCanHave) {

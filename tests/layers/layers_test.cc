@@ -32,31 +32,34 @@ Names operator+(Names names, const Names& more) {
 Rules house_rules() {
   const Names core = {"public core"};
   const Names engine = core + Names{"public engine"};
-  const Names all = engine + Names{"public llama"};
-  const Names sources = {"src/core", "src/engine", "src/llama"};
+  const Names all = engine + Names{"public llama", "public pair"};
+  const Names sources = {"src/core", "src/engine", "src/llama", "src/pair"};
   const Names server = {"apps/server/api", "apps/server/service", "apps/server/http"};
-  const Names common = all + Names{"apps/common"};
+  const Names common = all + Names{"src/pair", "apps/common", "apps/structure"};
   const Names free = {"*"};
   Rules rules;
   rules.folders = {
       {"public core", {}, true},
       {"public engine", core, true},
       {"public llama", engine, true},
+      {"public pair", engine + Names{"public llama"}, true},
       {"public all", all, true},
       {"src/core", core, true},
       {"src/engine", engine + Names{"src/core"}, true},
-      {"src/llama", all},
+      {"src/llama", engine + Names{"public llama"}},
+      {"src/pair", all + Names{"kernels/include"}},
       {"kernels/include", {}},
       {"kernels/src", {"kernels/include"}},
       // Below the apps: the program's self-test has its checks from here.
       {"testing", all + sources + Names{"kernels/include"}},
-      {"apps/common", all + Names{"kernels/include"}},
-      {"apps/server/llama_common", {}},
+      {"apps/llama_common", {}},
+      {"apps/structure", core},
+      {"apps/common", all + Names{"src/pair"}},
       {"apps/server/api", common},
       {"apps/server/service", common + Names{"apps/server/api"}},
       {"apps/server/http", common + Names{"apps/server/api", "apps/server/service"}},
       {"apps/bench", common},
-      // The rejection methods on a recorded text: a copy of the engine's own.
+      // The rejection methods on a recorded text, in the shapes of the engine's own.
       {"apps/bench/hindsight.cc", common + Names{"src/core", "src/engine", "apps/bench"}},
       {"apps/scale", common},
       {"apps/cli", common + server + Names{"apps/bench", "testing"}},
@@ -74,12 +77,12 @@ Rules house_rules() {
       {"gguf.h", tests + Names{"src/llama", "apps/scale"}},
       {"tests/test-llama-archs.cpp", {"testing/zoo"}},  // llama.cpp's
       {"jinja/", {"apps/server/api"}},
-      {"json.h", {"apps/server/api"}},
-      {"json-schema-to-grammar.h", {"apps/server/api"}},
+      {"json.h", {"apps/server/api", "apps/structure"}},
+      {"json-schema-to-grammar.h", {"apps/server/api", "apps/structure"}},
       {"httplib.h", tests + Names{"apps/server/http"}},
       {"openssl/", tests},
       {"prometheus/", {"apps/server/service"}},
-      {"nlohmann/", tests + Names{"apps"}},
+      {"nlohmann/", tests + Names{"apps", "src/pair"}},
       {"CLI/", {"apps/common"}},
       {"Random123/", {"src/core", "tests/core"}},
       {"immintrin.h", tests + Names{"src/core", "kernels"}},

@@ -1,15 +1,22 @@
 // Grammars as constraints: what they allow, and what is said about wrong ones.
+#include "src/llama/grammar.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <memory>
+#include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "gumbelspec/error.h"
 #include "gumbelspec/llama_grammar.h"
 #include "gumbelspec/llama_model.h"
+#include "llama.h"
+#include "src/llama/model_file.h"
 #include "tests/llama/llama_fixture.h"
 
 namespace gumbelspec::testing {
@@ -27,12 +34,17 @@ LlamaModel& model() {
   return *demo;
 }
 
+std::unique_ptr<TokenConstraint> matcher_of(const std::string& gbnf) {
+  return compile_grammar(model(), gbnf)->matcher();
+}
+
 std::string refusal(const std::string& gbnf) {
   try {
-    (void)make_grammar(model(), gbnf);
+    (void)compile_grammar(model(), gbnf);
     return "accepted";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::invalid_option);
+    EXPECT_EQ(error.field(), "grammar");
     return error.what();
   }
 }
@@ -66,7 +78,7 @@ TokenId letter(char c) {
 }
 
 TEST(Grammar, AllowsWhatCanComeNext) {
-  const auto grammar = make_grammar(model(), "root ::= \"a\" (\"b\" | \"c\")");
+  const auto grammar = matcher_of("root ::= \"a\" (\"b\" | \"c\")");
   EXPECT_THAT(allowed_texts(*grammar, {}), ::testing::Contains("a"));
   for (const std::string& text : allowed_texts(*grammar, {})) {
     EXPECT_EQ(std::string("ab").find(text) == 0 || std::string("ac").find(text) == 0, true) << text;
@@ -75,13 +87,13 @@ TEST(Grammar, AllowsWhatCanComeNext) {
 }
 
 TEST(Grammar, EndsTheTextWhereItIsComplete) {
-  const auto grammar = make_grammar(model(), "root ::= \"a\" \"b\"?");
+  const auto grammar = matcher_of("root ::= \"a\" \"b\"?");
   EXPECT_EQ(allowed_texts(*grammar, {letter('a')}), (std::vector<std::string>{"<end>", "b"}));
   EXPECT_EQ(allowed_texts(*grammar, {letter('a'), letter('b')}), std::vector<std::string>{"<end>"});
 }
 
 TEST(Grammar, TakesThePathAsTextThatGoesOn) {
-  const auto grammar = make_grammar(model(), "root ::= \"a\" \"b\" \"c\"");
+  const auto grammar = matcher_of("root ::= \"a\" \"b\" \"c\"");
   EXPECT_EQ(allowed_texts(*grammar, {letter('a')}, {letter('b')}), std::vector<std::string>{"c"});
   EXPECT_EQ(allowed_texts(*grammar, {letter('a')}), std::vector<std::string>{"b"})
       << "what was asked about a path does not stay";
@@ -89,26 +101,26 @@ TEST(Grammar, TakesThePathAsTextThatGoesOn) {
 
 TEST(Grammar, DoesNotDependOnTheOrderOfQuestions) {
   const std::string gbnf = "root ::= (\"a\" \"b\"* \"c\")*";
-  const auto grammar = make_grammar(model(), gbnf);
+  const auto grammar = matcher_of(gbnf);
   const std::vector<std::vector<TokenId>> texts = {
       {}, {letter('a')}, {letter('a'), letter('b')}, {letter('a'), letter('c')}};
   for (const int order : {0, 1, 2}) {
     for (std::size_t i = 0; i < texts.size(); ++i) {
       const auto& text = texts[order == 0 ? i : order == 1 ? texts.size() - 1 - i : i * 3 % 4];
-      const auto fresh = make_grammar(model(), gbnf);
+      const auto fresh = matcher_of(gbnf);
       EXPECT_EQ(allowed_texts(*grammar, text), allowed_texts(*fresh, text));
     }
   }
 }
 
 TEST(Grammar, LetsNothingButTheEndFollowWhatItForbids) {
-  const auto grammar = make_grammar(model(), "root ::= \"ab\"");
+  const auto grammar = matcher_of("root ::= \"ab\"");
   EXPECT_EQ(allowed_texts(*grammar, {}, {letter('x')}), std::vector<std::string>{"<end>"});
   EXPECT_EQ(allowed_texts(*grammar, {letter('a')}), std::vector<std::string>{"b"});
 }
 
 TEST(Grammar, FollowsCharactersOfSeveralTokens) {
-  const auto grammar = make_grammar(model(), "root ::= [\xF0\x9F\x98\x80-\xF0\x9F\x98\x8F] \"a\"");
+  const auto grammar = matcher_of("root ::= [\xF0\x9F\x98\x80-\xF0\x9F\x98\x8F] \"a\"");
   const auto bytes = model().tokenize("\xF0\x9F\x98\x80", {.adds_special = false});
   std::vector<TokenId> text;
   for (const TokenId token : bytes) {
@@ -122,7 +134,8 @@ TEST(Grammar, FollowsCharactersOfSeveralTokens) {
 // A vocabulary in which every byte is a token (3 + byte), with control tokens.
 class BytesGrammar {
  public:
-  explicit BytesGrammar(const std::string& gbnf) : grammar_(make_grammar(tiny(), gbnf)) {}
+  explicit BytesGrammar(const std::string& gbnf)
+      : grammar_(compile_grammar(tiny(), gbnf)->matcher()) {}
 
   static TokenId byte(unsigned value) { return token_id(3 + value); }
   static TokenId control(std::size_t i) { return token_id(320 + i); }
@@ -222,14 +235,143 @@ TEST(Grammar, BeginsNoCharacterThatItCannotEnd) {
   EXPECT_FALSE(some.allows({}, BytesGrammar::byte(0xF0)));
 }
 
-TEST(Grammar, SaysWhatIsWrong) {
-  EXPECT_THAT(refusal("root ::= \"a"), HasSubstr("unexpected end of input"));
-  EXPECT_THAT(refusal("root \"a\""), HasSubstr("expecting ::="));
-  EXPECT_THAT(refusal("root ::= word"), HasSubstr("\"word\" is used but not defined"));
+// Texts of a vocabulary of bytes, as tokens.
+std::vector<TokenId> letters(const std::string& text) {
+  std::vector<TokenId> tokens;
+  for (const char c : text) tokens.push_back(letter(c));
+  return tokens;
+}
+
+TEST(Grammar, CompiledOnceSharesItsMasksAmongItsTexts) {
+  const std::string gbnf = "root ::= [a-d]+ \"e\"";
+  const auto grammar = compile_grammar(model(), gbnf);
+  const auto first = grammar->matcher();
+  const auto second = grammar->matcher();
+  const auto of_first = first->allowed(letters("ab"), {});
+  // The same place in another text.
+  EXPECT_EQ(second->allowed(letters("dcad"), {}).data(), of_first.data());
+  EXPECT_NE(second->allowed(letters("dcade"), {}).data(), of_first.data());
+  EXPECT_NE(matcher_of(gbnf)->allowed(letters("ab"), {}).data(), of_first.data())
+      << "of a grammar of its own";
+}
+
+TEST(Grammar, TextsDoNotDisturbEachOther) {
+  const std::string gbnf = "root ::= \"a\" [b-d]{2} (\"e\" | \"f\" \"g\")";
+  const auto grammar = compile_grammar(model(), gbnf);
+  const std::vector<TokenId> texts[] = {letters("abce"), letters("adbfg"), letters("accf")};
+  std::unique_ptr<TokenConstraint> matchers[] = {grammar->matcher(), grammar->matcher(),
+                                                 grammar->matcher()};
+  for (std::size_t n = 0; n <= 5; ++n) {
+    for (std::size_t i = 0; i < 3; ++i) {
+      const std::vector<TokenId> text(texts[i].begin(),
+                                      texts[i].begin() + std::min(n, texts[i].size()));
+      EXPECT_EQ(allowed_texts(*matchers[i], text), allowed_texts(*matcher_of(gbnf), text));
+    }
+  }
+}
+
+TEST(Grammar, AWalkDownPathsGivesWhatEachOfThemGivesAlone) {
+  const std::string gbnf = "root ::= (\"a\" | \"b\" \"c\" | \"b\" \"d\" \"a\")+";
+  const auto matcher = matcher_of(gbnf);
+  std::mt19937 random(9);
+  std::vector<TokenId> generated;
+  std::vector<TokenId> path;
+  for (int step = 0; step < 300; ++step) {
+    // Up, down, and now and then the text goes on along the path, past it, or starts again.
+    const unsigned what = random() % 8;
+    if (what == 0) {
+      const std::size_t n = random() % (path.size() + 1);
+      generated.insert(generated.end(), path.begin(), path.begin() + static_cast<long>(n));
+      if (random() % 2 == 0) generated.push_back(letter("abcd"[random() % 4]));
+      path.clear();
+    } else if (what == 1 && !path.empty()) {
+      path.pop_back();
+    } else if (what == 2) {
+      path.clear();
+    } else {
+      path.push_back(letter("abcd"[random() % 4]));
+    }
+    if (generated.size() + path.size() > 12) {
+      generated.clear();
+      path.clear();
+    }
+    ASSERT_EQ(allowed_texts(*matcher, generated, path),
+              allowed_texts(*matcher_of(gbnf), generated, path))
+        << "step " << step;
+  }
+}
+
+// The demo model's vocabulary without the model, for grammars that keep one mask only.
+std::shared_ptr<const internal::GrammarTokens> demo_tokens() {
+  static const internal::LlamaModelPtr vocabulary = [] {
+    internal::ModelFileOptions file;
+    file.path = std::string(GUMBELSPEC_MODELS_DIR) + "/demo-draft-q8_0.gguf";
+    file.vocabulary_only = true;
+    return internal::load_model_file(file, {});
+  }();
+  return internal::read_grammar_tokens(llama_model_get_vocab(vocabulary.get()));
+}
+
+TEST(Grammar, AMatcherOutlivesTheGrammarAndItsMasks) {
+  const std::string gbnf = "root ::= \"a\" \"b\" \"c\"";
+  auto grammar = internal::compile_grammar(demo_tokens(), gbnf, 1);
+  const auto first = grammar->matcher();
+  const auto second = grammar->matcher();
+  grammar.reset();
+  const auto held = first->allowed(letters("a"), {});
+  const std::vector<std::uint32_t> before(held.begin(), held.end());
+  (void)second->allowed(letters("ab"), {});
+  (void)second->allowed({}, {});
+  EXPECT_TRUE(std::equal(held.begin(), held.end(), before.begin())) << "until its own next call";
+  EXPECT_EQ(allowed_texts(*first, letters("ab")), allowed_texts(*matcher_of(gbnf), letters("ab")));
+}
+
+TEST(Grammar, IsMatchedByManyThreadsAtOnce) {
+  const std::string gbnf = "root ::= \"a\"+ \"b\"+ \"c\"+ \"d\"+";
+  const auto grammar = internal::compile_grammar(demo_tokens(), gbnf, 1);
+  const auto ask = [](TokenConstraint& matcher, std::size_t n) {
+    std::vector<std::uint32_t> words;
+    for (const char* text : {"aa", "aab", "aabbc", "aabbccd"}) {
+      const std::vector<TokenId> tokens = letters(text);
+      for (std::size_t i = 0; i < n; ++i) {
+        const auto mask = matcher.allowed(tokens, std::vector<TokenId>(i % 3, tokens.back()));
+        words.insert(words.end(), mask.begin(), mask.end());
+      }
+    }
+    return words;
+  };
+  const auto expected = ask(*matcher_of(gbnf), 30);
+  std::vector<std::thread> threads;
+  std::vector<char> is_right(4, 0);
+  for (char& result : is_right) {
+    threads.emplace_back([&] {
+      // Other threads compile meanwhile, too.
+      (void)compile_grammar(model(), gbnf);
+      const auto matcher = grammar->matcher();
+      result = ask(*matcher, 30) == expected ? 1 : 0;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(is_right, std::vector<char>(4, 1));
+}
+
+TEST(Grammar, SaysWhatIsWrongAndWhere) {
+  EXPECT_THAT(refusal("root ::= \"a"), HasSubstr("in line 1: unexpected end of input"));
+  EXPECT_THAT(refusal("root \"a\""), HasSubstr("in line 1: expecting ::="));
+  EXPECT_THAT(refusal("# words\nroot ::= a\na ::= )\n"), HasSubstr("in line 3: expecting"));
+  EXPECT_THAT(refusal("root ::= a |\n  # and\n  word\na ::= \"word\""),
+              HasSubstr("in line 3: the rule \"word\" is used but not defined"));
+  EXPECT_THAT(refusal("root ::= [word] \"word\" a\na ::= word+"),
+              HasSubstr("in line 2: the rule \"word\" is used but not defined"));
   EXPECT_THAT(refusal("start ::= \"a\""), HasSubstr("no rule \"root\""));
-  EXPECT_THAT(refusal("root ::= root \"a\""), HasSubstr("left recursion"));
+  EXPECT_THAT(refusal("\nroot ::= root \"a\""),
+              HasSubstr("in line 2: the rule \"root\" begins with itself, or with one that does "
+                        "(left recursion)"));
   EXPECT_THAT(refusal(""), HasSubstr("no rule \"root\""));
   EXPECT_THAT(refusal("root ::= \"a\"{100000}"), HasSubstr("repetitions"));
+  EXPECT_THAT(refusal("root ::= \"a\"{99999999999999999999}"), HasSubstr("too large"));
+  EXPECT_THAT(refusal(std::string("root ::= \"a\0\"", 14)), HasSubstr("U+0000"));
+  EXPECT_THAT(refusal("root ::= " + std::string(1001, '(')), HasSubstr("1001 opening parentheses"));
 }
 
 TEST(Grammar, SaysItOnOneShortLineAndPrintsNothing) {

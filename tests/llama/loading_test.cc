@@ -172,7 +172,7 @@ TEST(Loading, TakesAModelWithoutVocabularyButNoTexts) {
     }
   };
   expect_no_texts([&] { (void)model->tokenize("a"); });
-  expect_no_texts([&] { (void)make_grammar(*model, "root ::= \"a\""); });
+  expect_no_texts([&] { (void)compile_grammar(*model, "root ::= \"a\""); });
 }
 
 TEST(Loading, RefusesAVocabularyWithoutWeights) {
@@ -221,6 +221,7 @@ TEST(Loading, RefusesFilesMadeForEmbeddingsOrRanking) {
 TEST(Loading, RefusesOptionsOutsideTheirLimits) {
   LlamaModelOptions options = options_for(kDraft);
   options.n_context = 5000;
+  expect_refused(options, ErrorCode::invalid_option, "n_context is 5000 tokens, but");
   expect_refused(options, ErrorCode::invalid_option, "at most 1024");
   options = options_for(kDraft);
   options.n_sequences = 0;

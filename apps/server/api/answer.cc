@@ -97,13 +97,7 @@ std::vector<TextJob> AnswerImpl::take_jobs() {
     job.options.max_tokens = request_.max_tokens;
     job.options.ignores_end = request_.ignores_end;
     job.options.n_logprobs = request_.n_logprobs;
-    if (!request_.grammar.empty()) {
-      try {
-        job.options.constraint = model_.make_grammar(request_.grammar);
-      } catch (const Error& error) {
-        throw api_error(error);
-      }
-    }
+    if (request_.grammar != nullptr) job.options.constraint = request_.grammar->matcher();
     job.sink = std::make_unique<ChoiceSink>(self, choice.index());
     jobs.push_back(std::move(job));
   }

@@ -67,7 +67,6 @@ class Answer : public std::enable_shared_from_this<Answer> {
   virtual ~Answer() = default;
 
   // Once: the texts to add to a batch. Choice i of prompt p is number p * n + i, with stream i.
-  // Throws: ApiError if the grammar does not compile.
   [[nodiscard]] virtual std::vector<TextJob> take_jobs() = 0;
 
   // Ends the answer with an error: as an event where events were written, else as status and body.

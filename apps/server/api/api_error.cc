@@ -35,23 +35,41 @@ ApiError bad_request(const std::string& message, const std::string& param,
   return ApiError(400, "invalid_request_error", message, param, code);
 }
 
+std::string json_name(std::string_view field) {
+  if (field == "penalty_last_n") return "repeat_last_n";
+  if (field == "n_logprobs") return "logprobs";
+  if (field == "text") return "prompt";
+  // Not the request's to change.
+  if (field == "n_context") return "the server's -c";
+  return std::string(field);
+}
+
 ApiError api_error(const Error& error) {
+  const std::string message = error.message_with(json_name);
+  const std::string param = json_name(error.field());
   switch (error.code()) {
     case ErrorCode::prompt_too_long:
-      return bad_request(error.what(), "prompt", "context_length_exceeded");
+      return bad_request(message, param, "context_length_exceeded");
     case ErrorCode::invalid_prompt:
-      return bad_request(error.what(), "prompt", "invalid_prompt");
+      return bad_request(message, param, "invalid_prompt");
     case ErrorCode::invalid_option:
-      return bad_request(error.what(), "", "invalid_value");
+      return bad_request(message, param, "invalid_value");
     case ErrorCode::no_token_allowed:
-      return bad_request(error.what(), "", "no_token_allowed");
+      return bad_request(message, "", "no_token_allowed");
     case ErrorCode::out_of_memory:
-      return ApiError(503, "server_error", error.what(), "", "out_of_memory");
+      return ApiError(503, "server_error", message, "", "out_of_memory");
     case ErrorCode::peer_lost:
-      return ApiError(503, "server_error", error.what(), "", "peer_lost");
+      return ApiError(503, "server_error", message, "", "peer_lost");
     default:
-      return ApiError(500, "server_error", error.what(), "", "evaluation_failed");
+      return ApiError(500, "server_error", message, "", "evaluation_failed");
   }
+}
+
+ApiError bad_field(const Error& error, const std::string& param, const std::string& code) {
+  return bad_request(error.message_with([&](std::string_view field) {
+    return field == error.field() ? param : json_name(field);
+  }),
+                     param, code);
 }
 
 }  // namespace gumbelspec::server

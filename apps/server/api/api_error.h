@@ -4,6 +4,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 #include "gumbelspec/error.h"
 
@@ -38,8 +39,17 @@ class ApiError : public std::runtime_error {
 [[nodiscard]] ApiError bad_request(const std::string& message, const std::string& param,
                                    const std::string& code = "");
 
-// What the library reported: 400 for what the request can change, 500 or 503 otherwise.
+// What a request calls a field of the library's options: "repeat_last_n" for "penalty_last_n";
+// mostly the same.
+[[nodiscard]] std::string json_name(std::string_view field);
+
+// What the library reported, in a request's words: 400 for what the request can change, with the
+// field in param(), 500 or 503 otherwise.
 [[nodiscard]] ApiError api_error(const Error& error);
+
+// The same, 400, of what came in this field of the request, whatever the library calls it.
+[[nodiscard]] ApiError bad_field(const Error& error, const std::string& param,
+                                 const std::string& code = "invalid_value");
 
 }  // namespace gumbelspec::server
 

@@ -47,8 +47,8 @@ std::size_t trained_context(const LlamaModel& model) {
 ApiModel make_api_model(const LlamaModel& target) {
   ApiModel model;
   model.tokenizer = std::make_shared<ModelTokenizer>(target);
-  model.make_grammar = [&target](const std::string& gbnf) {
-    return std::shared_ptr<TokenConstraint>(make_grammar(target, gbnf));
+  model.compile_grammar = [&target](const std::string& gbnf) {
+    return compile_grammar(target, gbnf);
   };
   model.chat_template =
       std::make_shared<ChatTemplate>(target.metadata("tokenizer.chat_template"), target.bos_text(),

@@ -16,6 +16,7 @@
 #include "gumbelspec/llama_model.h"
 #include "gumbelspec/method.h"
 #include "gumbelspec/sampling.h"
+#include "gumbelspec/token_constraint.h"
 #include "gumbelspec/types.h"
 
 namespace gumbelspec::server {
@@ -35,7 +36,7 @@ class Tokenizer {
 struct ApiModel {
   std::shared_ptr<const Tokenizer> tokenizer;
   // Throws: Error{invalid_option} with the reason. Threads: any number at once.
-  std::function<std::shared_ptr<TokenConstraint>(const std::string& gbnf)> make_grammar;
+  std::function<std::shared_ptr<const Grammar>(const std::string& gbnf)> compile_grammar;
   std::shared_ptr<const ChatTemplate> chat_template;
   std::string id;                         // "model" of the answers
   std::int64_t created = 0;               // of the model, for /v1/models: seconds since 1970

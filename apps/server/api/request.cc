@@ -1,7 +1,5 @@
 #include "apps/server/api/request.h"
 
-#include <algorithm>
-#include <array>
 #include <utility>
 
 #include "apps/server/api/request_reading.h"
@@ -20,21 +18,11 @@ void read_fields(RequestReading& reading, const Json& body) {
   }
 }
 
-// The library's message begins with the option's name, spelled with -.
-ApiError sampling_error(const Error& error) {
-  std::string message = error.what();
-  const std::size_t end = message.find(" is ");
-  std::string name = message.substr(0, std::min(end, message.find(' ')));
-  std::replace(name.begin(), name.end(), '-', '_');
-  message.replace(0, name.size(), name);
-  return bad_request(message, name, "invalid_value");
-}
-
 void check_sampling(const SamplingOptions& sampling) {
   try {
     validate(sampling);
   } catch (const Error& error) {
-    throw sampling_error(error);
+    throw api_error(error);
   }
 }
 
@@ -77,8 +65,8 @@ void settle_logprobs(RequestReading& reading) {
 }
 
 void settle_grammar(RequestReading& reading) {
-  const ParsedRequest& request = reading.request;
-  if (request.grammar.empty()) return;
+  ParsedRequest& request = reading.request;
+  if (reading.gbnf.empty()) return;
   if (request.ignores_end) {
     throw bad_request(
         "ignore_eos is given with a grammar, whose end is the end of the text; leave "
@@ -86,9 +74,9 @@ void settle_grammar(RequestReading& reading) {
         "ignore_eos", "invalid_value");
   }
   try {
-    (void)reading.model.make_grammar(request.grammar);
+    request.grammar = reading.model.compile_grammar(reading.gbnf);
   } catch (const Error& error) {
-    throw bad_request(error.what(), reading.grammar_name, "invalid_value");
+    throw bad_field(error, reading.grammar_name);
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -14,6 +15,7 @@
 #include "apps/server/api/api_model.h"
 #include "gumbelspec/method.h"
 #include "gumbelspec/sampling.h"
+#include "gumbelspec/token_constraint.h"
 #include "gumbelspec/types.h"
 
 namespace gumbelspec::server {
@@ -33,8 +35,9 @@ struct ParsedRequest {
   std::size_t max_tokens = 0;              // to generate; bounded by the context
   SamplingOptions sampling = {};
   int n_logprobs = -1;  // likeliest tokens besides the chosen one; -1: no logprobs
-  std::string grammar =
-      {};  // GBNF, also of response_format; empty: none. It has been compiled once
+  // Also of response_format; null: none. Compiled here, where the request is read, and matched by
+  // each of its texts where they are generated.
+  std::shared_ptr<const Grammar> grammar = {};
   bool echo = false;
   bool ignores_end = false;
   Method method = {};

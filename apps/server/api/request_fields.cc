@@ -4,9 +4,10 @@
 #include <limits>
 #include <vector>
 
-#include "apps/server/api/json_grammar.h"
 #include "apps/server/api/request_reading.h"
+#include "apps/structure/json_schema.h"
 #include "gumbelspec/error.h"
+#include "gumbelspec/llama_grammar.h"
 
 namespace gumbelspec::server {
 namespace {
@@ -120,8 +121,13 @@ void read_top_logprobs(Reading& reading, const Value& value) {
 
 void read_grammar(Reading& reading, const Value& value) {
   if (value.text().empty()) return;
-  check_grammar(value.text(), value.name());
-  reading.request.grammar = value.text();
+  try {
+    structure::check_size(value.text(), "grammar");
+    check_grammar(value.text());
+  } catch (const Error& error) {
+    throw bad_field(error, value.name(), "");
+  }
+  reading.gbnf = value.text();
   reading.grammar_name = value.name();
 }
 
@@ -135,7 +141,7 @@ void read_method(Reading& reading, const Value& value) {
   try {
     reading.request.method = parse_method(value.text());
   } catch (const Error& error) {
-    throw bad_request(error.what(), value.name(), "invalid_value");
+    throw bad_field(error, value.name());
   }
 }
 

@@ -40,7 +40,7 @@ void add_text(RequestReading& reading, const std::string& text) {
   try {
     add_prompt(reading, reading.model.tokenizer->tokenize(text, {}), text);
   } catch (const Error& error) {
-    throw bad_request(error.what(), "prompt", "invalid_prompt");
+    throw bad_field(error, "prompt", "invalid_prompt");
   }
 }
 
@@ -145,7 +145,7 @@ void render_messages(RequestReading& reading) {
                               reading.model.chat_template->render(reading.messages, reading.chat)),
                "");
   } catch (const Error& error) {
-    throw bad_request(error.what(), "messages", "invalid_prompt");
+    throw bad_field(error, "messages", "invalid_prompt");
   }
 }
 

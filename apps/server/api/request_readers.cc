@@ -2,8 +2,8 @@
 #include <charconv>
 #include <limits>
 
-#include "apps/server/api/json_grammar.h"
 #include "apps/server/api/request_reading.h"
+#include "apps/structure/json_schema.h"
 
 namespace gumbelspec::server {
 namespace {
@@ -18,7 +18,7 @@ void add_bias(RequestReading& reading, const FieldValue& token, const FieldValue
         reading.request.sampling.logit_bias.push_back({id, value});
       }
     } catch (const Error& error) {
-      throw bad_request(error.what(), token.name(), "invalid_value");
+      throw bad_field(error, token.name());
     }
     return;
   }
@@ -85,11 +85,15 @@ void read_response_format(RequestReading& reading, const FieldValue& value) {
   } else {
     value.member("type").refuse("text, json_object or json_schema");
   }
-  if (!reading.request.grammar.empty()) {
+  if (!reading.gbnf.empty()) {
     throw bad_request("response_format and grammar both say what the text is like; give one",
                       "response_format", "invalid_value");
   }
-  reading.request.grammar = grammar_of_schema(*schema, "response_format");
+  try {
+    reading.gbnf = structure::grammar_of_schema(to_text(*schema));
+  } catch (const Error& error) {
+    throw bad_field(error, "response_format", "");
+  }
   reading.grammar_name = "response_format";
 }
 

@@ -28,7 +28,8 @@ struct RequestReading {
   std::optional<int> n_top_logprobs = {};
   std::optional<Guarantee> guarantee = {};
   std::string max_tokens_name = {};  // the field that set it
-  std::string grammar_name = {};
+  std::string gbnf = {};             // of grammar or response_format; empty: none
+  std::string grammar_name = {};     // which of them
 };
 
 // Reads one field into the request. Throws: ApiError.

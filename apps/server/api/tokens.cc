@@ -54,7 +54,7 @@ std::string answer_tokenize(std::string_view body, const ApiModel& model) {
       }
     }
   } catch (const Error& error) {
-    throw bad_request(error.what(), "content", "invalid_value");
+    throw bad_field(error, "content");
   }
   return to_text({{"tokens", tokens}});
 }

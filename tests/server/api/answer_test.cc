@@ -1,6 +1,7 @@
 // Answers as one JSON object.
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <set>
 #include <string>
 
@@ -23,11 +24,28 @@ TEST(Answer, GivesABatchWhatTheRequestSays) {
   EXPECT_EQ(c.jobs[1].options.constraint, nullptr);
 }
 
-TEST(Answer, GivesEachTextAGrammarOfItsOwn) {
+TEST(Answer, CompilesAGrammarOnceAndGivesEachTextAMatcherOfItsOwn) {
   Conversation c;
-  c.ask_completion({{"prompt", "Hi"}, {"n", 2}, {"grammar", "root ::= \"a\""}});
-  ASSERT_NE(c.jobs[0].options.constraint, nullptr);
-  EXPECT_NE(c.jobs[0].options.constraint, c.jobs[1].options.constraint);
+  int n_compilations = 0;
+  std::shared_ptr<const FakeGrammar> grammar;
+  c.model.compile_grammar = [&](const std::string& gbnf) {
+    ++n_compilations;
+    grammar = std::make_shared<const FakeGrammar>(gbnf);
+    return grammar;
+  };
+  for (const json& fields : {json{{"grammar", "root ::= \"a\""}},
+                             json{{"response_format", {{"type", "json_object"}}}}}) {
+    n_compilations = 0;
+    json body = {{"prompt", "Hi"}, {"n", 4}};
+    body.update(fields);
+    c.ask_completion(body);
+    EXPECT_EQ(n_compilations, 1) << "of the request, not of its choices";
+    EXPECT_EQ(grammar->n_matchers, 4);
+    std::set<const TokenConstraint*> matchers;
+    for (const TextJob& job : c.jobs) matchers.insert(job.options.constraint.get());
+    EXPECT_EQ(matchers.size(), 4U);
+    EXPECT_EQ(matchers.count(nullptr), 0U);
+  }
 }
 
 TEST(Answer, NumbersTheStreamsOfEachPromptFromZero) {

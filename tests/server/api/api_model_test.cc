@@ -168,7 +168,7 @@ TEST(ApiModel, WritesWhatTheSchemaSaysAndTheSameWithTrees) {
   std::size_t n_tokens = 0;
   std::size_t n_rounds = 0;
   for (std::uint64_t seed = 1; seed <= 3; ++seed) {
-    Text text{request.prompts.front(), {}, seed, demo.api.make_grammar(request.grammar)};
+    Text text{request.prompts.front(), {}, seed, request.grammar->matcher()};
     const Text plain = decode_plainly(text);
     ASSERT_TRUE(plain.has_ended) << written(plain);
     const json value = json::parse(written(plain));
@@ -176,7 +176,7 @@ TEST(ApiModel, WritesWhatTheSchemaSaysAndTheSameWithTrees) {
     EXPECT_GE(value["age"], 0);
     EXPECT_LE(value["age"], 99);
     EXPECT_TRUE(value["mood"] == "glad" || value["mood"] == "sad");
-    text.grammar = demo.api.make_grammar(request.grammar);
+    text.grammar = request.grammar->matcher();
     std::size_t rounds = 0;
     EXPECT_EQ(decode_with_trees(text, &rounds).generated, plain.generated) << "seed " << seed;
     n_tokens += plain.generated.size();
@@ -190,7 +190,7 @@ TEST(ApiModel, WritesSomethingElseWithoutTheGrammar) {
   Text text{demo.api.tokenizer->tokenize("The boy was called", {}),
             {},
             1,
-            demo.api.make_grammar("root ::= [^\\x00]*")};
+            demo.api.compile_grammar("root ::= [^\\x00]*")->matcher()};
   EXPECT_FALSE(json::accept(written(decode_plainly(text))));
 }
 

@@ -59,14 +59,21 @@ class AnyToken final : public TokenConstraint {
 
 }  // namespace
 
+FakeGrammar::FakeGrammar(std::string text) : gbnf(std::move(text)) {
+  if (gbnf.find("wrong") == std::string::npos) return;
+  throw Error(ErrorCode::invalid_option, "grammar is wrong", "grammar");
+}
+
+std::unique_ptr<TokenConstraint> FakeGrammar::matcher() const {
+  ++n_matchers;
+  return std::make_unique<AnyToken>();
+}
+
 ApiModel fake_model(bool has_draft) {
   ApiModel model;
   model.tokenizer = std::make_shared<FakeTokenizer>();
-  model.make_grammar = [](const std::string& gbnf) -> std::shared_ptr<TokenConstraint> {
-    if (gbnf.find("wrong") != std::string::npos) {
-      throw Error(ErrorCode::invalid_option, "the grammar is wrong");
-    }
-    return std::make_shared<AnyToken>();
+  model.compile_grammar = [](const std::string& gbnf) {
+    return std::make_shared<const FakeGrammar>(gbnf);
   };
   model.chat_template = std::make_shared<ChatTemplate>("", "<s>", "</s>", /*has_chatml=*/true);
   model.id = "fake";

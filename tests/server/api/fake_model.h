@@ -26,6 +26,14 @@ inline constexpr TokenId kHalfEuro{260};
 inline constexpr std::size_t kVocabulary = 261;
 
 // Grammars with "wrong" in them do not compile; all others allow everything.
+struct FakeGrammar final : Grammar {
+  explicit FakeGrammar(std::string text);
+  [[nodiscard]] std::unique_ptr<TokenConstraint> matcher() const override;
+
+  std::string gbnf;
+  mutable int n_matchers = 0;
+};
+
 [[nodiscard]] ApiModel fake_model(bool has_draft = true);
 
 // One token per byte.

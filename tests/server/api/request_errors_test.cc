@@ -210,6 +210,16 @@ TEST(RequestErrors, AreOpenAisErrorObject) {
   EXPECT_TRUE(json::parse(ApiError(500, "server_error", "x").body())["error"]["param"].is_null());
 }
 
+TEST(RequestErrors, SayWhatTheRequestCallsIt) {
+  EXPECT_EQ(refusal({{"top_p", 0}}).message, "top_p is 0, but must be in (0, 1] (1: off)");
+  const Error window(ErrorCode::invalid_option, "penalty_last_n is -2", "penalty_last_n");
+  EXPECT_EQ(api_error(window).param(), "repeat_last_n");
+  EXPECT_STREQ(api_error(window).what(), "repeat_last_n is -2");
+  const Error grammar(ErrorCode::invalid_option, "grammar ends too early", "grammar");
+  EXPECT_EQ(bad_field(grammar, "response_format").param(), "response_format");
+  EXPECT_STREQ(bad_field(grammar, "response_format").what(), "response_format ends too early");
+}
+
 TEST(RequestErrors, TellTheLibrarysErrorsApart) {
   EXPECT_EQ(api_error(Error(ErrorCode::prompt_too_long, "x")).code(), "context_length_exceeded");
   EXPECT_EQ(api_error(Error(ErrorCode::invalid_option, "x")).status(), 400);

@@ -59,7 +59,7 @@ TEST(Request, HasTheModelsDefaults) {
   EXPECT_EQ(request.max_tokens, 1000U);
   EXPECT_EQ(request.sampling.temperature, 1.0F);
   EXPECT_EQ(request.n_logprobs, -1);
-  EXPECT_TRUE(request.grammar.empty());
+  EXPECT_EQ(request.grammar, nullptr);
   EXPECT_FALSE(request.traces);
   EXPECT_EQ(request.method.kind, MethodKind::gumbel_tree);
   ApiModel model = fake_model();
@@ -151,23 +151,28 @@ TEST(Request, ReadsLogprobsOfBothEndpoints) {
   EXPECT_EQ(chat({{"logprobs", false}}).n_logprobs, -1);
 }
 
+std::string gbnf_of(const ParsedRequest& request) {
+  const auto* grammar = dynamic_cast<const FakeGrammar*>(request.grammar.get());
+  return grammar == nullptr ? "" : grammar->gbnf;
+}
+
 TEST(Request, TakesAGrammar) {
-  EXPECT_EQ(completion({{"grammar", "root ::= \"a\""}}).grammar, "root ::= \"a\"");
-  EXPECT_TRUE(completion({{"grammar", ""}}).grammar.empty());
+  EXPECT_EQ(gbnf_of(completion({{"grammar", "root ::= \"a\""}})), "root ::= \"a\"");
+  EXPECT_EQ(completion({{"grammar", ""}}).grammar, nullptr);
 }
 
 TEST(Request, MakesGrammarsOfResponseFormats) {
-  EXPECT_TRUE(completion({{"response_format", {{"type", "text"}}}}).grammar.empty());
-  const auto any = chat({{"response_format", {{"type", "json_object"}}}});
-  EXPECT_NE(any.grammar.find("root ::="), std::string::npos);
+  EXPECT_EQ(completion({{"response_format", {{"type", "text"}}}}).grammar, nullptr);
+  const auto any = gbnf_of(chat({{"response_format", {{"type", "json_object"}}}}));
+  EXPECT_NE(any.find("root ::="), std::string::npos);
   const json schema = {{"type", "object"},
                        {"properties", {{"colour", {{"type", "string"}}}}},
                        {"required", {"colour"}}};
   const json format = {{"type", "json_schema"}, {"json_schema", {{"schema", schema}}}};
-  const auto strict = chat({{"response_format", format}});
-  EXPECT_NE(strict.grammar.find("colour"), std::string::npos);
-  EXPECT_EQ(chat({{"response_format", {{"type", "json_object"}, {"schema", schema}}}}).grammar,
-            strict.grammar);
+  const auto strict = gbnf_of(chat({{"response_format", format}}));
+  EXPECT_NE(strict.find("colour"), std::string::npos);
+  EXPECT_EQ(gbnf_of(chat({{"response_format", {{"type", "json_object"}, {"schema", schema}}}})),
+            strict);
 }
 
 TEST(Request, TakesAMethod) {

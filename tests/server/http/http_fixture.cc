@@ -27,7 +27,7 @@ std::string ByteTokenizer::piece(TokenId token) const {
 server::ApiModel byte_model() {
   server::ApiModel model;
   model.tokenizer = std::make_shared<ByteTokenizer>();
-  model.make_grammar = [](const std::string&) -> std::shared_ptr<TokenConstraint> {
+  model.compile_grammar = [](const std::string&) -> std::shared_ptr<const Grammar> {
     throw Error(ErrorCode::invalid_option, "no grammars here");
   };
   model.chat_template = std::make_shared<server::ChatTemplate>("", "", "");

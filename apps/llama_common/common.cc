@@ -1,4 +1,4 @@
-#include "apps/server/llama_common/common.h"
+#include "apps/llama_common/common.h"
 
 #include <cstdarg>
 #include <stdexcept>

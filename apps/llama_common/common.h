@@ -1,7 +1,7 @@
 // What the files that we take from llama.cpp's common/ want of its common.h, which would bring
 // llama.h, the command line, downloads, ...
-#ifndef GUMBELSPEC_APPS_SERVER_LLAMA_COMMON_COMMON_H_
-#define GUMBELSPEC_APPS_SERVER_LLAMA_COMMON_COMMON_H_
+#ifndef GUMBELSPEC_APPS_LLAMA_COMMON_COMMON_H_
+#define GUMBELSPEC_APPS_LLAMA_COMMON_COMMON_H_
 
 #include <cstddef>
 #include <cstdio>
@@ -17,4 +17,4 @@ std::string string_repeat(const std::string& text, std::size_t n);
 int gumbelspec_schema_warning(FILE* file, const char* format, ...);
 #define fprintf gumbelspec_schema_warning
 
-#endif  // GUMBELSPEC_APPS_SERVER_LLAMA_COMMON_COMMON_H_
+#endif  // GUMBELSPEC_APPS_LLAMA_COMMON_COMMON_H_

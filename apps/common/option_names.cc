@@ -1,0 +1,52 @@
+#include "apps/common/option_names.h"
+
+#include <algorithm>
+#include <array>
+
+namespace gumbelspec::apps {
+namespace {
+
+struct Name {
+  std::string_view field;
+  std::string_view option;
+};
+
+// What is not here has no option.
+constexpr std::array<Name, 18> kNames = {{
+    {"temperature", "--temp"},
+    {"top_k", "--top-k"},
+    {"top_p", "--top-p"},
+    {"min_p", "--min-p"},
+    {"repeat_penalty", "--repeat-penalty"},
+    {"presence_penalty", "--presence-penalty"},
+    {"frequency_penalty", "--frequency-penalty"},
+    {"penalty_last_n", "--repeat-last-n"},
+    {"logit_bias", "--logit-bias"},
+    {"n_context", "-c"},
+    {"n_threads", "-t"},
+    {"devices", "--device"},
+    {"tensor_split", "--tensor-split"},
+    {"split_mode", "--split-mode"},
+    {"main_gpu", "--main-gpu"},
+    {"rpc_servers", "--rpc"},
+    {"rpc_timeout", "--rpc-timeout"},
+    {"text", "prompt"},  // the only one that the command line tokenizes
+}};
+
+}  // namespace
+
+std::string option_of(std::string_view field) {
+  const auto* found = std::find_if(kNames.begin(), kNames.end(),
+                                   [&](const Name& name) { return name.field == field; });
+  return found == kNames.end() ? std::string() : std::string(found->option);
+}
+
+std::string message_of(const Error& error) { return error.message_with(option_of); }
+
+Error named_for_draft(const Error& error) {
+  return {error.code(), error.message_with([](std::string_view field) {
+            return field == "devices" ? std::string("--device-draft") : option_of(field);
+          })};
+}
+
+}  // namespace gumbelspec::apps
