@@ -36,7 +36,7 @@ std::optional<Error> error_of(const std::function<void()>& work) {
 void start_with(std::size_t n_prompt, TokenId token) {
   testing::TableModel target({.n_vocab = 8, .n_context = 4});
   target.mutable_limits().max_context = 16;
-  SessionOptions options;
+  TextOptions options;
   options.method = parse_method("ar");
   Session session(target, nullptr, options);
   (void)session.start(std::vector<TokenId>(n_prompt, token));

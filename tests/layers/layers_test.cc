@@ -47,8 +47,8 @@ Rules house_rules() {
       {"src/core", core, true},
       {"src/engine", engine + Names{"src/core"}, true},
       {"src/llama", engine + Names{"public llama"}},
-      {"src/pair", all + Names{"kernels/include"}},
       {"kernels/include", {}},
+      {"src/pair", all + Names{"kernels/include"}},
       {"kernels/src", {"kernels/include"}},
       // Below the apps: the program's self-test has its checks from here.
       {"testing", all + sources + Names{"kernels/include"}},
@@ -194,7 +194,7 @@ INSTANTIATE_TEST_SUITE_P(
         WrongInclude{"apps/cli/main.cc", "llama.h", "may not include llama.h"},
         WrongInclude{"apps/cli/main.cc", "gone.h", "gone.h, which is not in the tree"},
         WrongInclude{"apps/more/main.cc", "gumbelspec/types.h", "belongs to no layer"}),
-    [](const auto& info) { return "Number" + std::to_string(info.index); });
+    [](const auto& test) { return "Number" + std::to_string(test.index); });
 
 TEST(LayersOfATree, ACircleOfFilesIsFound) {
   const FixtureTree tree;
