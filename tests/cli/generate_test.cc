@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -35,9 +36,11 @@ Json generate_json(std::vector<std::string> arguments) {
 
 TEST(Generate, PrintsTheJsonOfTheContract) {
   const Json json = generate_json({"-p", "The old house", "-n", "64", "--seed", "7"});
-  EXPECT_EQ(keys(json), (std::set<std::string>{"text", "tokens", "seed", "noise_version",
-                                               "same_seed", "method", "stop_reason", "stats"}));
+  EXPECT_EQ(keys(json),
+            (std::set<std::string>{"text", "tokens", "seed", "noise_version", "same_seed",
+                                   "guarantee", "method", "stop_reason", "stats"}));
   EXPECT_EQ(json["same_seed"], true);
+  EXPECT_EQ(json["guarantee"], "seed");
   EXPECT_TRUE(json["text"].is_string());
   ASSERT_TRUE(json["tokens"].is_array());
   EXPECT_EQ(json["tokens"].size(), 64U);
@@ -46,6 +49,54 @@ TEST(Generate, PrintsTheJsonOfTheContract) {
   EXPECT_EQ(json["noise_version"], 1);
   EXPECT_EQ(json["method"], "gumbel-tree");
   EXPECT_EQ(json["stop_reason"], "length");
+}
+
+TEST(Generate, SaysWhatATextKeeps) {
+  const auto guarantee = [](const std::vector<std::string>& options) {
+    std::vector<std::string> arguments = {"-p", "The old house", "-n", "4"};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    return generate_json(arguments)["guarantee"];
+  };
+  EXPECT_EQ(guarantee({"--guarantee", "auto", "--seed", "7"}), "seed");
+  EXPECT_EQ(guarantee({"--guarantee", "auto"}), "distribution");
+  EXPECT_EQ(guarantee({"--guarantee", "distribution", "--seed", "7"}), "distribution");
+  EXPECT_EQ(guarantee({"--method", "rejection", "--seed", "7"}), "distribution");
+}
+
+TEST(Generate, GivesLogProbabilitiesThatFallAndSumUpToLessThanOne) {
+  const Json json = generate_json(
+      {"-p", "The old house", "-n", "12", "--seed", "7", "--temp", "0", "--logprobs", "3"});
+  ASSERT_EQ(json["logprobs"].size(), 12U);
+  for (std::size_t i = 0; i < 12; ++i) {
+    const Json& entry = json["logprobs"][i];
+    EXPECT_EQ(entry["token"], json["tokens"][i]);
+    ASSERT_EQ(entry["top"].size(), 3U);
+    // At temperature 0 the text is the likeliest token.
+    EXPECT_EQ(entry["top"][0]["token"], entry["token"]);
+    double before = 0.0;
+    double sum = 0.0;
+    for (const Json& top : entry["top"]) {
+      EXPECT_LE(top["logprob"].get<double>(), before);
+      before = top["logprob"].get<double>();
+      sum += std::exp(before);
+    }
+    EXPECT_LE(sum, 1.0 + 1e-5);
+  }
+}
+
+TEST(Generate, FollowsAGrammarAndASchema) {
+  const Json word =
+      generate_json({"-p", "Is it?", "-n", "8", "--grammar", "root ::= \"yes\" | \"no\""});
+  EXPECT_TRUE(word["text"] == "yes" || word["text"] == "no") << word["text"];
+  EXPECT_EQ(word["stop_reason"], "eos");
+  for (const char* method : {"ar", "gumbel-tree", "rejection"}) {
+    const Json object = generate_json(
+        {"-p", "A person:", "-n", "200", "--seed", "5", "--method", method, "-j",
+         R"({"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"], "additionalProperties": false})"});
+    ASSERT_EQ(object["stop_reason"], "eos") << object["text"];
+    const Json person = Json::parse(object["text"].get<std::string>());
+    EXPECT_TRUE(person["age"].is_number_integer()) << object["text"];
+  }
 }
 
 TEST(Generate, JsonStatisticsAreCompleteAndConsistent) {
