@@ -10,6 +10,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -20,10 +21,10 @@
 #include <string>
 #include <vector>
 
-#include "file_pages.h"
-#include "isa.h"
-#include "kernel_set.h"
-#include "plan.h"
+#include "kernels/src/file_pages.h"
+#include "kernels/src/isa.h"
+#include "kernels/src/kernel_set.h"
+#include "kernels/src/plan.h"
 
 namespace {
 
@@ -93,9 +94,9 @@ __attribute__((target("avx2,fma"))) void dot_floats() {
 }
 
 // Multiply-adds per second of that sequence for a format; 0 where none is written down here.
-double dot_peak(const KernelSet* kernels, WeightFormat format, int threads) {
+double dot_peak(const KernelSet* kernels, ggml_type type, int threads) {
   const std::string name = kernels->name;
-  const bool whole = activation_format(format) == ActivationFormat::kInt8;
+  const bool whole = activation_format(type) == ActivationFormat::int8;
   void (*loop)() = nullptr;
   double products = 0;
   if (name == "avx512" && whole) {
@@ -103,7 +104,7 @@ double dot_peak(const KernelSet* kernels, WeightFormat format, int threads) {
   } else if (name == "avx2" && !whole) {
     loop = dot_floats, products = 8;
   } else if (name == "avx2") {
-    loop = format == WeightFormat::kQ8_0 ? dot_signed : dot_bytes, products = 32;
+    loop = type == GGML_TYPE_Q8_0 ? dot_signed : dot_bytes, products = 32;
   }
   if (!loop) return 0.0;
   const double t = median_seconds(5, [&] {
@@ -120,21 +121,30 @@ std::vector<std::string> split(const std::string& text) {
   return all;
 }
 
+ggml_type type_named(std::string name) {
+  for (char& c : name) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  for (const ggml_type type : weight_types()) {
+    if (name == weight_type_name(type)) return type;
+  }
+  std::fprintf(stderr, "kernel_bench: no weight type %s\n", name.c_str());
+  std::exit(1);
+}
+
 struct Bench {
   const KernelSet* kernels;
   int threads;
   int64_t k;
   size_t bytes;
 
-  void run(WeightFormat format, const std::vector<int>& ns, double bandwidth) const {
-    const double peak = dot_peak(kernels, format, threads);
-    const int64_t rows = static_cast<int64_t>(bytes / packed_bytes(format, k, 16)) * 16;
-    const size_t size = packed_bytes(format, k, rows);
+  void run(ggml_type type, const std::vector<int>& ns, double bandwidth) const {
+    const double peak = dot_peak(kernels, type, threads);
+    const int64_t rows = static_cast<int64_t>(bytes / packed_bytes(type, k, 16)) * 16;
+    const size_t size = packed_bytes(type, k, rows);
     auto* weights = static_cast<uint8_t*>(allocate_zeroed(size));
     // Zero is as good as any code; scales of zero keep every sum finite.
     std::memset(weights, 0, size);
     for (const int n : ns) {
-      const Tiles tiles = make_tiles(activation_format(format), k, n);
+      const Tiles tiles = make_tiles(activation_format(type), k, n);
       std::vector<uint8_t> activations(tiles.bytes() + 64);
       std::vector<float> x(static_cast<size_t>(k), 0.5f), out(static_cast<size_t>(rows * n));
       for (int t = 0; t < tiles.n_tiles; ++t) {
@@ -152,9 +162,9 @@ struct Bench {
         for (int64_t p = 0; p < panels; p += 4) {
           for (int i = 0; i < tiles.n_tiles; ++i) {
             const GemmJob job = {
-                format,
+                type,
                 weights,
-                panel_layout(format, k),
+                panel_layout(type, k),
                 k,
                 rows,
                 activations.data() + static_cast<size_t>(tiles.first(i)) * tiles.column_bytes(),
@@ -168,9 +178,9 @@ struct Bench {
       });
       const double rate = static_cast<double>(size) / t;
       const double macs = static_cast<double>(rows) * static_cast<double>(k) * n / t;
-      std::printf("| %s | %d | %.2f | %.1f | %.0f %% | %.0f | %.0f %% |\n",
-                  weight_format_name(format), n, t * 1e3, rate / 1e9, 100 * rate / bandwidth,
-                  macs / 1e9, peak > 0 ? 100 * macs / peak : 0.0);
+      std::printf("| %s | %d | %.2f | %.1f | %.0f %% | %.0f | %.0f %% |\n", weight_type_name(type),
+                  n, t * 1e3, rate / 1e9, 100 * rate / bandwidth, macs / 1e9,
+                  peak > 0 ? 100 * macs / peak : 0.0);
       std::fflush(stdout);
     }
     free_zeroed(weights, size);
@@ -206,12 +216,8 @@ int main(int argc, char** argv) {
       "| type | n | ms | GB/s | of read | GMAC/s | of peak |\n|---|---|---|---|---|---|---|\n");
   std::vector<int> ns;
   for (const std::string& n : split(args["-n"])) ns.push_back(std::atoi(n.c_str()));
-  static const std::map<std::string, WeightFormat> kFormats = {
-      {"q8_0", WeightFormat::kQ8_0}, {"q4_0", WeightFormat::kQ4_0}, {"q4_k", WeightFormat::kQ4_K},
-      {"q5_k", WeightFormat::kQ5_K}, {"q6_k", WeightFormat::kQ6_K}, {"f16", WeightFormat::kF16},
-      {"bf16", WeightFormat::kBF16}, {"f32", WeightFormat::kF32}};
-  for (const std::string& type : split(args["--types"])) {
-    Bench{kernels, threads, std::atoi(args["-k"].c_str()), bytes}.run(kFormats.at(type), ns,
+  for (const std::string& name : split(args["--types"])) {
+    Bench{kernels, threads, std::atoi(args["-k"].c_str()), bytes}.run(type_named(name), ns,
                                                                       bandwidth);
   }
   return 0;

@@ -19,10 +19,10 @@
 #include <cstring>
 #include <limits>
 
-#include "cells_impl.h"
-#include "kernel_set.h"
-#include "rows_impl.h"
-#include "unroll.h"
+#include "kernels/src/cells_impl.h"
+#include "kernels/src/kernel_set.h"
+#include "kernels/src/rows_impl.h"
+#include "kernels/src/unroll.h"
 
 namespace gumbelspec::kernels {
 namespace {

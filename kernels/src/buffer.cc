@@ -1,12 +1,12 @@
-#include "buffer.h"
+#include "kernels/src/buffer.h"
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <vector>
 
-#include "file_pages.h"
-#include "weight_format.h"
+#include "kernels/src/file_pages.h"
+#include "kernels/src/weight_format.h"
 
 namespace gumbelspec::kernels {
 namespace {
@@ -18,7 +18,7 @@ struct PackedMemory {
 
 // A tensor of the buffer seen as a packed matrix: views refer to rows of their source.
 struct Matrix {
-  WeightFormat format;
+  ggml_type type;
   int64_t n_columns, n_rows;  // rows of one of the matrices of a stack
   size_t row_bytes;           // of ggml's form
   size_t offset;              // of the tensor's first byte within ggml's form of the whole matrix
@@ -29,10 +29,10 @@ struct Matrix {
     return row / n_rows * panel_count(n_rows) * kPanelRows + row % n_rows;
   }
   void pack(int64_t row, const void* from) const {
-    pack_row(format, n_columns, packed_row(row), from, packed);
+    pack_row(type, n_columns, packed_row(row), from, packed);
   }
   void unpack(int64_t row, void* to) const {
-    unpack_row(format, n_columns, packed_row(row), packed, to);
+    unpack_row(type, n_columns, packed_row(row), packed, to);
   }
 };
 
@@ -49,12 +49,8 @@ uint8_t* plain_bytes(const ggml_tensor* tensor) {
 Matrix matrix_of(const ggml_tensor* tensor) {
   const ggml_tensor* whole = whole_of(tensor);
   const size_t offset = tensor->view_src ? tensor->view_offs : 0;
-  return {*weight_format(whole->type),
-          whole->ne[0],
-          whole->ne[1],
-          ggml_row_size(whole->type, whole->ne[0]),
-          offset,
-          whole->data};
+  return {whole->type, whole->ne[0], whole->ne[1], ggml_row_size(whole->type, whole->ne[0]),
+          offset,      whole->data};
 }
 
 // Calls fn(row, first byte in row, number of bytes, position in the caller's data) for the rows
@@ -168,7 +164,7 @@ size_t alloc_size(ggml_backend_buffer_type_t, const ggml_tensor* tensor) {
   if (!can_pack(tensor)) return ggml_nbytes(tensor);
   // Kernels fetch ahead of what they need; the slack keeps that within the buffer.
   const auto n_matrices = static_cast<size_t>(tensor->ne[2] * tensor->ne[3]);
-  const size_t matrix = packed_bytes(*weight_format(tensor->type), tensor->ne[0], tensor->ne[1]);
+  const size_t matrix = packed_bytes(tensor->type, tensor->ne[0], tensor->ne[1]);
   return std::max(n_matrices * matrix, ggml_nbytes(tensor));
 }
 
@@ -188,7 +184,7 @@ ggml_backend_buffer_type_t packed_buffer_type() {
 void set_packed_buffer_device(ggml_backend_dev_t device) { packed_buffer_type()->device = device; }
 
 bool can_pack(const ggml_tensor* tensor) {
-  return weight_format(tensor->type).has_value() && ggml_is_contiguous(tensor);
+  return is_weight_type(tensor->type) && ggml_is_contiguous(tensor);
 }
 
 bool is_packed(const ggml_tensor* tensor) {

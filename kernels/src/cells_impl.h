@@ -9,8 +9,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "ggml_blocks.h"
-#include "kernel_set.h"
+#include "kernels/src/formats/q8_0.h"
+#include "kernels/src/kernel_set.h"
 
 namespace gumbelspec::kernels {
 namespace {
@@ -23,7 +23,7 @@ inline float half_bits_to_float(uint16_t h) {
   const uint32_t exponent = (h >> 10) & 31, fraction = h & 1023;
   if (exponent == 0) {
     const float tiny = std::ldexp(static_cast<float>(fraction), -24);
-    return sign ? -tiny : tiny;
+    return sign != 0 ? -tiny : tiny;
   }
   const uint32_t bits =
       sign | (exponent == 31 ? 0x7f800000 : (exponent + 112) << 23) | (fraction << 13);
@@ -56,7 +56,7 @@ inline void widen_row(ggml_type type, const uint8_t* src, int64_t n, float* dst)
       return;
     case GGML_TYPE_Q8_0:
       for (; i < n; i += kBlock) {
-        BlockQ8_0 block;
+        FormatTraits<GGML_TYPE_Q8_0>::Block block;
         std::memcpy(&block, src + static_cast<size_t>(i / kBlock) * sizeof(block), sizeof(block));
         const typename V::Float d = V::set1(half_bits_to_float(block.d));
         for (int j = 0; j < kBlock; j += kLanes) {

@@ -4,17 +4,17 @@
 // buffer type is the packed one. Each backend instance carries a *facet* of its own, whose buffer
 // type is ggml's ordinary host memory: intermediate results then live where the CPU backend can
 // use them as they are, and the scheduler never copies anything between the two.
-#include "device.h"
+#include "kernels/src/device.h"
 
 #include <cstdlib>
 #include <cstring>
 
-#include "buffer.h"
-#include "executor.h"
 #include "gumbelspec/kernels.h"
-#include "isa.h"
-#include "plan.h"
-#include "served.h"
+#include "kernels/src/buffer.h"
+#include "kernels/src/executor.h"
+#include "kernels/src/isa.h"
+#include "kernels/src/plan.h"
+#include "kernels/src/served.h"
 
 namespace gumbelspec::kernels {
 namespace {
@@ -229,9 +229,7 @@ Info info() {
   if (!settings().kernels) return info;
   info.isa = settings().kernels->name;
   info.attention = settings().attention;
-  for (int i = 0; i < kWeightFormats; ++i) {
-    info.types.emplace_back(weight_format_name(static_cast<WeightFormat>(i)));
-  }
+  for (const ggml_type type : weight_types()) info.types.emplace_back(weight_type_name(type));
   return info;
 }
 

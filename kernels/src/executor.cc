@@ -1,4 +1,4 @@
-#include "executor.h"
+#include "kernels/src/executor.h"
 
 #if defined(_OPENMP)
 #include <omp.h>
@@ -10,7 +10,7 @@
 #include <new>
 #include <thread>
 
-#include "elements.h"
+#include "kernels/src/elements.h"
 
 namespace gumbelspec::kernels {
 namespace {
@@ -118,19 +118,19 @@ int Executor::run_queue(const Step& step, int queue, int thread) {
 
 void Executor::run_task(const Step& step, int task, int thread) {
   switch (step.kind) {
-    case Step::kRows:
+    case Step::Kind::rows:
       return run_rows(step, task);
-    case Step::kProduct:
+    case Step::Kind::product:
       return run_product(step, task);
-    case Step::kAttention:
+    case Step::Kind::attention:
       return run_attention(step, task, thread);
-    case Step::kAngles:
+    case Step::Kind::angles:
       return run_angles(step, task);
-    case Step::kRotate:
+    case Step::Kind::rotate:
       return run_rotate(step, task);
-    case Step::kSetRows:
+    case Step::Kind::set_rows:
       return run_set_rows(step, task);
-    case Step::kGetRows:
+    case Step::Kind::get_rows:
       return run_get_rows(step, task);
   }
 }
@@ -143,7 +143,7 @@ void Executor::run_rows(const Step& step, int task) {
   const int64_t begin = std::min(n, part * piece), end = std::min(n, begin + piece);
   if (begin == end) return;
   for (int i = 0; i < step.n_ops; ++i) {
-    if (ops[i].kind == RowOp::kQuantize) {
+    if (ops[i].kind == RowOp::Kind::quantize) {
       quantize_row(ops[i], row, begin, end);
     } else {
       run_row_op(ops[i], row, begin, end);
@@ -157,13 +157,13 @@ void Executor::run_row_op(const RowOp& op, int64_t row, int64_t begin, int64_t e
   const auto* b = t->src[1] ? repeated_row<const float>(t->src[1], t, row) : nullptr;
   auto* y = row_of<float>(t, row);
   switch (op.kind) {
-    case RowOp::kRmsNorm:
+    case RowOp::Kind::rms_norm:
       kernels_.rms_norm(a, nullptr, y, t->ne[0], float_param(t, 0));
       break;
-    case RowOp::kAdd:
+    case RowOp::Kind::add:
       for (int64_t i = begin; i < end; ++i) y[i] = a[i] + b[i];
       break;
-    case RowOp::kMul:
+    case RowOp::Kind::mul:
       for (int64_t i = begin; i < end; ++i) y[i] = a[i] * b[i];
       break;
     default:
@@ -204,13 +204,13 @@ void Executor::run_product(const Step& step, int task) {
   const ggml_tensor* w = step.node->src[0];
   const int slice = task / step.parts;
   GemmJob job{};
-  job.format = *weight_format(w->type);
+  job.type = w->type;
   job.weights = bytes_of(w);
   if (step.tiles.n_slices > 1) {
     job.weights += static_cast<size_t>(matrix_of_slice(step.node, slice)) *
-                   packed_bytes(job.format, w->ne[0], w->ne[1]);
+                   packed_bytes(job.type, w->ne[0], w->ne[1]);
   }
-  job.layout = panel_layout(job.format, w->ne[0]);
+  job.layout = panel_layout(job.type, w->ne[0]);
   job.k = w->ne[0];
   job.n_rows = w->ne[1];
   job.out_stride = step.node->ne[0];  // contiguous

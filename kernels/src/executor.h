@@ -6,8 +6,8 @@
 #include <memory>
 #include <vector>
 
-#include "kernel_set.h"
-#include "plan.h"
+#include "kernels/src/kernel_set.h"
+#include "kernels/src/plan.h"
 
 namespace gumbelspec::kernels {
 

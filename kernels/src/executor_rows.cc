@@ -4,9 +4,9 @@
 #include <cstring>
 #include <vector>
 
-#include "buffer.h"
-#include "elements.h"
-#include "executor.h"
+#include "kernels/src/buffer.h"
+#include "kernels/src/elements.h"
+#include "kernels/src/executor.h"
 
 namespace gumbelspec::kernels {
 namespace {
@@ -121,7 +121,7 @@ void Executor::run_get_rows(const Step& step, int task) {
   std::vector<uint8_t> unpacked;
   if (is_packed(x)) {
     unpacked.resize(ggml_row_size(x->type, x->ne[0]));
-    unpack_row(*weight_format(x->type), x->ne[0], row, x->data, unpacked.data());
+    unpack_row(x->type, x->ne[0], row, x->data, unpacked.data());
     from = unpacked.data();
   }
   if (x->type == GGML_TYPE_F32) {

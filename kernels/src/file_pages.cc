@@ -1,4 +1,4 @@
-#include "file_pages.h"
+#include "kernels/src/file_pages.h"
 
 #include <cinttypes>
 #include <cstdint>

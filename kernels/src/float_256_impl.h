@@ -9,9 +9,11 @@
 
 #include <immintrin.h>
 
-#include "kernel_set.h"
-#include "unroll.h"
-#include "vector_256.h"
+#include "kernels/src/formats.h"
+#include "kernels/src/kernel_set.h"
+#include "kernels/src/simd_avx2.h"
+#include "kernels/src/unroll.h"
+#include "kernels/src/vector_256.h"
 
 namespace gumbelspec::kernels {
 namespace {  // compiled once per instruction set
@@ -28,20 +30,19 @@ inline __m256 odd_of(__m256i both) {
 
 // Where a product takes its weights from: rows 8 * half and on of the pair-th pair of matrix
 // columns; kOdd: which of the two.
-template <WeightFormat F>
+template <class Format>
 struct PackedWeights {
   const uint8_t* panel;
 
   template <bool kOdd>
   __m256 load(int64_t pair, int half) const {
-    if constexpr (F == WeightFormat::kF32) {
-      const uint8_t* at = panel + (2 * pair + kOdd) * 64 + half * 32;
-      return _mm256_loadu_ps(reinterpret_cast<const float*>(at));
-    } else if constexpr (F == WeightFormat::kF16) {
-      return load_half8(panel + (2 * pair + kOdd) * 32 + half * 16);
-    } else {
+    if constexpr (Format::kPairs) {
       const __m256i both = load256(panel + pair * 64 + half * 32);
       return kOdd ? odd_of(both) : even_of(both);
+    } else {
+      const int64_t column = 2 * pair + (kOdd ? 1 : 0);
+      return Format::template load<Avx2>(panel + (column * kPanelRows + half * kHalf) *
+                                                     Format::kElementBytes);
     }
   }
 };
@@ -51,23 +52,21 @@ struct WideWeights {  // a piece, as floats
 
   template <bool kOdd>
   __m256 load(int64_t pair, int half) const {
-    return _mm256_load_ps(at + (2 * (pair - first) + kOdd) * kPanelRows + half * kHalf);
+    return _mm256_load_ps(at + (2 * (pair - first) + (kOdd ? 1 : 0)) * kPanelRows + half * kHalf);
   }
 };
 
 // The activations of a tile of n columns, from `column` on.
-template <WeightFormat F>
+template <class Format>
 struct FloatColumns {
   const uint8_t* at;
   int64_t n;
-  static constexpr bool kPacked = F == WeightFormat::kBF16;
-
   FloatColumns(const GemmJob& job, int column) : at(job.tile + 4 * column), n(job.n) {}
   struct Pair {
     __m256 even, odd;
   };
   Pair load(int64_t pair, int c) const {
-    if constexpr (kPacked) {
+    if constexpr (Format::kPairs) {
       const __m256i both = _mm256_set1_epi32(word_at(at + pair * n * 4 + 4 * c));
       return {even_of(both), odd_of(both)};
     } else {
@@ -77,16 +76,16 @@ struct FloatColumns {
   }
 };
 
-// Adds a piece, pairs [first, last), to the sums of M columns of the batch, [M][kPanelRows].
-template <WeightFormat F, int M, class Weights>
-inline void float_step(const Weights& w, const FloatColumns<F>& x, int64_t first, int64_t last,
+// Adds a piece, pairs [first, last), to the sums of kM columns of the batch, [kM][kPanelRows].
+template <class Format, int kM, class Weights>
+inline void float_step(const Weights& w, const FloatColumns<Format>& x, int64_t first, int64_t last,
                        float* sums) {
-  __m256 acc[2][M];
-  GUMBELSPEC_UNROLL for (int c = 0; c < M; ++c) acc[0][c] = acc[1][c] = _mm256_setzero_ps();
+  __m256 acc[2][kM];
+  GUMBELSPEC_UNROLL for (int c = 0; c < kM; ++c) acc[0][c] = acc[1][c] = _mm256_setzero_ps();
   for (int64_t pair = first; pair < last; ++pair) {
     const __m256 even[2] = {w.template load<false>(pair, 0), w.template load<false>(pair, 1)};
     const __m256 odd[2] = {w.template load<true>(pair, 0), w.template load<true>(pair, 1)};
-    GUMBELSPEC_UNROLL for (int c = 0; c < M; ++c) {
+    GUMBELSPEC_UNROLL for (int c = 0; c < kM; ++c) {
       const auto value = x.load(pair, c);
       GUMBELSPEC_UNROLL for (int half = 0; half < 2; ++half) {
         acc[half][c] = _mm256_fmadd_ps(even[half], value.even, acc[half][c]);
@@ -94,7 +93,7 @@ inline void float_step(const Weights& w, const FloatColumns<F>& x, int64_t first
       }
     }
   }
-  GUMBELSPEC_UNROLL for (int c = 0; c < M; ++c) {
+  GUMBELSPEC_UNROLL for (int c = 0; c < kM; ++c) {
     GUMBELSPEC_UNROLL for (int half = 0; half < 2; ++half) {
       float* sum = sums + c * kPanelRows + half * kHalf;
       _mm256_store_ps(sum, _mm256_add_ps(_mm256_load_ps(sum), acc[half][c]));
@@ -103,27 +102,27 @@ inline void float_step(const Weights& w, const FloatColumns<F>& x, int64_t first
 }
 
 // The same for m columns, from `column` on.
-template <WeightFormat F, class Weights>
+template <class Format, class Weights>
 inline void float_group(const Weights& w, const GemmJob& job, int64_t first, int column, int m,
                         float* sums) {
-  const FloatColumns<F> x(job, column);
+  const FloatColumns<Format> x(job, column);
   const int64_t pairs = (job.k + 1) / 2;
   const int64_t last = first + kPiece < pairs ? first + kPiece : pairs;
   float* at = sums + column * kPanelRows;
   switch (m) {
     case 1:
-      return float_step<F, 1>(w, x, first, last, at);
+      return float_step<Format, 1>(w, x, first, last, at);
     case 2:
-      return float_step<F, 2>(w, x, first, last, at);
+      return float_step<Format, 2>(w, x, first, last, at);
     case 3:
-      return float_step<F, 3>(w, x, first, last, at);
+      return float_step<Format, 3>(w, x, first, last, at);
     default:
-      return float_step<F, 4>(w, x, first, last, at);
+      return float_step<Format, 4>(w, x, first, last, at);
   }
 }
 
-template <WeightFormat F>
-inline void widen_piece(const PackedWeights<F>& from, int64_t first, int64_t last, float* to) {
+template <class Format>
+inline void widen_piece(const PackedWeights<Format>& from, int64_t first, int64_t last, float* to) {
   for (int64_t pair = first; pair < last; ++pair, to += 2 * kPanelRows) {
     GUMBELSPEC_UNROLL for (int half = 0; half < 2; ++half) {
       _mm256_store_ps(to + half * kHalf, from.template load<false>(pair, half));
@@ -132,17 +131,17 @@ inline void widen_piece(const PackedWeights<F>& from, int64_t first, int64_t las
   }
 }
 
-template <WeightFormat F>
+template <class Format>
 void float_panels_256(const GemmJob& job, int64_t begin, int64_t end) {
-  constexpr int kPairBytes = F == WeightFormat::kF32 ? 128 : 64;
+  constexpr auto kPairBytes = static_cast<int>(2 * kPanelRows * Format::kElementBytes);
   alignas(64) float wide[2 * kPiece * kPanelRows];
   alignas(64) float sums[kMaxTile * kPanelRows];
   const ColumnGroups groups(job.n, kFloatColumns);
   const int64_t pairs = (job.k + 1) / 2;
   // Worth it from the second use on; F32 is wide as it is.
-  const bool widen = groups.count > 1 && F != WeightFormat::kF32;
+  const bool widen = groups.count > 1 && Format::kElementBytes < 4;
   for (int64_t p = begin; p < end; ++p) {
-    const PackedWeights<F> packed = {job.weights + static_cast<size_t>(p) * job.layout.bytes};
+    const PackedWeights<Format> packed = {job.weights + static_cast<size_t>(p) * job.layout.bytes};
     std::memset(sums, 0, static_cast<size_t>(job.n) * kPanelRows * sizeof(float));
     for (int64_t first = 0; first < pairs; first += kPiece) {
       if (job.prefetch) prefetch_256<kPiece * kPairBytes>(packed.panel + first * kPairBytes);
@@ -151,10 +150,10 @@ void float_panels_256(const GemmJob& job, int64_t begin, int64_t end) {
       }
       for (int i = 0; i < groups.count; ++i) {
         if (widen) {
-          float_group<F>(WideWeights{wide, first}, job, first, groups.first(i), groups.width(i),
-                         sums);
+          float_group<Format>(WideWeights{wide, first}, job, first, groups.first(i),
+                              groups.width(i), sums);
         } else {
-          float_group<F>(packed, job, first, groups.first(i), groups.width(i), sums);
+          float_group<Format>(packed, job, first, groups.first(i), groups.width(i), sums);
         }
       }
     }

@@ -12,51 +12,48 @@
 
 #include <immintrin.h>
 
-#include "float_256_impl.h"
-#include "kernel_set.h"
-#include "unroll.h"
-#include "vector_256.h"
+#include "kernels/src/float_256_impl.h"
+#include "kernels/src/formats.h"
+#include "kernels/src/kernel_set.h"
+#include "kernels/src/simd_avx2.h"
+#include "kernels/src/unroll.h"
+#include "kernels/src/vector_256.h"
 
 namespace gumbelspec::kernels {
 namespace {  // compiled once per instruction set
 
-constexpr int kGroups = 8;      // of four columns, in a block
 constexpr int kIntColumns = 4;  // of the batch, whose sums are in registers
 
-// Integer sums of M columns: rows 0-7 and rows 8-15.
-template <int M>
+// Integer sums of kM columns: rows 0-7 and rows 8-15.
+template <int kM>
 struct Sums {
-  __m256i half[2][M];
+  __m256i half[2][kM];
 };
 
 // Where a dot product takes the codes of a block from: group g of rows 8 * half and on.
-template <WeightFormat F>
+template <class Format>
 struct PackedCodes {
   const uint8_t* codes;  // of the block
-  const uint8_t* high;   // its fifth and sixth bits
+  const uint8_t* high;   // their upper bits
 
   __m256i load(int g, int half) const {
-    if constexpr (F == WeightFormat::kQ8_0) {
-      return load256(codes + g * 64 + half * 32);
-    } else {
-      const __m256i both = load256(codes + (g & 3) * 64 + half * 32);
-      const __m256i nibble = _mm256_set1_epi8(15);
-      __m256i w = g < 4 ? _mm256_and_si256(both, nibble)
-                        : _mm256_and_si256(_mm256_srli_epi16(both, 4), nibble);
-      if constexpr (F == WeightFormat::kQ5_K) {
-        const __m256i bits = load256(high + half * 32);
-        const __m256i h = g < 4 ? _mm256_slli_epi16(bits, 4 - g) : _mm256_srli_epi16(bits, g - 4);
-        w = _mm256_or_si256(w, _mm256_and_si256(h, _mm256_set1_epi8(16)));
-      }
-      if constexpr (F == WeightFormat::kQ6_K) {
-        const __m256i bits = load256(high + (g >> 2) * 64 + half * 32);
-        const int at = 2 * (g & 3);
-        const __m256i h =
-            at < 4 ? _mm256_slli_epi16(bits, 4 - at) : _mm256_srli_epi16(bits, at - 4);
-        w = _mm256_or_si256(w, _mm256_and_si256(h, _mm256_set1_epi8(48)));
-      }
-      return w;
+    constexpr int kLow = Format::kLowBits, kHigh = Format::kHighBits;
+    __m256i w = load256(codes + (g & (kLow - 1)) * 64 + half * 32);
+    if constexpr (kLow < 8) {
+      const __m256i mask = _mm256_set1_epi8((1 << kLow) - 1);
+      w = g < kLow ? _mm256_and_si256(w, mask)
+                   : _mm256_and_si256(_mm256_srli_epi16(w, g & -kLow), mask);
     }
+    if constexpr (kHigh > 0) {
+      constexpr int kShare = 8 / kHigh;  // groups that share a vector
+      const int at = kHigh * (g & (kShare - 1));
+      const __m256i all = load256(high + (kShare == kGroups ? 0 : g / kShare * 64) + half * 32);
+      const __m256i bits =
+          at < kLow ? _mm256_slli_epi16(all, kLow - at) : _mm256_srli_epi16(all, at - kLow);
+      const __m256i mask = _mm256_set1_epi8(((1 << kHigh) - 1) << kLow);
+      w = _mm256_or_si256(w, _mm256_and_si256(bits, mask));
+    }
+    return Format::template values<Avx2>(w);
   }
   // Codes of eight bits as signed numbers, and their magnitudes (128 for -128).
   __m256i load_signed(int g, int half) const {
@@ -74,8 +71,8 @@ struct UnpackedCodes {
   __m256i load_magnitude(int g, int half) const { return load(kGroups + g, half); }
 };
 
-template <bool kSigned, WeightFormat F>
-inline void unpack_codes(const PackedCodes<F>& from, uint8_t* to) {
+template <bool kSigned, class Format>
+inline void unpack_codes(const PackedCodes<Format>& from, uint8_t* to) {
   GUMBELSPEC_UNROLL for (int g = 0; g < kGroups; ++g) {
     GUMBELSPEC_UNROLL for (int half = 0; half < 2; ++half) {
       if constexpr (kSigned) {
@@ -88,28 +85,20 @@ inline void unpack_codes(const PackedCodes<F>& from, uint8_t* to) {
   }
 }
 
-// Factors of a block, rows 0-7 and 8-15. Q6_K: `m` are the scales of the second half of the block;
-// otherwise the mins.
+// Factors of a block, rows 0-7 and 8-15. m: of the min, or of the second half of the block.
 struct BlockScales {
   __m256 d[2], m[2];
 };
 
-template <WeightFormat F>
+template <class Format>
 inline BlockScales load_scales(const uint8_t* panel, const PanelLayout& layout, int64_t b) {
-  const uint8_t* at = panel + layout.scales + b * 32;
+  const uint8_t* at = panel + layout.scales + b * kScalePitch<Format>;
   BlockScales s{};
   GUMBELSPEC_UNROLL for (int half = 0; half < 2; ++half) {
-    if constexpr (F == WeightFormat::kQ8_0 || F == WeightFormat::kQ4_0) {
-      s.d[half] = load_half8(at + half * 16);
-    } else if constexpr (F == WeightFormat::kQ6_K) {
-      const __m256 d = load_half8(panel + layout.super + (b >> 3) * 32 + half * 16);
-      s.d[half] = _mm256_mul_ps(d, load_i8x8(at + half * kHalf));
-      s.m[half] = _mm256_mul_ps(d, load_i8x8(at + 16 + half * kHalf));
-    } else {
-      const uint8_t* super = panel + layout.super + (b >> 3) * 64 + half * 16;
-      s.d[half] = _mm256_mul_ps(load_half8(super), load_u8x8(at + half * kHalf));
-      s.m[half] = _mm256_mul_ps(load_half8(super + 32), load_u8x8(at + 16 + half * kHalf));
-    }
+    const uint8_t* scales = at + half * kHalf * Format::kScaleBytes;
+    const uint8_t* super = super_of<Format>(panel, layout, b) + half * 16;
+    s.d[half] = Format::template d<Avx2>(scales, super);
+    s.m[half] = Format::template m<Avx2>(scales, super);
   }
   return s;
 }
@@ -139,79 +128,75 @@ inline BlockColumns block_columns(const GemmJob& job, int64_t b, int column) {
 }
 
 // What unsigned codes add too much, as the start of the sums of column c.
-template <class Dot, WeightFormat F>
-inline __m256i start_of(const BlockColumns& x, int c) {
-  if constexpr (F == WeightFormat::kQ8_0 && !Dot::template kSigned<F>) {
-    return _mm256_set1_epi32(x.word(RecordLayout::kMinus128, c));
-  } else if constexpr (F == WeightFormat::kQ4_0) {
-    return _mm256_set1_epi32(x.word(RecordLayout::kMinus128, c) >> 4);
-  } else if constexpr (F == WeightFormat::kQ6_K) {
-    return _mm256_set1_epi32(x.extra_word(extra::kMinus32Low, c));
-  } else {
+template <class Dot, class Format>
+inline __m256i start_of(const BlockColumns& x, int c, bool is_second_half = false) {
+  if constexpr (Format::kOffset == 0 || Dot::template kSigned<Format>) {
     return _mm256_setzero_si256();
+  } else if constexpr (Format::kHalves) {
+    const size_t field = is_second_half ? extra::kMinus32High : extra::kMinus32Low;
+    return _mm256_set1_epi32(x.extra_word(field, c) >> kHalvings<32, Format::kOffset>);
+  } else {
+    return _mm256_set1_epi32(x.word(RecordLayout::kMinus128, c) >> kHalvings<128, Format::kOffset>);
   }
 }
 
-// Adds one block to the float sums of M columns, [M][kPanelRows].
-template <class Dot, WeightFormat F, int M, class Codes>
+// Adds one block to the float sums of kM columns, [kM][kPanelRows].
+template <class Dot, class Format, int kM, class Codes>
 inline void block_step(const Codes& w, const BlockScales& s, const BlockColumns& x, float* sums) {
-  constexpr bool kSix = F == WeightFormat::kQ6_K;
-  constexpr bool kMins = F == WeightFormat::kQ4_K || F == WeightFormat::kQ5_K;
-  Sums<M> acc;
-  GUMBELSPEC_UNROLL for (int c = 0; c < M; ++c) {
-    acc.half[0][c] = acc.half[1][c] = start_of<Dot, F>(x, c);
+  Sums<kM> acc;
+  GUMBELSPEC_UNROLL for (int c = 0; c < kM; ++c) {
+    acc.half[0][c] = acc.half[1][c] = start_of<Dot, Format>(x, c);
   }
-  __m256 low[2][M];
-  if constexpr (kSix) {
-    Dot::template run<F, 0, 4>(acc, w, x.codes);
-    GUMBELSPEC_UNROLL for (int c = 0; c < M; ++c) {
+  __m256 low[2][kM];
+  if constexpr (Format::kHalves) {
+    Dot::template run<Format, 0, 4>(acc, w, x.codes);
+    GUMBELSPEC_UNROLL for (int c = 0; c < kM; ++c) {
       GUMBELSPEC_UNROLL for (int half = 0; half < 2; ++half) {
         low[half][c] = _mm256_mul_ps(_mm256_cvtepi32_ps(acc.half[half][c]), s.d[half]);
-        acc.half[half][c] = _mm256_set1_epi32(x.extra_word(extra::kMinus32High, c));
+        acc.half[half][c] = start_of<Dot, Format>(x, c, true);
       }
     }
-    Dot::template run<F, 4, 8>(acc, w, x.codes);
+    Dot::template run<Format, 4, 8>(acc, w, x.codes);
   } else {
-    Dot::template run<F, 0, 8>(acc, w, x.codes);
+    Dot::template run<Format, 0, 8>(acc, w, x.codes);
   }
-  GUMBELSPEC_UNROLL for (int c = 0; c < M; ++c) {
+  GUMBELSPEC_UNROLL for (int c = 0; c < kM; ++c) {
     const __m256 scale = x.scale(c);
     GUMBELSPEC_UNROLL for (int half = 0; half < 2; ++half) {
       float* sum = sums + c * kPanelRows + half * kHalf;
       const __m256 t = _mm256_cvtepi32_ps(acc.half[half][c]);
       __m256 y;
-      if constexpr (kSix) {
+      if constexpr (Format::kHalves) {
         y = _mm256_fmadd_ps(_mm256_fmadd_ps(t, s.m[half], low[half][c]), scale,
                             _mm256_load_ps(sum));
       } else {
         y = _mm256_fmadd_ps(t, _mm256_mul_ps(s.d[half], scale), _mm256_load_ps(sum));
       }
-      if constexpr (kMins) y = _mm256_fnmadd_ps(s.m[half], x.sum(c), y);
+      if constexpr (Format::kMins) y = _mm256_fnmadd_ps(s.m[half], x.sum(c), y);
       _mm256_store_ps(sum, y);
     }
   }
 }
 
 // The same for m columns.
-template <class Dot, WeightFormat F, class Codes>
+template <class Dot, class Format, class Codes>
 inline void block_group(int m, const Codes& w, const BlockScales& s, const BlockColumns& x,
                         float* sums) {
   switch (m) {
     case 1:
-      return block_step<Dot, F, 1>(w, s, x, sums);
+      return block_step<Dot, Format, 1>(w, s, x, sums);
     case 2:
-      return block_step<Dot, F, 2>(w, s, x, sums);
+      return block_step<Dot, Format, 2>(w, s, x, sums);
     case 3:
-      return block_step<Dot, F, 3>(w, s, x, sums);
+      return block_step<Dot, Format, 3>(w, s, x, sums);
     default:
-      return block_step<Dot, F, 4>(w, s, x, sums);
+      return block_step<Dot, Format, 4>(w, s, x, sums);
   }
 }
 
-template <class Dot, WeightFormat F>
+template <class Dot, class Format>
 void int_panels_256(const GemmJob& job, int64_t begin, int64_t end) {
-  constexpr int kCodeBytes = F == WeightFormat::kQ8_0 ? 512 : 256;
-  constexpr int kHighBytes = F == WeightFormat::kQ5_K ? 64 : 128;
+  constexpr auto kCodes = static_cast<int>(kCodePitch<Format>);
   alignas(64) uint8_t scratch[UnpackedCodes::kBytes];
   alignas(64) float sums[kMaxTile * kPanelRows];
   const PanelLayout layout = job.layout;
@@ -220,44 +205,45 @@ void int_panels_256(const GemmJob& job, int64_t begin, int64_t end) {
     const uint8_t* panel = job.weights + static_cast<size_t>(p) * layout.bytes;
     std::memset(sums, 0, static_cast<size_t>(job.n) * kPanelRows * sizeof(float));
     for (int64_t b = 0; b < layout.blocks; ++b) {
-      if (job.prefetch) prefetch_256<kCodeBytes>(panel + b * kCodeBytes);
-      const PackedCodes<F> packed = {panel + b * kCodeBytes, panel + layout.high + b * kHighBytes};
-      const BlockScales scales = load_scales<F>(panel, layout, b);
+      if (job.prefetch) prefetch_256<kCodes>(panel + b * kCodes);
+      const PackedCodes<Format> packed = {panel + b * kCodes,
+                                          panel + layout.high + b * kHighPitch<Format>};
+      const BlockScales scales = load_scales<Format>(panel, layout, b);
       if (groups.count == 1) {
-        block_group<Dot, F>(job.n, packed, scales, block_columns(job, b, 0), sums);
+        block_group<Dot, Format>(job.n, packed, scales, block_columns(job, b, 0), sums);
         continue;
       }
-      unpack_codes<Dot::template kSigned<F>>(packed, scratch);
+      unpack_codes<Dot::template kSigned<Format>>(packed, scratch);
       for (int i = 0; i < groups.count; ++i) {
         const int c = groups.first(i);
-        block_group<Dot, F>(groups.width(i), UnpackedCodes{scratch}, scales,
-                            block_columns(job, b, c), sums + c * kPanelRows);
+        block_group<Dot, Format>(groups.width(i), UnpackedCodes{scratch}, scales,
+                                 block_columns(job, b, c), sums + c * kPanelRows);
       }
     }
     store_panel(job, p, sums);
   }
 }
 
+using Product = void (*)(const GemmJob& job, int64_t begin, int64_t end);
+
+template <class Dot>
+struct Products {
+  template <class Format>
+  struct Of {
+    static constexpr Product product() {
+      if constexpr (Format::kActivations == ActivationFormat::int8) {
+        return int_panels_256<Dot, Format>;
+      } else {
+        return float_panels_256<Format>;
+      }
+    }
+    static constexpr Product kEntry = product();
+  };
+};
+
 template <class Dot>
 void gemm_256(const GemmJob& job, int64_t begin, int64_t end) {
-  switch (job.format) {
-    case WeightFormat::kQ8_0:
-      return int_panels_256<Dot, WeightFormat::kQ8_0>(job, begin, end);
-    case WeightFormat::kQ4_0:
-      return int_panels_256<Dot, WeightFormat::kQ4_0>(job, begin, end);
-    case WeightFormat::kQ4_K:
-      return int_panels_256<Dot, WeightFormat::kQ4_K>(job, begin, end);
-    case WeightFormat::kQ5_K:
-      return int_panels_256<Dot, WeightFormat::kQ5_K>(job, begin, end);
-    case WeightFormat::kQ6_K:
-      return int_panels_256<Dot, WeightFormat::kQ6_K>(job, begin, end);
-    case WeightFormat::kF16:
-      return float_panels_256<WeightFormat::kF16>(job, begin, end);
-    case WeightFormat::kBF16:
-      return float_panels_256<WeightFormat::kBF16>(job, begin, end);
-    case WeightFormat::kF32:
-      return float_panels_256<WeightFormat::kF32>(job, begin, end);
-  }
+  ByFormat<Product, Products<Dot>::template Of>::kEntries[job.type](job, begin, end);
 }
 
 }  // namespace

@@ -3,14 +3,18 @@
 // Why a row's result never depends on the batch: a column of a tile has its own accumulator, and
 // what is added to it, and in which order, is the same text for every tile width. Integer sums are
 // exact, so their order is free; the float operations are explicit intrinsics, one per block.
+#include "kernels/src/gemm_avx512.h"
+
 #include <immintrin.h>
 
 #include <cstring>
+#include <utility>
 
-#include "isa_entry.h"
-#include "unroll.h"
+#include "kernels/src/formats.h"
+#include "kernels/src/simd_avx512.h"
+#include "kernels/src/unroll.h"
 
-namespace gumbelspec::kernels::avx512 {
+namespace gumbelspec::kernels {
 namespace {
 
 using Record = RecordLayout;
@@ -26,51 +30,35 @@ GUMBELSPEC_INLINE __m512 broadcast_float(const void* p) {
   std::memcpy(&word, p, 4);
   return _mm512_set1_ps(word);
 }
-GUMBELSPEC_INLINE __m512 load_half(const uint8_t* p) {
-  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
-}
-GUMBELSPEC_INLINE __m512 load_u8(const uint8_t* p) {
-  return _mm512_cvtepi32_ps(
-      _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
-}
-GUMBELSPEC_INLINE __m512 load_i8(const uint8_t* p) {
-  return _mm512_cvtepi32_ps(
-      _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
-}
 
 // Codes of block b as eight vectors, group g of all sixteen rows each.
-template <WeightFormat F>
+template <class Format>
 GUMBELSPEC_INLINE void load_codes(const uint8_t* panel, const PanelLayout& layout, int64_t b,
                                   __m512i (&w)[8]) {
-  if constexpr (F == WeightFormat::kQ8_0) {
-    GUMBELSPEC_UNROLL for (int g = 0; g < 8; ++g) w[g] = load(panel + b * 512 + g * 64);
+  constexpr unsigned kLow = Format::kLowBits, kHigh = Format::kHighBits;
+  const uint8_t* low = panel + b * kCodePitch<Format>;
+  if constexpr (kLow == 8) {
+    GUMBELSPEC_UNROLL for (int g = 0; g < 8; ++g) w[g] = load(low + g * 64);
   } else {
-    const __m512i nibble = _mm512_set1_epi8(15);
-    GUMBELSPEC_UNROLL for (int g = 0; g < 4; ++g) {
-      const __m512i both = load(panel + b * 256 + g * 64);
-      w[g] = _mm512_and_si512(both, nibble);
-      w[g + 4] = _mm512_and_si512(_mm512_srli_epi16(both, 4), nibble);
-    }
-    // 0xf8 is A | (B & C): the upper bits go on top of the nibbles in one operation.
-    if constexpr (F == WeightFormat::kQ5_K) {
-      const __m512i bit = _mm512_set1_epi8(16);
-      const __m512i high = load(panel + layout.high + b * 64);
-      GUMBELSPEC_UNROLL for (unsigned g = 0; g < 8; ++g) {
-        const __m512i h = g < 4 ? _mm512_slli_epi16(high, 4 - g) : _mm512_srli_epi16(high, g - 4);
-        w[g] = _mm512_ternarylogic_epi32(w[g], h, bit, 0xf8);
-      }
-    }
-    if constexpr (F == WeightFormat::kQ6_K) {
-      const __m512i bits = _mm512_set1_epi8(48);
-      GUMBELSPEC_UNROLL for (unsigned g = 0; g < 8; ++g) {
-        const __m512i high = load(panel + layout.high + b * 128 + (g >> 2) * 64);
-        const unsigned at = 2 * (g & 3);
-        const __m512i h =
-            at < 4 ? _mm512_slli_epi16(high, 4 - at) : _mm512_srli_epi16(high, at - 4);
-        w[g] = _mm512_ternarylogic_epi32(w[g], h, bits, 0xf8);
-      }
+    const __m512i mask = _mm512_set1_epi8((1 << kLow) - 1);
+    GUMBELSPEC_UNROLL for (unsigned g = 0; g < 8; ++g) {
+      const __m512i all = load(low + g % kLow * 64);
+      w[g] = _mm512_and_si512(g < kLow ? all : _mm512_srli_epi16(all, g / kLow * kLow), mask);
     }
   }
+  // 0xf8 is A | (B & C): the upper bits go on top of the others in one operation.
+  if constexpr (kHigh > 0) {
+    const uint8_t* high = panel + layout.high + b * kHighPitch<Format>;
+    const __m512i mask = _mm512_set1_epi8(((1 << kHigh) - 1) << kLow);
+    GUMBELSPEC_UNROLL for (unsigned g = 0; g < 8; ++g) {
+      const unsigned at = kHigh * g % 8;
+      const __m512i all = load(high + kHigh * g / 8 * 64);
+      const __m512i bits =
+          at < kLow ? _mm512_slli_epi16(all, kLow - at) : _mm512_srli_epi16(all, at - kLow);
+      w[g] = _mm512_ternarylogic_epi32(w[g], bits, mask, 0xf8);
+    }
+  }
+  GUMBELSPEC_UNROLL for (int g = 0; g < 8; ++g) w[g] = Format::template values<Avx512>(w[g]);
 }
 
 // Weights come from memory once per pass. A far hint brings them to the second-level cache, where
@@ -93,246 +81,214 @@ GUMBELSPEC_INLINE void dot_step(__m512i& acc, __m512i w, const uint8_t* codes) {
       : "v"(w), "m"(*reinterpret_cast<const int32_t(*)>(codes)));
 }
 
-// Groups kFirst to kLast of M columns. The columns take turns: each waits for its own sum only.
-template <int kFirst, int kLast, int M>
-GUMBELSPEC_INLINE void dot(__m512i (&acc)[M], const __m512i (&w)[8], const uint8_t* codes) {
+// Groups kFirst to kLast of kM columns. The columns take turns: each waits for its own sum only.
+template <int kFirst, int kLast, int kM>
+GUMBELSPEC_INLINE void dot(__m512i (&acc)[kM], const __m512i (&w)[8], const uint8_t* codes) {
   GUMBELSPEC_UNROLL for (int g = kFirst; g < kLast; ++g) {
-    GUMBELSPEC_UNROLL for (int c = 0; c < M; ++c) dot_step(acc[c], w[g], codes + 32 * c + 4 * g);
+    GUMBELSPEC_UNROLL for (int c = 0; c < kM; ++c) dot_step(acc[c], w[g], codes + 32 * c + 4 * g);
   }
 }
 
-// What a block of a panel adds to M columns of a tile of N, from column kColumn on.
 struct BlockScales {
-  __m512 d, m;  // Q6_K: the scales of the two halves; otherwise scale and min
+  __m512 d, m;  // m: of the min, or of the second half of the block
 };
 
-template <WeightFormat F>
-GUMBELSPEC_INLINE BlockScales load_scales(const uint8_t* panel, const PanelLayout& layout,
-                                          int64_t b) {
-  const uint8_t* scales = panel + layout.scales + b * 32;
-  if constexpr (F == WeightFormat::kQ8_0 || F == WeightFormat::kQ4_0) {
-    return {load_half(scales), _mm512_setzero_ps()};
-  } else if constexpr (F == WeightFormat::kQ6_K) {
-    const __m512 d = load_half(panel + layout.super + (b >> 3) * 32);
-    return {_mm512_mul_ps(d, load_i8(scales)), _mm512_mul_ps(d, load_i8(scales + 16))};
+// Where the sums of a block start: what codes stored plus kWant have too much, from the field for
+// codes stored plus kHave.
+template <int kHave, int kWant>
+GUMBELSPEC_INLINE __m512i start_of(const uint8_t* field) {
+  if constexpr (kWant == 0) {
+    return _mm512_setzero_si512();
+  } else if constexpr (kWant == kHave) {
+    return broadcast(field);
   } else {
-    const uint8_t* super = panel + layout.super + (b >> 3) * 64;
-    return {_mm512_mul_ps(load_half(super), load_u8(scales)),
-            _mm512_mul_ps(load_half(super + 32), load_u8(scales + 16))};
+    return _mm512_srai_epi32(broadcast(field), kHalvings<kHave, kWant>);
   }
 }
 
-template <WeightFormat F, int N, int kColumn, int M>
+// What a block of a panel adds to kM columns of a tile of kN, from column kColumn on.
+template <class Format, int kN, int kColumn, int kM>
 GUMBELSPEC_INLINE void columns_step(const __m512i (&w)[8], const BlockScales& s, const uint8_t* rec,
-                                    const uint8_t* more, __m512 (&sum)[N]) {
+                                    const uint8_t* more, __m512 (&sum)[kN]) {
   const uint8_t* codes = rec + 32 * kColumn;
-  const auto field = [&](size_t at, int c) { return rec + at * N + 4 * (kColumn + c); };
-  const auto extra_field = [&](size_t at, int c) { return more + at * N + 4 * (kColumn + c); };
-  __m512i acc[M];
-  if constexpr (F == WeightFormat::kQ6_K) {
-    __m512 t[M];
-    GUMBELSPEC_UNROLL for (int c = 0; c < M; ++c) {
-      acc[c] = broadcast(extra_field(extra::kMinus32Low, c));
+  const auto field = [&](size_t at, int c) { return rec + at * kN + 4 * (kColumn + c); };
+  const auto extra_field = [&](size_t at, int c) { return more + at * kN + 4 * (kColumn + c); };
+  __m512i acc[kM];
+  if constexpr (Format::kHalves) {
+    __m512 t[kM];
+    GUMBELSPEC_UNROLL for (int c = 0; c < kM; ++c) {
+      acc[c] = start_of<32, Format::kOffset>(extra_field(extra::kMinus32Low, c));
     }
-    dot<0, 4, M>(acc, w, codes);
-    GUMBELSPEC_UNROLL for (int c = 0; c < M; ++c) {
+    dot<0, 4, kM>(acc, w, codes);
+    GUMBELSPEC_UNROLL for (int c = 0; c < kM; ++c) {
       t[c] = _mm512_mul_ps(_mm512_cvtepi32_ps(acc[c]), s.d);
-      acc[c] = broadcast(extra_field(extra::kMinus32High, c));
+      acc[c] = start_of<32, Format::kOffset>(extra_field(extra::kMinus32High, c));
     }
-    dot<4, 8, M>(acc, w, codes);
-    GUMBELSPEC_UNROLL for (int c = 0; c < M; ++c) {
+    dot<4, 8, kM>(acc, w, codes);
+    GUMBELSPEC_UNROLL for (int c = 0; c < kM; ++c) {
       t[c] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc[c]), s.m, t[c]);
       sum[kColumn + c] =
           _mm512_fmadd_ps(t[c], broadcast_float(field(Record::kScale, c)), sum[kColumn + c]);
     }
     return;
   }
-  GUMBELSPEC_UNROLL for (int c = 0; c < M; ++c) {
-    if constexpr (F == WeightFormat::kQ8_0) acc[c] = broadcast(field(Record::kMinus128, c));
-    if constexpr (F == WeightFormat::kQ4_0) {
-      acc[c] = _mm512_srai_epi32(broadcast(field(Record::kMinus128, c)), 4);
-    }
-    if constexpr (F == WeightFormat::kQ4_K || F == WeightFormat::kQ5_K) {
-      acc[c] = _mm512_setzero_si512();
-    }
+  GUMBELSPEC_UNROLL for (int c = 0; c < kM; ++c) {
+    acc[c] = start_of<128, Format::kOffset>(field(Record::kMinus128, c));
   }
-  dot<0, 8, M>(acc, w, codes);
-  GUMBELSPEC_UNROLL for (int c = 0; c < M; ++c) {
+  dot<0, 8, kM>(acc, w, codes);
+  GUMBELSPEC_UNROLL for (int c = 0; c < kM; ++c) {
     __m512& total = sum[kColumn + c];
     const __m512 scale = _mm512_mul_ps(s.d, broadcast_float(field(Record::kScale, c)));
     total = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc[c]), scale, total);
-    if constexpr (F == WeightFormat::kQ4_K || F == WeightFormat::kQ5_K) {
+    if constexpr (Format::kMins) {
       total = _mm512_fnmadd_ps(s.m, broadcast_float(extra_field(extra::kSum, c)), total);
     }
   }
 }
 
-template <WeightFormat F, int N, int kColumn = 0>
+template <class Format, int kN, int kColumn = 0>
 GUMBELSPEC_INLINE void all_columns(const __m512i (&w)[8], const BlockScales& s, const uint8_t* rec,
-                                   const uint8_t* more, __m512 (&sum)[N]) {
+                                   const uint8_t* more, __m512 (&sum)[kN]) {
   constexpr int kGroup = 4;
-  if constexpr (kColumn < N) {
-    constexpr int kM = N - kColumn < kGroup ? N - kColumn : kGroup;
-    columns_step<F, N, kColumn, kM>(w, s, rec, more, sum);
-    all_columns<F, N, kColumn + kM>(w, s, rec, more, sum);
+  if constexpr (kColumn < kN) {
+    constexpr int kM = kN - kColumn < kGroup ? kN - kColumn : kGroup;
+    columns_step<Format, kN, kColumn, kM>(w, s, rec, more, sum);
+    all_columns<Format, kN, kColumn + kM>(w, s, rec, more, sum);
   }
 }
 
-template <WeightFormat F, int N>
+template <class Format, int kN>
 GUMBELSPEC_INLINE void block_step(const uint8_t* panel, const PanelLayout& layout, int64_t b,
-                                  const uint8_t* tile, __m512 (&sum)[N]) {
+                                  const uint8_t* tile, __m512 (&sum)[kN]) {
   __m512i w[8];
-  load_codes<F>(panel, layout, b, w);
-  const uint8_t* rec = tile + static_cast<size_t>(b) * Record::kBytes * N;
-  const uint8_t* more = tile + static_cast<size_t>(layout.blocks) * Record::kBytes * N +
-                        static_cast<size_t>(b) * extra::kBytes * N;
-  all_columns<F, N>(w, load_scales<F>(panel, layout, b), rec, more, sum);
+  load_codes<Format>(panel, layout, b, w);
+  const uint8_t* rec = tile + static_cast<size_t>(b) * Record::kBytes * kN;
+  const uint8_t* more = tile + static_cast<size_t>(layout.blocks) * Record::kBytes * kN +
+                        static_cast<size_t>(b) * extra::kBytes * kN;
+  const uint8_t* at = panel + layout.scales + b * kScalePitch<Format>;
+  const uint8_t* super = super_of<Format>(panel, layout, b);
+  const BlockScales scales = {Format::template d<Avx512>(at, super),
+                              Format::template m<Avx512>(at, super)};
+  all_columns<Format, kN>(w, scales, rec, more, sum);
 }
 
-template <int N>
-GUMBELSPEC_INLINE void store(const GemmJob& job, int64_t panel, const __m512 (&sum)[N]) {
+template <int kN>
+GUMBELSPEC_INLINE void store(const GemmJob& job, int64_t panel, const __m512 (&sum)[kN]) {
   const int64_t row = panel * kPanelRows;
   const int64_t left = job.n_rows - row;
   const auto lanes = static_cast<__mmask16>(left >= kPanelRows ? 0xffff : (1 << left) - 1);
-  GUMBELSPEC_UNROLL for (int c = 0; c < N; ++c) {
+  GUMBELSPEC_UNROLL for (int c = 0; c < kN; ++c) {
     _mm512_mask_storeu_ps(job.out + c * job.out_stride + row, lanes, sum[c]);
   }
 }
 
-template <WeightFormat F, int N>
+template <class Format, int kN>
 void int_panels(const GemmJob& job, int64_t begin, int64_t end) {
-  constexpr int kCodeBytes = F == WeightFormat::kQ8_0 ? 512 : 256;
+  constexpr auto kCodes = static_cast<int>(kCodePitch<Format>);
   const PanelLayout layout = job.layout;
   for (int64_t p = begin; p < end; ++p) {
     const uint8_t* panel = job.weights + static_cast<size_t>(p) * layout.bytes;
-    __m512 sum[N];
-    GUMBELSPEC_UNROLL for (int c = 0; c < N; ++c) sum[c] = _mm512_setzero_ps();
+    __m512 sum[kN];
+    GUMBELSPEC_UNROLL for (int c = 0; c < kN; ++c) sum[c] = _mm512_setzero_ps();
     if (job.prefetch) {
       for (int64_t b = 0; b < layout.blocks; ++b) {
-        prefetch<kCodeBytes>(panel + b * kCodeBytes);
-        block_step<F, N>(panel, layout, b, job.tile, sum);
+        prefetch<kCodes>(panel + b * kCodes);
+        block_step<Format, kN>(panel, layout, b, job.tile, sum);
       }
     } else {
       for (int64_t b = 0; b < layout.blocks; ++b) {
-        block_step<F, N>(panel, layout, b, job.tile, sum);
+        block_step<Format, kN>(panel, layout, b, job.tile, sum);
       }
     }
-    store<N>(job, p, sum);
+    store<kN>(job, p, sum);
   }
 }
 
 // F16 and F32 weights against float activations, two columns of the matrix per step.
-template <WeightFormat F, int N>
+template <class Format, int kN>
 void float_panels(const GemmJob& job, int64_t begin, int64_t end) {
-  constexpr int kStep = F == WeightFormat::kF32 ? 64 : 32;
+  constexpr auto kStep = static_cast<int>(kPanelRows * Format::kElementBytes);
   for (int64_t p = begin; p < end; ++p) {
     const uint8_t* w = job.weights + static_cast<size_t>(p) * job.layout.bytes;
-    __m512 even[N], odd[N];
-    GUMBELSPEC_UNROLL for (int c = 0; c < N; ++c) even[c] = odd[c] = _mm512_setzero_ps();
+    __m512 even[kN], odd[kN];
+    GUMBELSPEC_UNROLL for (int c = 0; c < kN; ++c) even[c] = odd[c] = _mm512_setzero_ps();
     const uint8_t* x = job.tile;
-    for (int64_t k = 0; k < job.k; k += 2, w += 2 * kStep, x += 8 * N) {
+    for (int64_t k = 0; k < job.k; k += 2, w += 2 * kStep, x += 8 * kN) {
       if (job.prefetch) prefetch<2 * kStep>(w);
-      const __m512 w0 = F == WeightFormat::kF32 ? _mm512_loadu_ps(w) : load_half(w);
-      const __m512 w1 = F == WeightFormat::kF32 ? _mm512_loadu_ps(w + 64) : load_half(w + 32);
-      GUMBELSPEC_UNROLL for (int c = 0; c < N; ++c) {
+      const __m512 w0 = Format::template load<Avx512>(w);
+      const __m512 w1 = Format::template load<Avx512>(w + kStep);
+      GUMBELSPEC_UNROLL for (int c = 0; c < kN; ++c) {
         even[c] = _mm512_fmadd_ps(w0, broadcast_float(x + 4 * c), even[c]);
-        odd[c] = _mm512_fmadd_ps(w1, broadcast_float(x + 4 * N + 4 * c), odd[c]);
+        odd[c] = _mm512_fmadd_ps(w1, broadcast_float(x + 4 * kN + 4 * c), odd[c]);
       }
     }
-    GUMBELSPEC_UNROLL for (int c = 0; c < N; ++c) even[c] = _mm512_add_ps(even[c], odd[c]);
-    store<N>(job, p, even);
+    GUMBELSPEC_UNROLL for (int c = 0; c < kN; ++c) even[c] = _mm512_add_ps(even[c], odd[c]);
+    store<kN>(job, p, even);
   }
 }
 
 // BF16 weights against BF16 activations, as ggml does it, two matrix columns per instruction.
-template <int N>
+template <int kN>
 void bf16_panels(const GemmJob& job, int64_t begin, int64_t end) {
   for (int64_t p = begin; p < end; ++p) {
     const uint8_t* w = job.weights + static_cast<size_t>(p) * job.layout.bytes;
-    __m512 even[N], odd[N];
-    GUMBELSPEC_UNROLL for (int c = 0; c < N; ++c) even[c] = odd[c] = _mm512_setzero_ps();
+    __m512 even[kN], odd[kN];
+    GUMBELSPEC_UNROLL for (int c = 0; c < kN; ++c) even[c] = odd[c] = _mm512_setzero_ps();
     const uint8_t* x = job.tile;
     int64_t k = 0;
-    for (; k + 2 < job.k; k += 4, w += 128, x += 8 * N) {
+    for (; k + 2 < job.k; k += 4, w += 128, x += 8 * kN) {
       if (job.prefetch) prefetch<128>(w);
       const auto w0 = reinterpret_cast<__m512bh>(load(w));
       const auto w1 = reinterpret_cast<__m512bh>(load(w + 64));
-      GUMBELSPEC_UNROLL for (int c = 0; c < N; ++c) {
+      GUMBELSPEC_UNROLL for (int c = 0; c < kN; ++c) {
         even[c] = _mm512_dpbf16_ps(even[c], w0, reinterpret_cast<__m512bh>(broadcast(x + 4 * c)));
         odd[c] =
-            _mm512_dpbf16_ps(odd[c], w1, reinterpret_cast<__m512bh>(broadcast(x + 4 * N + 4 * c)));
+            _mm512_dpbf16_ps(odd[c], w1, reinterpret_cast<__m512bh>(broadcast(x + 4 * kN + 4 * c)));
       }
     }
     if (k < job.k) {
       const auto w0 = reinterpret_cast<__m512bh>(load(w));
-      GUMBELSPEC_UNROLL for (int c = 0; c < N; ++c) {
+      GUMBELSPEC_UNROLL for (int c = 0; c < kN; ++c) {
         even[c] = _mm512_dpbf16_ps(even[c], w0, reinterpret_cast<__m512bh>(broadcast(x + 4 * c)));
       }
     }
-    GUMBELSPEC_UNROLL for (int c = 0; c < N; ++c) even[c] = _mm512_add_ps(even[c], odd[c]);
-    store<N>(job, p, even);
+    GUMBELSPEC_UNROLL for (int c = 0; c < kN; ++c) even[c] = _mm512_add_ps(even[c], odd[c]);
+    store<kN>(job, p, even);
   }
 }
 
-template <int N>
-void gemm_tile(const GemmJob& job, int64_t begin, int64_t end) {
-  switch (job.format) {
-    case WeightFormat::kQ8_0:
-      return int_panels<WeightFormat::kQ8_0, N>(job, begin, end);
-    case WeightFormat::kQ4_0:
-      return int_panels<WeightFormat::kQ4_0, N>(job, begin, end);
-    case WeightFormat::kQ4_K:
-      return int_panels<WeightFormat::kQ4_K, N>(job, begin, end);
-    case WeightFormat::kQ5_K:
-      return int_panels<WeightFormat::kQ5_K, N>(job, begin, end);
-    case WeightFormat::kQ6_K:
-      return int_panels<WeightFormat::kQ6_K, N>(job, begin, end);
-    case WeightFormat::kF16:
-      return float_panels<WeightFormat::kF16, N>(job, begin, end);
-    case WeightFormat::kF32:
-      return float_panels<WeightFormat::kF32, N>(job, begin, end);
-    case WeightFormat::kBF16:
-      return bf16_panels<N>(job, begin, end);
-  }
-}
+using Product = void (*)(const GemmJob& job, int64_t begin, int64_t end);
+
+template <int kN>
+struct Tile {
+  template <class Format>
+  struct Of {
+    static constexpr Product product() {
+      if constexpr (Format::kActivations == ActivationFormat::int8) {
+        return int_panels<Format, kN>;
+      } else if constexpr (Format::kActivations == ActivationFormat::bf16) {
+        return bf16_panels<kN>;
+      } else {
+        return float_panels<Format, kN>;
+      }
+    }
+    static constexpr Product kEntry = product();
+  };
+};
+
+// By the width of a tile, less one, and the type of the weights.
+template <class Widths>
+struct Products;
+template <int... kWidths>
+struct Products<std::integer_sequence<int, kWidths...>> {
+  static constexpr const Product* kOf[] = {
+      ByFormat<Product, Tile<kWidths + 1>::template Of>::kEntries...};
+};
 
 }  // namespace
 
-void gemm(const GemmJob& job, int64_t begin, int64_t end) {
-  switch (job.n) {
-    case 1:
-      return gemm_tile<1>(job, begin, end);
-    case 2:
-      return gemm_tile<2>(job, begin, end);
-    case 3:
-      return gemm_tile<3>(job, begin, end);
-    case 4:
-      return gemm_tile<4>(job, begin, end);
-    case 5:
-      return gemm_tile<5>(job, begin, end);
-    case 6:
-      return gemm_tile<6>(job, begin, end);
-    case 7:
-      return gemm_tile<7>(job, begin, end);
-    case 8:
-      return gemm_tile<8>(job, begin, end);
-    case 9:
-      return gemm_tile<9>(job, begin, end);
-    case 10:
-      return gemm_tile<10>(job, begin, end);
-    case 11:
-      return gemm_tile<11>(job, begin, end);
-    case 12:
-      return gemm_tile<12>(job, begin, end);
-    case 13:
-      return gemm_tile<13>(job, begin, end);
-    case 14:
-      return gemm_tile<14>(job, begin, end);
-    case 15:
-      return gemm_tile<15>(job, begin, end);
-    default:
-      return gemm_tile<16>(job, begin, end);
-  }
+void gemm_avx512(const GemmJob& job, int64_t begin, int64_t end) {
+  Products<std::make_integer_sequence<int, kMaxTile>>::kOf[job.n - 1][job.type](job, begin, end);
 }
 
-}  // namespace gumbelspec::kernels::avx512
+}  // namespace gumbelspec::kernels

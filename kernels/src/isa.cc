@@ -1,101 +1,94 @@
-#include "isa.h"
+#include "kernels/src/isa.h"
 
-#include "isa_entry.h"
+#include <algorithm>
+#include <iterator>
 
-#if defined(__x86_64__) || defined(__i386__)
+#include "gumbelspec/kernels.h"
+#include "kernels/src/instruction_sets.h"
+
+#if defined(__x86_64__)
 #include <cpuid.h>
 #endif
 
 namespace gumbelspec::kernels {
 namespace {
 
-#if defined(__x86_64__) || defined(__i386__)
-// The compiler's check includes the operating system's support for the wide registers.
+struct Feature {
+  uint32_t bit;
+  const char* name;
+  bool (*is_there)();
+};
+
+// The compiler's check includes the operating system's support for the wide registers. Its result
+// is an int or a bool.
+#define GUMBELSPEC_PROCESSOR_HAS(name) static_cast<bool>(__builtin_cpu_supports(name))
+#if defined(__x86_64__)
+// F16C and AVX-VNNI are asked for directly: not every supported compiler knows these names.
 bool has_avx2() {
-  return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0 &&
-         __builtin_cpu_supports("f16c") != 0 && __builtin_cpu_supports("bmi") != 0;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return GUMBELSPEC_PROCESSOR_HAS("avx2") && GUMBELSPEC_PROCESSOR_HAS("fma") &&
+         GUMBELSPEC_PROCESSOR_HAS("bmi") && __get_cpuid(1, &a, &b, &c, &d) != 0 &&
+         ((c >> 29) & 1) != 0;
 }
-bool has_avx512() {
-  return has_avx2() && __builtin_cpu_supports("avx512f") != 0 &&
-         __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
-         __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vnni") != 0;
-}
-bool has_bf16() { return __builtin_cpu_supports("avx512bf16") != 0; }
-// Asked for directly: not every supported compiler knows the name.
-bool has_avxvnni() {
+bool has_avx_vnni() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && ((a >> 4) & 1) != 0;
 }
+bool has_avx512_vnni() {
+  return has_avx2() && GUMBELSPEC_PROCESSOR_HAS("avx512f") &&
+         GUMBELSPEC_PROCESSOR_HAS("avx512bw") && GUMBELSPEC_PROCESSOR_HAS("avx512vl") &&
+         GUMBELSPEC_PROCESSOR_HAS("avx512dq") && GUMBELSPEC_PROCESSOR_HAS("avx512vnni");
+}
+bool has_avx512_bf16() { return GUMBELSPEC_PROCESSOR_HAS("avx512bf16"); }
+
+constexpr Feature kFeatures[] = {
+    {feature::kAvx2, "AVX2", has_avx2},
+    {feature::kAvxVnni, "AVX-VNNI", has_avx_vnni},
+    {feature::kAvx512Vnni, "AVX-512 VNNI", has_avx512_vnni},
+    {feature::kAvx512Bf16, "AVX-512 BF16", has_avx512_bf16},
+};
 #else
-bool has_avx2() { return false; }
-bool has_avx512() { return false; }
-bool has_bf16() { return false; }
-bool has_avxvnni() { return false; }
+constexpr Feature kFeatures[] = {{0, "none", [] { return false; }}};
 #endif
+
+#define GUMBELSPEC_ADDRESS_OF(name) &(name),
+constexpr const KernelSet* kSets[] = {
+    GUMBELSPEC_INSTRUCTION_SETS(GUMBELSPEC_ADDRESS_OF) nullptr,  // ends the list
+};
+#undef GUMBELSPEC_ADDRESS_OF
+
+bool can_run(const KernelSet& set) {
+  return std::all_of(std::begin(kFeatures), std::end(kFeatures),
+                     [&](const Feature& f) { return (set.needs & f.bit) == 0 || f.is_there(); });
+}
 
 }  // namespace
-
-namespace {
-
-#if defined(GUMBELSPEC_HAVE_X86_KERNELS)
-// Processors with VNNI but without BF16 instructions: that one format goes the narrow way.
-void gemm_without_bf16(const GemmJob& job, int64_t begin, int64_t end) {
-  const bool narrow = job.format == WeightFormat::kBF16;
-  (narrow ? avx2::gemm : avx512::gemm)(job, begin, end);
-}
-#endif
-
-}  // namespace
-
-#if defined(GUMBELSPEC_HAVE_X86_KERNELS)
-
-#define GUMBELSPEC_KERNEL_SET(ns, product) \
-  { #ns, ns::quantize, product, ns::attention, ns::rms_norm, ns::swiglu, ns::to_half, ns::rotate }
-
-const KernelSet* avx512_kernels() {
-  static constexpr KernelSet kFull = GUMBELSPEC_KERNEL_SET(avx512, avx512::gemm);
-  static constexpr KernelSet kWithoutBf16 = GUMBELSPEC_KERNEL_SET(avx512, gemm_without_bf16);
-  if (!has_avx512()) return nullptr;
-  return has_bf16() ? &kFull : &kWithoutBf16;
-}
-
-const KernelSet* avxvnni_kernels() {
-  static constexpr KernelSet kSet = GUMBELSPEC_KERNEL_SET(avxvnni, avxvnni::gemm);
-  return has_avxvnni() ? &kSet : nullptr;
-}
-
-const KernelSet* avx2_kernels() {
-  static constexpr KernelSet kSet = GUMBELSPEC_KERNEL_SET(avx2, avx2::gemm);
-  return has_avx2() ? &kSet : nullptr;
-}
-
-#else
-
-const KernelSet* avx512_kernels() { return nullptr; }
-const KernelSet* avxvnni_kernels() { return nullptr; }
-const KernelSet* avx2_kernels() { return nullptr; }
-
-#endif
 
 std::vector<std::string> processor_features() {
   std::vector<std::string> names;
-  if (has_avx2()) names.emplace_back("AVX2");
-  if (has_avxvnni()) names.emplace_back("AVX-VNNI");
-  if (has_avx512()) names.emplace_back("AVX-512 VNNI");
-  if (has_bf16()) names.emplace_back("AVX-512 BF16");
+  for (const Feature& f : kFeatures) {
+    if (f.is_there()) names.emplace_back(f.name);
+  }
+  return names;
+}
+
+std::vector<std::string> instruction_sets() {
+  std::vector<std::string> names;
+  for (const KernelSet* const* set = kSets; *set != nullptr; ++set) {
+    if (names.empty() || names.back() != (*set)->name) names.emplace_back((*set)->name);
+  }
   return names;
 }
 
 const KernelSet* find_kernels(const std::string& name, bool* known) {
-  *known = true;
-  if (name == "avx512") return avx512_kernels();
-  if (name == "avxvnni") return avxvnni_kernels();
-  if (name == "avx2") return avx2_kernels();
-  *known = name == "auto" || name.empty();
-  if (!*known) return nullptr;
-  if (const KernelSet* best = avx512_kernels()) return best;
-  if (const KernelSet* next = avxvnni_kernels()) return next;
-  return avx2_kernels();
+  const bool any = name == "auto" || name.empty();
+  *known = any;
+  for (const KernelSet* const* set = kSets; *set != nullptr; ++set) {
+    if (!any && name != (*set)->name) continue;
+    *known = true;
+    if (can_run(**set)) return *set;
+  }
+  return nullptr;
 }
 
 }  // namespace gumbelspec::kernels

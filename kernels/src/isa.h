@@ -5,14 +5,14 @@
 #include <string>
 #include <vector>
 
-#include "kernel_set.h"
+#include "kernels/src/kernel_set.h"
 
 namespace gumbelspec::kernels {
 
 // Names of the processor's features that matter here, operating-system support included.
 std::vector<std::string> processor_features();
 
-// The set of that name ("avx512", "avxvnni", "avx2"), or the best one for "auto".
+// The best set of that name, or of all for "auto" and "".
 // Returns: null when the processor or the build lacks it. *known says whether the name is one.
 const KernelSet* find_kernels(const std::string& name, bool* known);
 

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "weight_format.h"
+#include "kernels/src/weight_format.h"
 
 namespace gumbelspec::kernels {
 
@@ -15,7 +15,8 @@ inline constexpr int kMaxTile = 16;
 // Activations of a tile of n columns, quantised per kBlock: one record per block, the fields one
 // after the other, n values each; field f starts at f * n. What few formats need lies in a second
 // run of records behind the first, out of the way of the caches. The corrections are what a product
-// with unsigned codes has too much: codes are stored plus 128 (Q8_0), 8 (Q4_0) or 32 (Q6_K).
+// with unsigned codes has too much: codes are stored plus kOffset, 128 at most, or 32 where the
+// halves of a block have a scale each.
 struct RecordLayout {
   static constexpr size_t kScale = 32;     // float [n]; the codes, int8 [n][32], are at 0
   static constexpr size_t kMinus128 = 36;  // int32 [n]: -128 * sum of the codes
@@ -41,7 +42,7 @@ struct QuantizeJob {
 };
 
 struct GemmJob {
-  WeightFormat format;
+  ggml_type type;          // of the weights
   const uint8_t* weights;  // packed matrix
   PanelLayout layout;
   int64_t k;  // columns of the weight matrix
@@ -72,7 +73,8 @@ struct AttentionJob {
 };
 
 struct KernelSet {
-  const char* name;
+  const char* name;  // as Options::isa has it; several sets may share one
+  uint32_t needs;    // of the processor: bits, see instruction_sets.h
   void (*quantize)(ActivationFormat format, const QuantizeJob& job);
   // Computes panels [begin, end). An output is the same bits for every n and column.
   void (*gemm)(const GemmJob& job, int64_t begin, int64_t end);
@@ -88,11 +90,6 @@ struct KernelSet {
 };
 
 size_t attention_scratch(int64_t n_cells, int n_q, int64_t head_k, int64_t head_v);
-
-// Null when the processor (or the compiler that built the library) does not have the set.
-const KernelSet* avx512_kernels();
-const KernelSet* avxvnni_kernels();
-const KernelSet* avx2_kernels();
 
 }  // namespace gumbelspec::kernels
 

@@ -1,10 +1,10 @@
-#include "plan.h"
+#include "kernels/src/plan.h"
 
 #include <algorithm>
 
-#include "buffer.h"
-#include "elements.h"
-#include "hazards.h"
+#include "kernels/src/buffer.h"
+#include "kernels/src/elements.h"
+#include "kernels/src/hazards.h"
 
 namespace gumbelspec::kernels {
 namespace {
@@ -20,13 +20,13 @@ bool is_row_op(const ggml_tensor* t) {
 RowOp::Kind row_kind(const ggml_tensor* t) {
   switch (t->op) {
     case GGML_OP_RMS_NORM:
-      return RowOp::kRmsNorm;
+      return RowOp::Kind::rms_norm;
     case GGML_OP_ADD:
-      return RowOp::kAdd;
+      return RowOp::Kind::add;
     case GGML_OP_MUL:
-      return RowOp::kMul;
+      return RowOp::Kind::mul;
     default:
-      return RowOp::kSwiglu;
+      return RowOp::Kind::swiglu;
   }
 }
 
@@ -58,8 +58,7 @@ class Builder {
   static Tiles tiles_of(const ggml_tensor* product) {
     const ggml_tensor *w = product->src[0], *x = product->src[1];
     const bool stacked = w->ne[2] != 1 || w->ne[3] != 1;
-    return make_tiles(activation_format(*weight_format(w->type)), w->ne[0],
-                      static_cast<int>(ggml_nrows(x)),
+    return make_tiles(activation_format(w->type), w->ne[0], static_cast<int>(ggml_nrows(x)),
                       stacked ? static_cast<int>(x->ne[2] * x->ne[3]) : 1);
   }
 
@@ -85,10 +84,10 @@ class Builder {
         add_rotation(t);
         break;
       case GGML_OP_SET_ROWS:
-        add_plain(t, Step::kSetRows, ggml_nrows(t->src[0]));
+        add_plain(t, Step::Kind::set_rows, ggml_nrows(t->src[0]));
         break;
       default:
-        add_plain(t, Step::kGetRows, t->ne[1]);
+        add_plain(t, Step::Kind::get_rows, t->ne[1]);
         break;
     }
     return i + 1;
@@ -96,7 +95,7 @@ class Builder {
 
   Step& push(Step step) {
     step.barrier = hazards_.commit();
-    step.n_queues = step.kind == Step::kProduct ? std::min(n_threads_, step.n_tasks) : 1;
+    step.n_queues = step.kind == Step::Kind::product ? std::min(n_threads_, step.n_tasks) : 1;
     step.first_queue = plan_.n_queues;
     plan_.n_queues += step.n_queues;
     plan_.steps.push_back(step);
@@ -182,7 +181,7 @@ class Builder {
 
   size_t add_rows(size_t i) {
     Step step{};
-    step.kind = Step::kRows;
+    step.kind = Step::Kind::rows;
     const size_t first_op = plan_.row_ops.size();
     step.first_op = static_cast<int>(first_op);
     const ggml_tensor* head = nodes_[i];
@@ -217,7 +216,7 @@ class Builder {
         if (range_of(plan_.row_ops[l].node).overlaps(range_of(x))) return;
       }
       const Tiles tiles = take_slot(x, tiles_of(product));
-      plan_.row_ops.push_back({RowOp::kQuantize, x, tiles});
+      plan_.row_ops.push_back({RowOp::Kind::quantize, x, tiles});
       hazards_.write(slot_range(tiles));
       return;
     }
@@ -226,11 +225,11 @@ class Builder {
   void add_quantize(const ggml_tensor* product) {
     const ggml_tensor* x = product->src[1];
     Step step{};
-    step.kind = Step::kRows;
+    step.kind = Step::Kind::rows;
     step.first_op = static_cast<int>(plan_.row_ops.size());
     step.n_ops = 1;
     const Tiles tiles = take_slot(x, tiles_of(product));
-    plan_.row_ops.push_back({RowOp::kQuantize, x, tiles});
+    plan_.row_ops.push_back({RowOp::Kind::quantize, x, tiles});
     if (tiles.n < 4 * n_threads_) {
       step.parts =
           static_cast<int>(std::min<int64_t>(n_threads_, std::max<int64_t>(1, tiles.k / 1024)));
@@ -244,7 +243,7 @@ class Builder {
   void add_product(const ggml_tensor* t) {
     if (!find_slot(t)) add_quantize(t);
     Step step{};
-    step.kind = Step::kProduct;
+    step.kind = Step::Kind::product;
     step.node = t;
     step.tiles = find_slot(t)->tiles;
     const int64_t of_slice = panel_count(t->src[0]->ne[1]);
@@ -275,7 +274,7 @@ class Builder {
     const int64_t balanced = per_head * heads / (2 * n_threads_);
     chunk = std::clamp<int64_t>(std::min(chunk, balanced), 1, per_head);
     Step step{};
-    step.kind = Step::kAttention;
+    step.kind = Step::Kind::attention;
     step.node = t;
     step.chunk = chunk;
     step.n_tasks = static_cast<int>(heads * ((per_head + chunk - 1) / chunk));
@@ -303,7 +302,7 @@ class Builder {
       plan_.angle_floats += static_cast<size_t>(t->op_params[1] * t->ne[2]);
       angles_.push_back({t, table});
       Step step{};
-      step.kind = Step::kAngles;
+      step.kind = Step::Kind::angles;
       step.node = t;
       step.table = table;
       step.n_tasks = static_cast<int>(t->ne[2]);
@@ -313,7 +312,7 @@ class Builder {
       push(step);
     }
     Step step{};
-    step.kind = Step::kRotate;
+    step.kind = Step::Kind::rotate;
     step.node = t;
     step.table = table;
     step.parts = t->ne[2] < 2 * n_threads_ ? static_cast<int>(std::min<int64_t>(t->ne[1], 2)) : 1;
@@ -342,12 +341,12 @@ class Builder {
 
 size_t tile_bytes(ActivationFormat format, int64_t k, int n) {
   const auto columns = static_cast<size_t>(n);
-  if (format == ActivationFormat::kInt8) {
+  if (format == ActivationFormat::int8) {
     return static_cast<size_t>((k + kBlock - 1) / kBlock) * (RecordLayout::kBytes + extra::kBytes) *
            columns;
   }
   const auto pairs = static_cast<size_t>((k + 1) / 2);
-  return pairs * (format == ActivationFormat::kF32 ? 8 : 4) * columns;
+  return pairs * (format == ActivationFormat::f32 ? 8 : 4) * columns;
 }
 
 size_t attention_scratch(int64_t n_cells, int n_q, int64_t head_k, int64_t head_v) {
@@ -360,7 +359,7 @@ size_t attention_scratch(int64_t n_cells, int n_q, int64_t head_k, int64_t head_
 
 Tiles make_tiles(ActivationFormat format, int64_t k, int n, int n_slices) {
   // Float products keep two sums per column, so fewer columns fit into the registers.
-  const int most = format == ActivationFormat::kInt8 ? kMaxTile : 12;
+  const int most = format == ActivationFormat::int8 ? kMaxTile : 12;
   Tiles tiles;
   tiles.format = format;
   tiles.k = k;

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "ggml.h"
-#include "kernel_set.h"
+#include "kernels/src/kernel_set.h"
 
 namespace gumbelspec::kernels {
 
@@ -34,14 +34,14 @@ Tiles make_tiles(ActivationFormat format, int64_t k, int n, int n_slices = 1);
 
 // One operation on rows: what it reads of a row and writes of a row never leaves that row.
 struct RowOp {
-  enum Kind : uint8_t { kRmsNorm, kAdd, kMul, kSwiglu, kQuantize };
+  enum class Kind : uint8_t { rms_norm, add, mul, swiglu, quantize };
   Kind kind;
-  const ggml_tensor* node;  // kQuantize: the tensor to quantise
-  Tiles tiles;              // kQuantize
+  const ggml_tensor* node;  // quantize: the tensor to quantise
+  Tiles tiles;              // quantize
 };
 
 struct Step {
-  enum Kind : uint8_t { kRows, kProduct, kAttention, kAngles, kRotate, kSetRows, kGetRows };
+  enum class Kind : uint8_t { rows, product, attention, angles, rotate, set_rows, get_rows };
   Kind kind;
   bool barrier = false;  // all earlier steps must be finished
   int n_tasks = 1;
@@ -49,11 +49,11 @@ struct Step {
   // then stream in one direction, and a thread that is done helps the others.
   int n_queues = 1, first_queue = 0;
   const ggml_tensor* node = nullptr;
-  int first_op = 0, n_ops = 0;  // kRows: range of Plan::row_ops
-  int parts = 1;      // kRows: pieces of a row; kRotate: head groups; kProduct: tasks of a slice
-  Tiles tiles;        // kProduct
-  int64_t chunk = 1;  // kProduct: panels per task; kAttention: queries per task
-  size_t table = 0;   // kAngles, kRotate: floats into the angle memory
+  int first_op = 0, n_ops = 0;  // rows: range of Plan::row_ops
+  int parts = 1;      // rows: pieces of a row; rotate: head groups; product: tasks of a slice
+  Tiles tiles;        // product
+  int64_t chunk = 1;  // product: panels per task; attention: queries per task
+  size_t table = 0;   // angles, rotate: floats into the angle memory
 };
 
 struct Plan {

@@ -1,5 +1,5 @@
 // Entry points of the plug-in that llama.cpp's programs load through GGML_BACKEND_PATH.
-#include "device.h"
+#include "kernels/src/device.h"
 
 extern "C" {
 

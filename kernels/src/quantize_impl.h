@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-#include "kernel_set.h"
+#include "kernels/src/kernel_set.h"
 
 namespace gumbelspec::kernels {
 namespace {  // compiled once per instruction set
@@ -60,7 +60,7 @@ void quantize_int8(const QuantizeJob& job) {
 inline void interleave(ActivationFormat format, const QuantizeJob& job) {
   const auto n = static_cast<size_t>(job.n);
   const auto c = static_cast<size_t>(job.column);
-  const bool wide = format == ActivationFormat::kF32;
+  const bool wide = format == ActivationFormat::f32;
   const int64_t last = job.end * kBlock < job.k ? job.end * kBlock : job.k;
   for (int64_t k = job.begin * kBlock; k < last; k += 2) {
     const float x0 = job.x[k];
@@ -78,7 +78,7 @@ inline void interleave(ActivationFormat format, const QuantizeJob& job) {
 
 template <class V>
 void quantize_impl(ActivationFormat format, const QuantizeJob& job) {
-  if (format == ActivationFormat::kInt8) return quantize_int8<V>(job);
+  if (format == ActivationFormat::int8) return quantize_int8<V>(job);
   interleave(format, job);
 }
 

@@ -1,7 +1,7 @@
-// Registration from inside a process. Apart from device.cc because a plug-in must not do it: there
+// Outcome from inside a process. Apart from device.cc because a plug-in must not do it: there
 // ggml registers what the plug-in hands out.
-#include "device.h"
 #include "ggml-backend.h"
+#include "kernels/src/device.h"
 
 namespace gumbelspec::kernels {
 

@@ -1,4 +1,4 @@
-#include "served.h"
+#include "kernels/src/served.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -7,10 +7,10 @@
 #include <mutex>
 #include <vector>
 
-#include "buffer.h"
-#include "executor.h"
-#include "plan.h"
-#include "weight_format.h"
+#include "kernels/src/buffer.h"
+#include "kernels/src/executor.h"
+#include "kernels/src/plan.h"
+#include "kernels/src/weight_format.h"
 
 namespace gumbelspec::kernels {
 namespace {

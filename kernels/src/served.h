@@ -3,7 +3,7 @@
 #define GUMBELSPEC_KERNELS_SRC_SERVED_H_
 
 #include "ggml-backend-impl.h"
-#include "kernel_set.h"
+#include "kernels/src/kernel_set.h"
 
 namespace gumbelspec::kernels {
 

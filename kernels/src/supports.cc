@@ -7,8 +7,8 @@
 #include <cstring>
 #include <limits>
 
-#include "buffer.h"
-#include "plan.h"
+#include "kernels/src/buffer.h"
+#include "kernels/src/plan.h"
 
 namespace gumbelspec::kernels {
 namespace {
@@ -156,9 +156,9 @@ bool allows(int32_t precision, ActivationFormat format) {
       return true;
     case GGML_PREC_F16:
     case GGML_PREC_BF16:
-      return format != ActivationFormat::kInt8;
+      return format != ActivationFormat::int8;
     case GGML_PREC_F32:
-      return format == ActivationFormat::kF32;
+      return format == ActivationFormat::f32;
     default:
       return false;
   }
@@ -189,8 +189,7 @@ bool supports_product(const ggml_tensor* op) {
          is_multiple(x->ne[2], w->ne[2]) && is_multiple(x->ne[3], w->ne[3]) &&
          is_countable(ggml_nrows(x) * panel_count(w->ne[1])) && op->type == GGML_TYPE_F32 &&
          ggml_is_contiguous(op) && is_precision_of_sums(p[0]) && p[1] == GGML_HINT_NONE &&
-         unused(op, 2, 3) && allows(p[3], activation_format(*weight_format(w->type))) &&
-         unused(op, 4);
+         unused(op, 2, 3) && allows(p[3], activation_format(w->type)) && unused(op, 4);
 }
 
 bool supports_attention(const ggml_tensor* op) {

@@ -6,8 +6,8 @@
 
 #include <cstring>
 
-#include "kernel_set.h"
-#include "unroll.h"
+#include "kernels/src/kernel_set.h"
+#include "kernels/src/unroll.h"
 
 namespace gumbelspec::kernels {
 namespace {  // compiled once per instruction set
@@ -29,17 +29,6 @@ inline float float_at(const uint8_t* p) {
   float value;
   std::memcpy(&value, p, 4);
   return value;
-}
-inline __m256 load_half8(const uint8_t* p) {
-  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
-}
-inline __m256 load_u8x8(const uint8_t* p) {
-  return _mm256_cvtepi32_ps(
-      _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
-}
-inline __m256 load_i8x8(const uint8_t* p) {
-  return _mm256_cvtepi32_ps(
-      _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
 }
 
 // Keeps a running sum where it is. Compilers turn a chain of integer additions into a tree, for

@@ -12,9 +12,11 @@ namespace gumbelspec {
 void register_kernels() {
   if (kernels::register_device() != kernels::Outcome::kUnknownIsa) return;
   const char* isa = std::getenv("GUMBELSPEC_KERNELS_ISA");
+  std::string sets;
+  for (const std::string& name : kernels::instruction_sets()) sets += ", " + name;
   throw Error(ErrorCode::invalid_option, "GUMBELSPEC_KERNELS_ISA is '" +
                                              std::string(isa == nullptr ? "" : isa) +
-                                             "'; give auto, avx512, avxvnni, avx2 or off");
+                                             "'; give auto" + sets + " or off");
 }
 
 std::vector<std::string> order_free_types() {

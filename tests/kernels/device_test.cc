@@ -13,6 +13,7 @@
 #include "ggml-backend.h"
 #include "ggml.h"
 #include "gumbelspec/kernels.h"
+#include "kernels/src/weight_format.h"
 
 namespace gumbelspec::kernels {
 namespace {
@@ -177,10 +178,7 @@ TEST_P(Device, ComputesNothingThatItDoesNotSupport) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(AllTypes, Device,
-                         ::testing::Values(GGML_TYPE_Q8_0, GGML_TYPE_Q4_0, GGML_TYPE_Q4_K,
-                                           GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_F16,
-                                           GGML_TYPE_BF16, GGML_TYPE_F32),
+INSTANTIATE_TEST_SUITE_P(AllTypes, Device, ::testing::ValuesIn(weight_types()),
                          [](const auto& test) { return std::string(ggml_type_name(test.param)); });
 
 // The environment goes before the options: a run with a forced instruction set must not hide them.

@@ -4,9 +4,9 @@
 
 #include <string>
 
-#include "isa.h"
-#include "isa_entry.h"
-#include "kernel_set.h"
+#include "kernels/src/instruction_sets.h"
+#include "kernels/src/isa.h"
+#include "kernels/src/kernel_set.h"
 
 namespace gumbelspec::kernels {
 
@@ -16,10 +16,7 @@ inline const KernelSet* kernels_named(const std::string& name) {
   bool known = false;
   if (const KernelSet* set = find_kernels(name, &known)) return set;
 #if defined(GUMBELSPEC_EVEX_ENCODING)
-  static constexpr KernelSet kVnni = {"avxvnni",          avxvnni::quantize, avxvnni::gemm,
-                                      avxvnni::attention, avxvnni::rms_norm, avxvnni::swiglu,
-                                      avxvnni::to_half,   avxvnni::rotate};
-  if (name == "avxvnni" && avx512_kernels()) return &kVnni;
+  if (name == "avxvnni" && find_kernels("avx512", &known) != nullptr) return &kAvxVnni;
 #endif
   return nullptr;
 }

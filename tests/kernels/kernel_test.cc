@@ -12,19 +12,13 @@
 
 #include "ggml-cpu.h"
 #include "ggml.h"
-#include "kernel_set.h"
-#include "kernel_sets.h"
-#include "plan.h"
+#include "gumbelspec/kernels.h"
+#include "kernels/src/kernel_set.h"
+#include "kernels/src/plan.h"
+#include "tests/kernels/kernel_sets.h"
 
 namespace gumbelspec::kernels {
 namespace {
-
-ggml_type type_of(WeightFormat format) {
-  static constexpr ggml_type kTypes[kWeightFormats] = {
-      GGML_TYPE_Q8_0, GGML_TYPE_Q4_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K,
-      GGML_TYPE_Q6_K, GGML_TYPE_F16,  GGML_TYPE_BF16, GGML_TYPE_F32};
-  return kTypes[static_cast<int>(format)];
-}
 
 std::vector<float> noise(size_t n, unsigned seed, float outliers = 0.0f) {
   std::mt19937 rng(seed);
@@ -54,25 +48,25 @@ std::vector<float> as_floats(ggml_type type, const std::vector<uint8_t>& data, i
 
 // A packed matrix with the activations' results of one kernel set.
 struct Matrix {
-  WeightFormat format;
+  ggml_type type;
   int64_t k, rows;
   std::vector<uint8_t> ggml_form, packed;
 
-  Matrix(WeightFormat f, int64_t n_columns, int64_t n_rows)
-      : format(f),
+  Matrix(ggml_type of_weights, int64_t n_columns, int64_t n_rows)
+      : type(of_weights),
         k(n_columns),
         rows(n_rows),
-        ggml_form(quantised(type_of(f), n_columns, n_rows, 3)),
-        packed(packed_bytes(f, n_columns, n_rows)) {
-    const size_t row = ggml_row_size(type_of(f), k);
+        ggml_form(quantised(of_weights, n_columns, n_rows, 3)),
+        packed(packed_bytes(of_weights, n_columns, n_rows)) {
+    const size_t row = ggml_row_size(type, k);
     for (int64_t r = 0; r < rows; ++r) {
-      pack_row(format, k, r, ggml_form.data() + static_cast<size_t>(r) * row, packed.data());
+      pack_row(type, k, r, ggml_form.data() + static_cast<size_t>(r) * row, packed.data());
     }
   }
 
   // out[c][r]; columns of x are k floats each.
   std::vector<float> times(const KernelSet& set, const std::vector<float>& x, int n) const {
-    const Tiles tiles = make_tiles(activation_format(format), k, n);
+    const Tiles tiles = make_tiles(activation_format(type), k, n);
     std::vector<uint8_t> memory(tiles.bytes());
     std::vector<float> out(static_cast<size_t>(rows * n));
     for (int t = 0; t < tiles.n_tiles; ++t) {
@@ -81,7 +75,7 @@ struct Matrix {
         set.quantize(tiles.format, {x.data() + (tiles.first(t) + c) * k, k, tile, tiles.width(t), c,
                                     0, (k + kBlock - 1) / kBlock});
       }
-      set.gemm({format, packed.data(), panel_layout(format, k), k, rows, tile, tiles.width(t),
+      set.gemm({type, packed.data(), panel_layout(type, k), k, rows, tile, tiles.width(t),
                 out.data() + tiles.first(t) * rows, rows, t == 0},
                0, panel_count(rows));
     }
@@ -89,17 +83,17 @@ struct Matrix {
   }
 };
 
-using Case = std::tuple<std::string, int>;
+using Case = std::tuple<std::string, ggml_type>;
 
 class Products : public ::testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
     set_ = kernels_named(std::get<0>(GetParam()));
     if (!set_) GTEST_SKIP() << "this processor has no " << std::get<0>(GetParam());
-    format_ = static_cast<WeightFormat>(std::get<1>(GetParam()));
+    type_ = std::get<1>(GetParam());
   }
   const KernelSet* set_ = nullptr;
-  WeightFormat format_{};
+  ggml_type type_{};
 };
 
 // Root of the mean squared error over root of the mean square.
@@ -113,7 +107,7 @@ double relative_error(const std::vector<float>& got, const std::vector<double>& 
 }
 
 std::vector<double> reference(const Matrix& m, const std::vector<float>& x, int n) {
-  const auto w = as_floats(type_of(m.format), m.ggml_form, m.k, m.rows);
+  const auto w = as_floats(m.type, m.ggml_form, m.k, m.rows);
   std::vector<double> out(static_cast<size_t>(m.rows * n));
   for (int c = 0; c < n; ++c) {
     for (int64_t r = 0; r < m.rows; ++r) {
@@ -130,11 +124,11 @@ std::vector<double> reference(const Matrix& m, const std::vector<float>& x, int 
 
 // The same product by ggml's own path, one column at a time as it does for single tokens.
 std::vector<float> by_ggml(const Matrix& m, const std::vector<float>& x, int n) {
-  const auto* cpu = ggml_get_type_traits_cpu(type_of(m.format));
+  const auto* cpu = ggml_get_type_traits_cpu(m.type);
   const ggml_type vec = cpu->vec_dot_type;
   std::vector<uint8_t> column(ggml_row_size(vec, m.k));
   std::vector<float> out(static_cast<size_t>(m.rows * n));
-  const size_t row = ggml_row_size(type_of(m.format), m.k);
+  const size_t row = ggml_row_size(m.type, m.k);
   for (int c = 0; c < n; ++c) {
     const float* from = x.data() + c * m.k;
     if (vec == GGML_TYPE_F32) {
@@ -150,14 +144,11 @@ std::vector<float> by_ggml(const Matrix& m, const std::vector<float>& x, int n) 
   return out;
 }
 
-std::vector<int64_t> column_counts(WeightFormat format) {
-  switch (format) {
-    case WeightFormat::kQ4_K:
-    case WeightFormat::kQ5_K:
-    case WeightFormat::kQ6_K:
+std::vector<int64_t> column_counts(ggml_type type) {
+  switch (ggml_blck_size(type)) {
+    case 256:
       return {256, 768};
-    case WeightFormat::kQ8_0:
-    case WeightFormat::kQ4_0:
+    case 32:
       return {32, 96, 704};
     default:
       return {1, 7, 33, 130};
@@ -166,11 +157,11 @@ std::vector<int64_t> column_counts(WeightFormat format) {
 
 TEST_P(Products, AreAsAccurateAsGgmls) {
   ggml_cpu_init();
-  for (const int64_t k : column_counts(format_)) {
+  for (const int64_t k : column_counts(type_)) {
     // Rounding errors are noise: single sizes may be lucky, all together must not be worse.
     double ours_in_all = 0.0, ggmls_in_all = 0.0, count = 0.0;
     for (const int64_t rows : {1, 15, 16, 37}) {
-      const Matrix m(format_, k, rows);
+      const Matrix m(type_, k, rows);
       for (int n = 1; n <= 40; ++n) {
         const auto x = noise(static_cast<size_t>(k * n), static_cast<unsigned>(n), 20.0f);
         const auto want = reference(m, x, n);
@@ -188,8 +179,8 @@ TEST_P(Products, AreAsAccurateAsGgmls) {
 }
 
 TEST_P(Products, AreTheSameBitsForEveryBatchAndPosition) {
-  for (const int64_t k : column_counts(format_)) {
-    const Matrix m(format_, k, 53);
+  for (const int64_t k : column_counts(type_)) {
+    const Matrix m(type_, k, 53);
     const auto x = noise(static_cast<size_t>(k * 40), 5);
     const auto column_bytes = static_cast<size_t>(m.rows) * sizeof(float);
     std::vector<float> alone;
@@ -213,12 +204,12 @@ TEST_P(Products, AreTheSameBitsForEveryBatchAndPosition) {
 }
 
 TEST_P(Products, PackWithoutLoss) {
-  for (const int64_t k : column_counts(format_)) {
-    const Matrix m(format_, k, 21);
-    const size_t row = ggml_row_size(type_of(format_), k);
+  for (const int64_t k : column_counts(type_)) {
+    const Matrix m(type_, k, 21);
+    const size_t row = ggml_row_size(type_, k);
     for (int64_t r = 0; r < m.rows; ++r) {
       std::vector<uint8_t> back(row);
-      unpack_row(format_, k, r, m.packed.data(), back.data());
+      unpack_row(type_, k, r, m.packed.data(), back.data());
       ASSERT_EQ(std::memcmp(back.data(), m.ggml_form.data() + static_cast<size_t>(r) * row, row), 0)
           << "row " << r;
     }
@@ -226,20 +217,19 @@ TEST_P(Products, PackWithoutLoss) {
 }
 
 INSTANTIATE_TEST_SUITE_P(AllPaths, Products,
-                         ::testing::Combine(::testing::Values("avx512", "avxvnni", "avx2"),
-                                            ::testing::Range(0, kWeightFormats)),
+                         ::testing::Combine(::testing::ValuesIn(instruction_sets()),
+                                            ::testing::ValuesIn(weight_types())),
                          [](const ::testing::TestParamInfo<Case>& test) {
                            return std::get<0>(test.param) + "_" +
-                                  weight_format_name(
-                                      static_cast<WeightFormat>(std::get<1>(test.param)));
+                                  weight_type_name(std::get<1>(test.param));
                          });
 
 TEST(Paths, GiveTheSameBitsWhereTheArithmeticIsTheSame) {
   // The integer products of the two 256-bit sets differ in the instruction only.
   const KernelSet *vnni = kernels_named("avxvnni"), *plain = kernels_named("avx2");
   if (!vnni || !plain) GTEST_SKIP() << "needs two sets";
-  const Matrix m(WeightFormat::kQ4_K, 512, 33);
-  const auto x = noise(512 * 7, 4);
+  const Matrix m(GGML_TYPE_Q4_K, 512, 33);
+  const auto x = noise(size_t{512} * 7, 4);
   EXPECT_EQ(m.times(*vnni, x, 7), m.times(*plain, x, 7));
 }
 
@@ -398,7 +388,8 @@ TEST_P(AttentionTest, IsTheSameBitsForEveryBatch) {
   const auto all = a.run(*set_, 0, 24);
   for (int i = 0; i < 24; ++i) {
     const auto one = a.run(*set_, i, 1);
-    ASSERT_EQ(std::memcmp(one.data(), all.data() + i * 64, 64 * sizeof(float)), 0) << i;
+    ASSERT_EQ(std::memcmp(one.data(), all.data() + int64_t{i} * 64, one.size() * sizeof(float)), 0)
+        << i;
   }
 }
 
@@ -460,7 +451,7 @@ TEST_P(AttentionTest, NormsAndGatesAgreeWithFloat64) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(AllPaths, AttentionTest, ::testing::Values("avx512", "avxvnni", "avx2"),
+INSTANTIATE_TEST_SUITE_P(AllPaths, AttentionTest, ::testing::ValuesIn(instruction_sets()),
                          [](const auto& test) { return test.param; });
 
 }  // namespace

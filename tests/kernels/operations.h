@@ -13,12 +13,12 @@
 #include <utility>
 #include <vector>
 
-#include "buffer.h"
-#include "executor.h"
 #include "ggml-backend-impl.h"
 #include "ggml-cpu.h"
 #include "ggml.h"
-#include "plan.h"
+#include "kernels/src/buffer.h"
+#include "kernels/src/executor.h"
+#include "kernels/src/plan.h"
 
 namespace gumbelspec::kernels {
 

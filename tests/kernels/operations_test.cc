@@ -1,9 +1,10 @@
 // Every form of an operation that the device takes, against ggml's CPU backend.
-#include "operations.h"
+#include "tests/kernels/operations.h"
 
 #include <map>
 
-#include "kernel_sets.h"
+#include "gumbelspec/kernels.h"
+#include "tests/kernels/kernel_sets.h"
 
 namespace gumbelspec::kernels {
 namespace {
@@ -185,17 +186,14 @@ TEST_P(Operations, LookedUpRowsAgree) {
     ggml_tensor* every_other = ggml_view_1d(box, ids, 4, 0);
     every_other->nb[0] = 8;
     expect(box, {ggml_get_rows(box, matrix, ids), ggml_get_rows(box, matrix, every_other)}, 0.0);
-    if (!weight_format(type)) continue;
+    if (!is_weight_type(type)) continue;
     ggml_tensor* plain = box.values(type, 256, 37);
     expect(box, {ggml_get_rows(box, plain, ids)}, 0.0, {{plain, box.packed(plain)}});
   }
 }
 
 TEST_P(Operations, ProductsAgree) {
-  for (int f = 0; f < kWeightFormats; ++f) {
-    const ggml_type type = std::vector<ggml_type>{
-        GGML_TYPE_Q8_0, GGML_TYPE_Q4_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K,
-        GGML_TYPE_Q6_K, GGML_TYPE_F16,  GGML_TYPE_BF16, GGML_TYPE_F32}[static_cast<size_t>(f)];
+  for (const ggml_type type : weight_types()) {
     // Quantised activations differ in their scales; ggml's floats are halves beside halves.
     const double tolerance = type == GGML_TYPE_F32 ? 1e-10 : ggml_is_quantized(type) ? 2e-4 : 1e-5;
     for (const int64_t n : {1, 3, 20}) {
@@ -392,7 +390,7 @@ TEST_P(Operations, RandomGraphsAgree) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(AllPaths, Operations, ::testing::Values("avx512", "avxvnni", "avx2"),
+INSTANTIATE_TEST_SUITE_P(AllPaths, Operations, ::testing::ValuesIn(instruction_sets()),
                          [](const auto& test) { return test.param; });
 
 }  // namespace

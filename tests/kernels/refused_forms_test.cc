@@ -4,7 +4,7 @@
 #include <map>
 #include <string>
 
-#include "operations.h"
+#include "tests/kernels/operations.h"
 
 namespace gumbelspec::kernels {
 namespace {

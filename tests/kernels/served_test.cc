@@ -1,6 +1,6 @@
 // The device for rpc-servers: a weight changes in every way that memory can, and the product with
 // it.
-#include "served.h"
+#include "kernels/src/served.h"
 
 #include <gtest/gtest.h>
 
@@ -12,10 +12,10 @@
 #include <string>
 #include <vector>
 
-#include "device.h"
 #include "ggml-alloc.h"
 #include "gumbelspec/kernels.h"
-#include "isa.h"
+#include "kernels/src/device.h"
+#include "kernels/src/isa.h"
 
 namespace gumbelspec::kernels {
 namespace {

@@ -5,7 +5,7 @@
 #include <map>
 #include <set>
 
-#include "operations.h"
+#include "tests/kernels/operations.h"
 
 namespace gumbelspec::kernels {
 namespace {

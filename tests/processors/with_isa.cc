@@ -12,7 +12,7 @@
 
 #include "gumbelspec/simd.h"
 #ifdef GUMBELSPEC_TEST_KERNELS
-#include "isa.h"
+#include "kernels/src/isa.h"
 #endif
 
 namespace {

@@ -18,8 +18,8 @@
 namespace gumbelspec::kernels {
 
 struct Options {
-  // Instruction set to use: "auto" (the best one the processor has), "avx512", "avxvnni", "avx2"
-  // or "off". The environment variable GUMBELSPEC_KERNELS_ISA, if set, goes before it.
+  // Instruction set to use: one of instruction_sets(), "auto" (the best one the processor has) or
+  // "off". The environment variable GUMBELSPEC_KERNELS_ISA, if set, goes before it.
   std::string isa = "auto";
   // Take attention too. Off: ggml computes it, and logits may depend on the batch.
   bool attention = true;
@@ -39,6 +39,10 @@ enum class Outcome { kRegistered, kSwitchedOff, kUnsupportedProcessor, kUnknownI
 // Takes the device out of ggml's list: models loaded later do not use it. Models and contexts that
 // exist keep working.
 void unregister_device();
+
+// Returns: the instruction sets of this build, the best first, whether the processor has them or
+// not: "avx512", "avxvnni", "avx2".
+[[nodiscard]] std::vector<std::string> instruction_sets();
 
 struct Info {
   std::string isa;                    // instruction set in use, empty when not registered
