@@ -44,7 +44,8 @@ int main(int argc, char** argv) {
       {"--heads-kv", "4"}, {"--head", "64"},         {"-r", "20"}};
   for (int i = 1; i + 1 < argc; i += 2) args[argv[i]] = argv[i + 1];
   const auto number = [&](const char* name) { return std::atoi(args[name].c_str()); };
-  if (gumbelspec::kernels::register_device() != gumbelspec::kernels::Outcome::kRegistered) return 1;
+  if (gumbelspec::kernels::register_device() != gumbelspec::kernels::Registration::registered)
+    return 1;
   ggml_backend_t ours = ggml_backend_init_by_name("GumbelSpec", nullptr);
   ggml_backend_t cpu = ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr);
   ggml_backend_cpu_set_n_threads(cpu, number("-t"));

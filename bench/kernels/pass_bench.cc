@@ -132,7 +132,7 @@ int main(int argc, char** argv) {
       nullptr);
   Side with, without;
   if (o.only != "without") {
-    if (kernels::register_device() != kernels::Outcome::kRegistered) return 1;
+    if (kernels::register_device() != kernels::Registration::registered) return 1;
     with.open(o, true);
     kernels::unregister_device();
   }

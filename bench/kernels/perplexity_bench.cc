@@ -80,7 +80,8 @@ int main(int argc, char** argv) {
   text << file.rdbuf();
   llama_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
   const double without = perplexity(args, text.str());
-  if (gumbelspec::kernels::register_device() != gumbelspec::kernels::Outcome::kRegistered) return 1;
+  if (gumbelspec::kernels::register_device() != gumbelspec::kernels::Registration::registered)
+    return 1;
   const double with = perplexity(args, text.str());
   std::printf("kernels %.4f, ggml %.4f, difference %+.4f %%\n", with, without,
               100.0 * (with / without - 1.0));

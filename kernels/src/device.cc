@@ -212,15 +212,15 @@ ggml_backend_reg_t registry() {
   return &reg;
 }
 
-Outcome configure(const Options& options) {
+Registration configure(const Options& options) {
   const char* forced = std::getenv("GUMBELSPEC_KERNELS_ISA");
   const std::string isa = forced && *forced ? forced : options.isa;
   settings() = Settings{nullptr, options.attention, options.elementwise};
-  if (isa == "off") return Outcome::kSwitchedOff;
+  if (isa == "off") return Registration::switched_off;
   bool known = false;
   settings().kernels = find_kernels(isa, &known);
-  if (!known) return Outcome::kUnknownIsa;
-  return settings().kernels ? Outcome::kRegistered : Outcome::kUnsupportedProcessor;
+  if (!known) return Registration::unknown_isa;
+  return settings().kernels ? Registration::registered : Registration::unsupported_processor;
 }
 
 Info info() {

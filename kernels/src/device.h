@@ -7,7 +7,7 @@
 namespace gumbelspec::kernels {
 
 // Chooses the instruction set and options for backends made from now on.
-Outcome configure(const Options& options);
+Registration configure(const Options& options);
 
 // The entry in ggml's list; configure first.
 ggml_backend_reg_t registry();

@@ -4,11 +4,12 @@
 extern "C" {
 
 __attribute__((visibility("default"))) int ggml_backend_score() {
-  return gumbelspec::kernels::configure({}) == gumbelspec::kernels::Outcome::kRegistered ? 100 : 0;
+  return gumbelspec::kernels::configure({}) == gumbelspec::kernels::Registration::registered ? 100
+                                                                                             : 0;
 }
 
 __attribute__((visibility("default"))) ggml_backend_reg_t ggml_backend_init() {
-  if (gumbelspec::kernels::configure({}) != gumbelspec::kernels::Outcome::kRegistered) {
+  if (gumbelspec::kernels::configure({}) != gumbelspec::kernels::Registration::registered) {
     return nullptr;
   }
   return gumbelspec::kernels::registry();

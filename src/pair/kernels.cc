@@ -10,7 +10,7 @@
 namespace gumbelspec {
 
 void register_kernels() {
-  if (kernels::register_device() != kernels::Outcome::kUnknownIsa) return;
+  if (kernels::register_device() != kernels::Registration::unknown_isa) return;
   const char* isa = std::getenv("GUMBELSPEC_KERNELS_ISA");
   std::string sets;
   for (const std::string& name : kernels::instruction_sets()) sets += ", " + name;

@@ -147,7 +147,7 @@ std::string processor() {
 
 std::string kernels_in_use(bool is_wanted) {
 #ifdef GUMBELSPEC_WITH_KERNELS
-  if (is_wanted && kernels::register_device() == kernels::Outcome::kRegistered) {
+  if (is_wanted && kernels::register_device() == kernels::Registration::registered) {
     std::string isa = kernels::info().isa;
     kernels::unregister_device();
     return isa;

@@ -42,7 +42,7 @@ std::vector<float> noise(int64_t n, unsigned seed) {
 class Device : public ::testing::TestWithParam<ggml_type> {
  protected:
   void SetUp() override {
-    if (register_device() != Outcome::kRegistered) GTEST_SKIP() << "no kernels here";
+    if (register_device() != Registration::registered) GTEST_SKIP() << "no kernels here";
     device_ = ggml_backend_dev_by_name("GumbelSpec");
     ASSERT_NE(device_, nullptr);
     weights_ctx_.reset(ggml_init({4 * ggml_tensor_overhead(), nullptr, true}));
@@ -182,28 +182,28 @@ INSTANTIATE_TEST_SUITE_P(AllTypes, Device, ::testing::ValuesIn(weight_types()),
                          [](const auto& test) { return std::string(ggml_type_name(test.param)); });
 
 // The environment goes before the options: a run with a forced instruction set must not hide them.
-class Registration : public ::testing::Test {
+class Registering : public ::testing::Test {
  protected:
   void SetUp() override {
     if (std::getenv("GUMBELSPEC_KERNELS_ISA")) GTEST_SKIP() << "an instruction set is forced";
   }
 };
 
-TEST_F(Registration, LeavesGgmlAloneWhenSwitchedOff) {
+TEST_F(Registering, LeavesGgmlAloneWhenSwitchedOff) {
   Options options;
   options.isa = "off";
-  EXPECT_EQ(register_device(options), Outcome::kSwitchedOff);
+  EXPECT_EQ(register_device(options), Registration::switched_off);
   EXPECT_EQ(ggml_backend_dev_by_name("GumbelSpec"), nullptr);
 }
 
-TEST_F(Registration, NamesAnUnknownInstructionSet) {
+TEST_F(Registering, NamesAnUnknownInstructionSet) {
   Options options;
   options.isa = "mmx";
-  EXPECT_EQ(register_device(options), Outcome::kUnknownIsa);
+  EXPECT_EQ(register_device(options), Registration::unknown_isa);
 }
 
-TEST_F(Registration, CanBeTakenBack) {
-  if (register_device() != Outcome::kRegistered) GTEST_SKIP() << "no kernels here";
+TEST_F(Registering, CanBeTakenBack) {
+  if (register_device() != Registration::registered) GTEST_SKIP() << "no kernels here";
   EXPECT_NE(ggml_backend_dev_by_name("GumbelSpec"), nullptr);
   EXPECT_FALSE(info().isa.empty());
   unregister_device();

@@ -97,7 +97,7 @@ class WholeModel : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
     llama_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
-    if (register_device() != Outcome::kRegistered) return;
+    if (register_device() != Registration::registered) return;
     model_ = load_model().release();
   }
   static void TearDownTestSuite() {
@@ -225,12 +225,12 @@ TEST_F(WholeModel, GivesATreeTheLogitsOfSingleTokens) {
 TEST_F(WholeModel, TreesFindAttentionThatDependsOnTheCells) {
   Options options;
   options.attention = false;
-  ASSERT_EQ(register_device(options), Outcome::kRegistered);
+  ASSERT_EQ(register_device(options), Registration::registered);
   const auto text = some_text(200);
   const auto rows = one_by_one(make_context(model_, 2).get(), text);
   const Context ctx = make_context(model_, 2);
   const Count count = decode_in_trees(ctx.get(), text, rows, 0);
-  ASSERT_EQ(register_device(), Outcome::kRegistered);
+  ASSERT_EQ(register_device(), Registration::registered);
   EXPECT_GT(count.different, 20);
 }
 
@@ -240,7 +240,7 @@ TEST_F(WholeModel, AgreesWithGgmlOnTheNumbers) {
   unregister_device();
   const Model plain = load_model();
   const auto others = one_by_one(make_context(plain.get(), 2).get(), text);
-  ASSERT_EQ(register_device(), Outcome::kRegistered);
+  ASSERT_EQ(register_device(), Registration::registered);
   double worst = 0.0;
   for (size_t t = 0; t < text.size(); ++t) {
     for (size_t v = 0; v < rows[t].size(); ++v) {

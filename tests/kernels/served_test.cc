@@ -31,7 +31,7 @@ class Served : public ::testing::Test {
   static constexpr int64_t kColumns = 64, kRows = 21, kTokens = 3;
 
   void SetUp() override {
-    if (configure({}) != Outcome::kRegistered) GTEST_SKIP() << "no kernels here";
+    if (configure({}) != Registration::registered) GTEST_SKIP() << "no kernels here";
     bool known = false;
     device_ = served_device(registry(), find_kernels("auto", &known));
     backend_.reset(ggml_backend_dev_init(device_, nullptr));

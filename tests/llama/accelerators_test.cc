@@ -118,7 +118,7 @@ bool are_same_bits(const std::vector<Logits>& left, const std::vector<Logits>& r
 class Accelerated : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (kernels::register_device() != kernels::Outcome::kRegistered) {
+    if (kernels::register_device() != kernels::Registration::registered) {
       GTEST_SKIP() << "no kernels for this processor";
     }
     kernels::unregister_device();
@@ -139,7 +139,7 @@ class Accelerated : public ::testing::Test {
 };
 
 TEST_F(Accelerated, IsLeftOutByOneModelAndUsedByTheOthers) {
-  ASSERT_EQ(kernels::register_device(), kernels::Outcome::kRegistered);
+  ASSERT_EQ(kernels::register_device(), kernels::Registration::registered);
   expect_both_ways();
   kernels::unregister_device();
 }
@@ -152,7 +152,7 @@ TEST_F(Accelerated, IsLeftOutAsAPlugInWhoseCodeStays) {
 }
 
 TEST_F(Accelerated, IsBackAfterALoadThatFails) {
-  ASSERT_EQ(kernels::register_device(), kernels::Outcome::kRegistered);
+  ASSERT_EQ(kernels::register_device(), kernels::Registration::registered);
   const std::vector<std::string> with = listed_devices();
   LlamaModelOptions options;
   options.accelerators = false;

@@ -26,7 +26,7 @@ using testing::Seen;
 
 std::unique_ptr<LlamaModel> load(const char* name, std::size_t n_sequences, bool is_draft) {
 #ifdef GUMBELSPEC_TEST_KERNELS
-  EXPECT_NE(kernels::register_device(), kernels::Outcome::kUnknownIsa);
+  EXPECT_NE(kernels::register_device(), kernels::Registration::unknown_isa);
 #endif
   LlamaModelOptions options{.path = std::string(GUMBELSPEC_MODELS_DIR) + "/" + name};
   options.n_context = 512;

@@ -28,7 +28,7 @@ TEST(ForcedInstructionSet, IsTheOneOfTheNoise) {
 #ifdef GUMBELSPEC_TEST_KERNELS
 TEST(ForcedInstructionSet, IsTheOneOfTheKernels) {
   if (wanted().empty()) GTEST_SKIP() << "no instruction set is forced";
-  EXPECT_EQ(kernels::register_device() == kernels::Outcome::kRegistered, wanted() != "scalar");
+  EXPECT_EQ(kernels::register_device() == kernels::Registration::registered, wanted() != "scalar");
   EXPECT_EQ(kernels::info().isa, wanted() == "scalar" ? "" : wanted());
 }
 #endif

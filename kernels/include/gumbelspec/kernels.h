@@ -28,13 +28,13 @@ struct Options {
   bool elementwise = true;
 };
 
-enum class Outcome { kRegistered, kSwitchedOff, kUnsupportedProcessor, kUnknownIsa };
+enum class Registration { registered, switched_off, unsupported_processor, unknown_isa };
 
 // Registers the device with ggml; a second call replaces the options for models loaded later.
-// Returns: what happened; anything but kRegistered leaves ggml's own kernels in use.
+// Returns: what happened; anything but registered leaves ggml's own kernels in use.
 // Requires: no model is being loaded meanwhile.
 // Threads: call from one thread.
-[[nodiscard]] Outcome register_device(const Options& options = {});
+[[nodiscard]] Registration register_device(const Options& options = {});
 
 // Takes the device out of ggml's list: models loaded later do not use it. Models and contexts that
 // exist keep working.
