@@ -22,8 +22,8 @@ void require(bool holds, const char* what) {
 void require_json(std::string_view text) { require(json::accept(text), "not JSON"); }
 
 const server::ApiModel& model() {
-  static const server::ApiModel fake = server::testing::fake_model();
-  return fake;
+  static const server::ApiModel kFake = server::testing::fake_model();
+  return kFake;
 }
 
 void check_limits(const server::ParsedRequest& request) {

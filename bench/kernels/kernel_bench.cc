@@ -63,20 +63,22 @@ __attribute__((target("avx2"))) void read_all(const uint8_t* data, size_t size) 
 // The shortest sequences of instructions that multiply and add, on registers alone, in chains that
 // do not wait for each other. Each call is kLoop rounds of eight sequences.
 constexpr int kLoop = 1000000;
-#define EIGHT_TIMES(sequence)                                                         \
+#define GUMBELSPEC_EIGHT_TIMES(sequence)                                              \
   sequence("0") sequence("1") sequence("2") sequence("3") sequence("4") sequence("5") \
       sequence("6") sequence("7")
-#define CLOBBERED "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7"
+#define GUMBELSPEC_CLOBBERED "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7"
 
 __attribute__((target("avx512f,avx512vnni"))) void dot_512() {
 #define SEQUENCE(r) "vpdpbusd %%zmm30,%%zmm31,%%zmm" r "\n"
-  for (int i = 0; i < kLoop; ++i) asm volatile(EIGHT_TIMES(SEQUENCE)::: CLOBBERED);
+  for (int i = 0; i < kLoop; ++i)
+    asm volatile(GUMBELSPEC_EIGHT_TIMES(SEQUENCE)::: GUMBELSPEC_CLOBBERED);
 #undef SEQUENCE
 }
 // AVX2, codes of up to 6 bits: products, their sums.
 __attribute__((target("avx2"))) void dot_bytes() {
 #define SEQUENCE(r) "vpmaddubsw %%ymm15,%%ymm14,%%ymm13\n vpaddw %%ymm13,%%ymm" r ",%%ymm" r "\n"
-  for (int i = 0; i < kLoop; ++i) asm volatile(EIGHT_TIMES(SEQUENCE)::: CLOBBERED, "xmm13");
+  for (int i = 0; i < kLoop; ++i)
+    asm volatile(GUMBELSPEC_EIGHT_TIMES(SEQUENCE)::: GUMBELSPEC_CLOBBERED, "xmm13");
 #undef SEQUENCE
 }
 // AVX2, codes of 8 bits: signs, products, their widened sums.
@@ -84,12 +86,14 @@ __attribute__((target("avx2"))) void dot_signed() {
 #define SEQUENCE(r)                                                        \
   "vpsignb %%ymm15,%%ymm14,%%ymm13\n vpmaddubsw %%ymm13,%%ymm12,%%ymm13\n" \
   "vpmaddwd %%ymm11,%%ymm13,%%ymm13\n vpaddd %%ymm13,%%ymm" r ",%%ymm" r "\n"
-  for (int i = 0; i < kLoop; ++i) asm volatile(EIGHT_TIMES(SEQUENCE)::: CLOBBERED, "xmm13");
+  for (int i = 0; i < kLoop; ++i)
+    asm volatile(GUMBELSPEC_EIGHT_TIMES(SEQUENCE)::: GUMBELSPEC_CLOBBERED, "xmm13");
 #undef SEQUENCE
 }
 __attribute__((target("avx2,fma"))) void dot_floats() {
 #define SEQUENCE(r) "vfmadd231ps %%ymm15,%%ymm14,%%ymm" r "\n"
-  for (int i = 0; i < kLoop; ++i) asm volatile(EIGHT_TIMES(SEQUENCE)::: CLOBBERED);
+  for (int i = 0; i < kLoop; ++i)
+    asm volatile(GUMBELSPEC_EIGHT_TIMES(SEQUENCE)::: GUMBELSPEC_CLOBBERED);
 #undef SEQUENCE
 }
 

@@ -111,7 +111,7 @@ inline void score_step(const AttentionJob& job, const AttentionScratch& s, const
     }
     F score = V::mul(V::sum_each(acc), V::set1(job.scale));
     float* at = s.scores + i * s.padded + t * kCells + part;
-    if (job.softcap != 0.0f) {
+    if (job.softcap != 0.0F) {
       V::store(at, score);
       for (int j = 0; j < kLanes; ++j) at[j] = job.softcap * std::tanh(at[j]);
       score = V::load(at);
@@ -177,7 +177,7 @@ template <class V>
 inline float weigh(const AttentionJob& job, const AttentionScratch& s, int i) {
   using F = typename V::Float;
   constexpr int kLanes = V::kLanes;
-  constexpr float kOne = 1073741824.0f;  // 2^30
+  constexpr float kOne = 1073741824.0F;  // 2^30
   F best = V::load(s.score_top + i * 16);
   F value = V::load(s.value_top + i * 16);
   for (int part = kLanes; part < 16; part += kLanes) {
@@ -187,7 +187,7 @@ inline float weigh(const AttentionJob& job, const AttentionScratch& s, int i) {
   float top = V::top(best);
   if (job.sink && job.sink[i] > top) top = job.sink[i];
   const float largest = V::top(value);
-  if (!(top > -std::numeric_limits<float>::infinity()) || largest == 0.0f) return 0.0f;
+  if (!(top > -std::numeric_limits<float>::infinity()) || largest == 0.0F) return 0.0F;
   if (!(largest <= FLT_MAX)) return std::numeric_limits<float>::quiet_NaN();
 
   float* scores = s.scores + i * s.padded;
@@ -253,10 +253,10 @@ inline void prepare(const AttentionJob& job, const AttentionScratch& s) {
   for (int i = 0; i < job.n_q; ++i) {
     float* q = s.q + i * s.row_k;
     std::memcpy(q, job.q[i], static_cast<size_t>(job.head_k) * 4);
-    for (int64_t d = job.head_k; d < s.row_k; ++d) q[d] = 0.0f;
+    for (int64_t d = job.head_k; d < s.row_k; ++d) q[d] = 0.0F;
     for (int l = 0; l < 16; ++l) {
       s.score_top[i * 16 + l] = -std::numeric_limits<float>::infinity();
-      s.value_top[i * 16 + l] = 0.0f;
+      s.value_top[i * 16 + l] = 0.0F;
     }
     std::memset(s.sums + i * s.row_v, 0, static_cast<size_t>(s.row_v) * 4);
   }
@@ -332,7 +332,7 @@ void attention_impl(const AttentionJob& job) {
   for (int i = 0; i < job.n_q; ++i) {
     const float unit = job.out[i][0];
     for (int64_t d = 0; d < job.head_v; ++d) {
-      job.out[i][d] = unit == 0.0f ? 0.0f : static_cast<float>(s.sums[i * s.row_v + d]) * unit;
+      job.out[i][d] = unit == 0.0F ? 0.0F : static_cast<float>(s.sums[i * s.row_v + d]) * unit;
     }
   }
 }

@@ -188,8 +188,8 @@ bool can_pack(const ggml_tensor* tensor) {
 }
 
 bool is_packed(const ggml_tensor* tensor) {
-  return tensor->buffer && tensor->buffer->buft == packed_buffer_type() && !tensor->view_src &&
-         can_pack(tensor);
+  return tensor->buffer != nullptr && tensor->buffer->buft == packed_buffer_type() &&
+         tensor->view_src == nullptr && can_pack(tensor);
 }
 
 }  // namespace gumbelspec::kernels

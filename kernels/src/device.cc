@@ -214,7 +214,7 @@ ggml_backend_reg_t registry() {
 
 Registration configure(const Options& options) {
   const char* forced = std::getenv("GUMBELSPEC_KERNELS_ISA");
-  const std::string isa = forced && *forced ? forced : options.isa;
+  const std::string isa = forced != nullptr && *forced != '\0' ? forced : options.isa;
   settings() = Settings{nullptr, options.attention, options.elementwise};
   if (isa == "off") return Registration::switched_off;
   bool known = false;

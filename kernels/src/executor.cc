@@ -107,7 +107,8 @@ int Executor::run_queue(const Step& step, int queue, int thread) {
   const int64_t n = step.n_tasks;
   const auto first = static_cast<int>(n * queue / step.n_queues);
   const auto last = static_cast<int>(n * (queue + 1) / step.n_queues);
-  std::atomic<int>& drawn = drawn_[static_cast<size_t>(step.first_queue + queue)].value;
+  std::atomic<int>& drawn =
+      drawn_[static_cast<size_t>(step.first_queue) + static_cast<size_t>(queue)].value;
   int done = 0;
   for (;; ++done) {
     const int task = first + drawn.fetch_add(1, std::memory_order_relaxed);
@@ -154,12 +155,12 @@ void Executor::run_rows(const Step& step, int task) {
 void Executor::run_row_op(const RowOp& op, int64_t row, int64_t begin, int64_t end) {
   const ggml_tensor* t = op.node;
   const auto* a = row_of<const float>(t->src[0], row);
-  const auto* b = t->src[1] ? repeated_row<const float>(t->src[1], t, row) : nullptr;
   auto* y = row_of<float>(t, row);
+  if (op.kind == RowOp::Kind::rms_norm) {
+    return kernels_.rms_norm(a, nullptr, y, t->ne[0], float_param(t, 0));
+  }
+  const auto* b = repeated_row<const float>(t->src[1], t, row);
   switch (op.kind) {
-    case RowOp::Kind::rms_norm:
-      kernels_.rms_norm(a, nullptr, y, t->ne[0], float_param(t, 0));
-      break;
     case RowOp::Kind::add:
       for (int64_t i = begin; i < end; ++i) y[i] = a[i] + b[i];
       break;
@@ -241,11 +242,11 @@ struct Queries {
 
 // Factor of the mask for head h of n (attention with linear biases, Press et al. 2022).
 float mask_slope(float max_bias, uint32_t h, uint32_t n) {
-  if (max_bias <= 0.0f) return 1.0f;
+  if (max_bias <= 0.0F) return 1.0F;
   const uint32_t power = 1u << static_cast<uint32_t>(std::floor(std::log2(n)));
   const float step = -max_bias / static_cast<float>(power);
-  return h < power ? std::pow(std::pow(2.0f, step), static_cast<float>(h + 1))
-                   : std::pow(std::pow(2.0f, step / 2), static_cast<float>(2 * (h - power) + 1));
+  return h < power ? std::pow(std::pow(2.0F, step), static_cast<float>(h + 1))
+                   : std::pow(std::pow(2.0F, step / 2), static_cast<float>(2 * (h - power) + 1));
 }
 
 // Query i of the task is head `head * group + i % group` of token i / group: heads of one token
@@ -263,7 +264,7 @@ void find_queries(const ggml_tensor* t, int64_t head, int64_t stream, int64_t fi
     queries->out[i] = reinterpret_cast<float*>(element(t, h, token, stream));
     queries->slope[i] =
         mask_slope(float_param(t, 1), static_cast<uint32_t>(h), static_cast<uint32_t>(q->ne[2]));
-    queries->sink[i] = sinks ? static_cast<const float*>(sinks->data)[h] : 0.0f;
+    queries->sink[i] = sinks ? static_cast<const float*>(sinks->data)[h] : 0.0F;
   }
 }
 
@@ -296,7 +297,7 @@ void Executor::run_attention(const Step& step, int task, int thread) {
   job.head_k = q->ne[0];
   job.head_v = v->ne[0];
   job.softcap = float_param(t, 2);
-  job.scale = job.softcap != 0.0f ? float_param(t, 0) / job.softcap : float_param(t, 0);
+  job.scale = job.softcap != 0.0F ? float_param(t, 0) / job.softcap : float_param(t, 0);
   job.scratch = attention_.data() + static_cast<size_t>(thread) * plan_.attention_bytes;
   kernels_.attention(job);
 }

@@ -32,19 +32,19 @@ class Extrapolation {
  public:
   explicit Extrapolation(const ggml_tensor* t)
       : scale_(float_param(t, 6)), share_(float_param(t, 7)), magnitude_(float_param(t, 8)) {
-    if (share_ == 0.0f) return;
+    if (share_ == 0.0F) return;
     ggml_rope_yarn_corr_dims(t->op_params[1], t->op_params[4], float_param(t, 5), float_param(t, 9),
                              float_param(t, 10), bounds_);
-    magnitude_ *= 1.0f + 0.1f * std::log(1.0f / scale_);
+    magnitude_ *= 1.0F + 0.1F * std::log(1.0F / scale_);
   }
   float magnitude() const { return magnitude_; }
   float angle(float theta, int pair) const {
     const float slow = scale_ * theta;
-    if (share_ == 0.0f) return slow;
+    if (share_ == 0.0F) return slow;
     const float at =
-        (static_cast<float>(pair) - bounds_[0]) / std::max(0.001f, bounds_[1] - bounds_[0]);
-    const float mix = (1.0f - std::min(1.0f, std::max(0.0f, at))) * share_;
-    return slow * (1.0f - mix) + theta * mix;
+        (static_cast<float>(pair) - bounds_[0]) / std::max(0.001F, bounds_[1] - bounds_[0]);
+    const float mix = (1.0F - std::min(1.0F, std::max(0.0F, at))) * share_;
+    return slow * (1.0F - mix) + theta * mix;
   }
 
  private:
@@ -62,9 +62,9 @@ void Executor::run_angles(const Step& step, int task) {
   const Extrapolation extrapolation(t);
   const float magnitude = extrapolation.magnitude();
   const auto* factors = t->src[2] ? static_cast<const float*>(t->src[2]->data) : nullptr;
-  float* cosine = reinterpret_cast<float*>(angles_.data()) + step.table + task * n_dims;
+  float* cosine = reinterpret_cast<float*>(angles_.data()) + step.table + int64_t{task} * n_dims;
   float* sine = cosine + n_dims / 2;
-  const float ratio = std::pow(base, -2.0f / static_cast<float>(n_dims));
+  const float ratio = std::pow(base, -2.0F / static_cast<float>(n_dims));
   auto theta = static_cast<float>(static_cast<const int32_t*>(t->src[1]->data)[task]);
   for (int i = 0; i < n_dims / 2; ++i) {
     const float angle = extrapolation.angle(factors ? theta / factors[i] : theta, i);

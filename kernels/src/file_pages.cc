@@ -52,7 +52,8 @@ void release_file_pages(const void* data, size_t size) {
   const auto at = reinterpret_cast<uintptr_t>(data);
   const uintptr_t begin = (at + page - 1) / page * page, end = (at + size) / page * page;
   if (begin >= end || !is_read_only_file(begin, end)) return;
-  madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  auto* first = static_cast<char*>(const_cast<void*>(data)) + (begin - at);
+  madvise(first, end - begin, MADV_DONTNEED);
 }
 
 #else

@@ -112,11 +112,12 @@ class Builder {
   // What was made of memory that changes is not what a later operation would make of it.
   void write(const Range& r) {
     for (Slot& s : slots_) {
-      if (s.source && range_of(s.source).overlaps(r)) s.source = nullptr;
+      if (s.source != nullptr && range_of(s.source).overlaps(r)) s.source = nullptr;
     }
     const auto is_stale = [&](const Angles& a) {
       const ggml_tensor* factors = a.node->src[2];
-      return range_of(a.node->src[1]).overlaps(r) || (factors && range_of(factors).overlaps(r));
+      return range_of(a.node->src[1]).overlaps(r) ||
+             (factors != nullptr && range_of(factors).overlaps(r));
     };
     angles_.erase(std::remove_if(angles_.begin(), angles_.end(), is_stale), angles_.end());
     hazards_.write(r);
@@ -197,7 +198,7 @@ class Builder {
     step.n_ops = static_cast<int>(plan_.row_ops.size() - first_op);
     const int64_t rows = ggml_nrows(head);
     // A short pass has few rows: give every thread a piece of each.
-    if (!whole_rows && rows < 4 * n_threads_) {
+    if (!whole_rows && rows < int64_t{4} * n_threads_) {
       const int64_t most = std::max<int64_t>(1, head->ne[0] / 512);
       step.parts = static_cast<int>(std::min<int64_t>(n_threads_, most));
     }
@@ -248,7 +249,7 @@ class Builder {
     step.tiles = find_slot(t)->tiles;
     const int64_t of_slice = panel_count(t->src[0]->ne[1]);
     const int64_t panels = of_slice * step.tiles.n_slices;
-    step.chunk = std::max(panels / (16 * n_threads_), least_panels(step.tiles));
+    step.chunk = std::max(panels / (int64_t{16} * n_threads_), least_panels(step.tiles));
     if (step.tiles.n_tiles > 1) step.chunk = std::min<int64_t>(step.chunk, 4);
     step.chunk = std::clamp<int64_t>((panels + n_threads_ - 1) / n_threads_, 1, step.chunk);
     step.parts = static_cast<int>((of_slice + step.chunk - 1) / step.chunk);
@@ -271,7 +272,7 @@ class Builder {
     const int64_t heads = k->ne[2] * q->ne[3];
     int64_t chunk = std::clamp<int64_t>(kScoreBytes / (k->ne[1] * 4 + 1), 4, 64);
     // Enough tasks for all threads.
-    const int64_t balanced = per_head * heads / (2 * n_threads_);
+    const int64_t balanced = per_head * heads / (int64_t{2} * n_threads_);
     chunk = std::clamp<int64_t>(std::min(chunk, balanced), 1, per_head);
     Step step{};
     step.kind = Step::Kind::attention;
@@ -315,7 +316,8 @@ class Builder {
     step.kind = Step::Kind::rotate;
     step.node = t;
     step.table = table;
-    step.parts = t->ne[2] < 2 * n_threads_ ? static_cast<int>(std::min<int64_t>(t->ne[1], 2)) : 1;
+    step.parts =
+        t->ne[2] < int64_t{2} * n_threads_ ? static_cast<int>(std::min<int64_t>(t->ne[1], 2)) : 1;
     step.n_tasks = static_cast<int>(t->ne[2]) * step.parts;
     hazards_.read(angle_range(t, table));
     note(t);

@@ -31,8 +31,8 @@ void quantize_int8(const QuantizeJob& job) {
     typename V::Float tops = V::zero();
     for (int i = 0; i < kBlock; i += kLanes) tops = V::max(tops, V::abs(V::load(x + i)));
     const float top = V::top(tops);
-    const float scale = top / 127.0f;
-    const typename V::Float inverse = V::set1(top > 0.0f ? 127.0f / top : 0.0f);
+    const float scale = top / 127.0F;
+    const typename V::Float inverse = V::set1(top > 0.0F ? 127.0F / top : 0.0F);
     constexpr int kVectors = kBlock / kLanes;
     typename V::Int q[kVectors];
     for (int i = 0; i < kVectors; ++i) {
@@ -64,7 +64,7 @@ inline void interleave(ActivationFormat format, const QuantizeJob& job) {
   const int64_t last = job.end * kBlock < job.k ? job.end * kBlock : job.k;
   for (int64_t k = job.begin * kBlock; k < last; k += 2) {
     const float x0 = job.x[k];
-    const float x1 = k + 1 < job.k ? job.x[k + 1] : 0.0f;
+    const float x1 = k + 1 < job.k ? job.x[k + 1] : 0.0F;
     uint8_t* at = job.tile + static_cast<size_t>(k / 2) * n * (wide ? 8 : 4);
     if (wide) {
       std::memcpy(at + 4 * c, &x0, 4);

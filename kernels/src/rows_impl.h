@@ -14,19 +14,19 @@ namespace {
 template <class V>
 inline typename V::Float exp_of(typename V::Float x) {
   using F = typename V::Float;
-  const F low = V::set1(-87.0f);
-  const F bounded = V::min(V::max(x, low), V::set1(88.0f));
-  const typename V::Int n = V::round(V::mul(bounded, V::set1(1.44269504088896341f)));
+  const F low = V::set1(-87.0F);
+  const F bounded = V::min(V::max(x, low), V::set1(88.0F));
+  const typename V::Int n = V::round(V::mul(bounded, V::set1(1.44269504088896341F)));
   const F nf = V::to_float(n);
-  F r = V::fma(nf, V::set1(-0.693359375f), bounded);
-  r = V::fma(nf, V::set1(2.12194440e-4f), r);
-  F y = V::set1(1.9875691500e-4f);
-  y = V::fma(y, r, V::set1(1.3981999507e-3f));
-  y = V::fma(y, r, V::set1(8.3334519073e-3f));
-  y = V::fma(y, r, V::set1(4.1665795894e-2f));
-  y = V::fma(y, r, V::set1(1.6666665459e-1f));
-  y = V::fma(y, r, V::set1(5.0000001201e-1f));
-  y = V::fma(y, V::mul(r, r), V::add(r, V::set1(1.0f)));
+  F r = V::fma(nf, V::set1(-0.693359375F), bounded);
+  r = V::fma(nf, V::set1(2.12194440e-4F), r);
+  F y = V::set1(1.9875691500e-4F);
+  y = V::fma(y, r, V::set1(1.3981999507e-3F));
+  y = V::fma(y, r, V::set1(8.3334519073e-3F));
+  y = V::fma(y, r, V::set1(4.1665795894e-2F));
+  y = V::fma(y, r, V::set1(1.6666665459e-1F));
+  y = V::fma(y, r, V::set1(5.0000001201e-1F));
+  y = V::fma(y, V::mul(r, r), V::add(r, V::set1(1.0F)));
   return V::mul(y, V::exp2_int(n));
 }
 
@@ -41,13 +41,13 @@ void rms_norm_impl(const float* x, const float* weight, float* y, int64_t n, flo
   }
   float sum = V::sum(squares);
   for (int64_t j = i; j < n; ++j) sum += x[j] * x[j];
-  const float scale = 1.0f / std::sqrt(sum / static_cast<float>(n) + eps);
+  const float scale = 1.0F / std::sqrt(sum / static_cast<float>(n) + eps);
   for (int64_t j = 0; j < i; j += kLanes) {
     typename V::Float v = V::mul(V::load(x + j), V::set1(scale));
     if (weight) v = V::mul(v, V::load(weight + j));
     V::store(y + j, v);
   }
-  for (; i < n; ++i) y[i] = x[i] * scale * (weight ? weight[i] : 1.0f);
+  for (; i < n; ++i) y[i] = x[i] * scale * (weight ? weight[i] : 1.0F);
 }
 
 template <class V>
@@ -55,7 +55,7 @@ void swiglu_impl(const float* gate, const float* up, float* y, int64_t n) {
   constexpr int kLanes = V::kLanes;
   const auto step = [](typename V::Float g, typename V::Float u) {
     const typename V::Float e = exp_of<V>(V::sub(V::zero(), g));
-    return V::mul(V::div(g, V::add(V::set1(1.0f), e)), u);
+    return V::mul(V::div(g, V::add(V::set1(1.0F), e)), u);
   };
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {

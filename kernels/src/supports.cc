@@ -41,14 +41,15 @@ bool has_sources(const ggml_tensor* op, int n_needed, int n_most) {
 // of a packed matrix has rows of ggml's form by its strides, but not in memory.
 bool in_packed_memory(const ggml_tensor* t) {
   const ggml_tensor* whole = t->view_src ? t->view_src : t;
-  return whole->buffer && whole->buffer->buft == packed_buffer_type();
+  return whole->buffer != nullptr && whole->buffer->buft == packed_buffer_type();
 }
 
 // What is written lies in ordinary memory, and so does what is read from source `first` on.
 bool in_plain_memory(const ggml_tensor* op, int first = 0) {
   if (in_packed_memory(op)) return false;
-  return std::none_of(op->src + first, op->src + kMostSources,
-                      [](const ggml_tensor* src) { return src && in_packed_memory(src); });
+  return std::none_of(op->src + first, op->src + kMostSources, [](const ggml_tensor* src) {
+    return src != nullptr && in_packed_memory(src);
+  });
 }
 
 // Tasks are counted in ints.
@@ -71,7 +72,7 @@ bool countable_rows(const ggml_tensor* op, const ggml_tensor* x) {
 bool supports_norm(const ggml_tensor* op) {
   float eps;
   return has_sources(op, 1, 1) && countable_rows(op, op->src[0]) && get_float(op, 0, &eps) &&
-         eps >= 0.0f && unused(op, 1);
+         eps >= 0.0F && unused(op, 1);
 }
 
 // The rows of the second operand may repeat themselves.
@@ -103,9 +104,9 @@ bool supports_rope_params(const ggml_tensor* op) {
   const bool numbers = get_float(op, 5, &base) && get_float(op, 6, &scale) &&
                        get_float(op, 7, &share) && get_float(op, 8, &magnitude) &&
                        get_float(op, 9, &fast) && get_float(op, 10, &slow);
-  return unused(op, 0, 1) && unused(op, 3, 4) && numbers && base > 0.0f && unused(op, 11, 15) &&
-         (share == 0.0f ||
-          (p[4] >= 0 && base != 1.0f && scale > 0.0f && fast > 0.0f && slow > 0.0f));
+  return unused(op, 0, 1) && unused(op, 3, 4) && numbers && base > 0.0F && unused(op, 11, 15) &&
+         (share == 0.0F ||
+          (p[4] >= 0 && base != 1.0F && scale > 0.0F && fast > 0.0F && slow > 0.0F));
 }
 
 bool supports_rope(const ggml_tensor* op) {
@@ -114,8 +115,8 @@ bool supports_rope(const ggml_tensor* op) {
   return same_rows(op, x) && x->ne[3] == 1 && x->ne[0] % 2 == 0 && is_countable(x->ne[2]) &&
          positions->type == GGML_TYPE_I32 && ggml_is_contiguous(positions) &&
          ggml_nelements(positions) == x->ne[2] &&
-         (!factors || (factors->type == GGML_TYPE_F32 && ggml_is_contiguous(factors) &&
-                       factors->ne[0] >= op->op_params[1] / 2));
+         (factors == nullptr || (factors->type == GGML_TYPE_F32 && ggml_is_contiguous(factors) &&
+                                 factors->ne[0] >= op->op_params[1] / 2));
 }
 
 // The result is a view of source 2, the matrix whose rows are replaced.
@@ -167,7 +168,7 @@ bool allows(int32_t precision, ActivationFormat format) {
 bool supports_attention_params(const ggml_tensor* op) {
   float scale, max_bias, softcap;
   // Parameter 4 bounds the visible cells of a row of the mask. The mask itself says which they are.
-  return get_float(op, 0, &scale) && get_float(op, 1, &max_bias) && max_bias >= 0.0f &&
+  return get_float(op, 0, &scale) && get_float(op, 1, &max_bias) && max_bias >= 0.0F &&
          get_float(op, 2, &softcap) && is_precision_of_sums(op->op_params[3]) &&
          op->op_params[4] >= 0 && unused(op, 5);
 }
