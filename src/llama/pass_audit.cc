@@ -315,6 +315,22 @@ class Audit {
     return {false, "nothing is known of whether ggml's depend on the pass"};
   }
 
+  // With AVX ggml multiplies several columns by other code than one, until there is AVX2
+  // (tests/variants: ivybridge and sandybridge against sse42 and haswell).
+  [[nodiscard]] static bool has_avx_alone() {
+    ggml_backend_reg_t cpu = ggml_backend_reg_by_name("CPU");
+    if (cpu == nullptr) return false;
+    const auto features = reinterpret_cast<ggml_backend_get_features_t>(
+        ggml_backend_reg_get_proc_address(cpu, "ggml_backend_get_features"));
+    if (features == nullptr) return false;
+    bool has_avx = false;
+    for (const ggml_backend_feature* f = features(cpu); f->name != nullptr; ++f) {
+      if (std::string_view(f->name) == "AVX2") return false;
+      has_avx = has_avx || std::string_view(f->name) == "AVX";
+    }
+    return has_avx;
+  }
+
   // Whether the next product of activations has the same slices in a pass over one token: then a
   // token has slices of its own, each multiplied as if it were alone.
   [[nodiscard]] bool has_slices_of_one() const {
@@ -339,6 +355,9 @@ class Audit {
     const bool is_expert = op->op == GGML_OP_MUL_MAT_ID;
     const bool holds = is_plain ? (is_expert ? rule->expert : rule->plain)
                                 : (is_expert ? rule->repacked_expert : rule->repacked);
+    if (holds && !is_remote && has_avx_alone()) {
+      return {false, "with AVX but no AVX2 ggml sums several columns in another order than one"};
+    }
     if (holds) return {true, "ggml's, the same for any number of columns"};
     if (rule->is_grid && is_plain && std::getenv(kNoPanels) != nullptr) {
       return {true, "ggml's, without its panels the same for any number of columns"};
