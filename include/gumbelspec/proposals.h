@@ -63,7 +63,8 @@ class Proposals {
   [[nodiscard]] SourceId source(std::string_view name);
   // The same, but its estimates are taken at their word.
   [[nodiscard]] SourceId source_at_its_word(std::string_view name);
-  // The same with a calibration that somebody else keeps, and teaches if `learns` is false.
+  // The same with a calibration that somebody else keeps; learns: whether walks teach it.
+  // Lifetime: the calibration outlives the pool.
   SourceId source(std::string_view name, Calibration& calibration, bool learns);
 
   // Only the root is left; nodes may be added down to max_depth levels below it.

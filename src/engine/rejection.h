@@ -52,7 +52,8 @@ class DraftedRound {
   // The node has n candidates, `first` and those after it, drawn from this distribution.
   // Requires: in the order of the nodes.
   void add(NodeId node, NodeId first, int n, std::span<const float> log_q);
-  // None where the tree was not drafted, or was given up.
+  // None where the tree was not drafted, or was given up. Throws: std::logic_error where it was
+  // cut.
   [[nodiscard]] Candidates of(const DraftTree& tree, NodeId node);
 
   AcceptanceRates rates;

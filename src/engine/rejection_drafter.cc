@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <stdexcept>
 #include <utility>
 
 #include "src/engine/rejection.h"
@@ -92,6 +93,10 @@ DraftedRound::Candidates DraftedRound::of(const DraftTree& tree, NodeId node) {
       entries_.begin(), entries_.end(), node,
       [](const Entry& entry, NodeId wanted) { return index(entry.node) < index(wanted); });
   if (at == entries_.end() || at->node != node) return {};
+  // Whoever left some of them out would bias what is drawn.
+  if (index(at->first) + static_cast<std::size_t>(at->n) > tree.size()) {
+    throw std::logic_error("DraftedRound::of: the tree has lost candidates");
+  }
   Candidates result = {.first = at->first, .n = at->n};
   if (!rows_.empty()) {
     const auto row = static_cast<std::size_t>(at - entries_.begin());
