@@ -210,6 +210,7 @@ double joint_p_value(const char* method, std::size_t max_pass_nodes,
     while (batch.step()) {
     }
     for (const Added& text : texts) {
+      if (text.seen->outcome != Outcome::length) return 0.0;  // a text that failed is no sample
       std::size_t at = 0;
       for (std::size_t j = 0; j < 3; ++j) at = at * 5 + index(text.seen->tokens[j]);
       ++counts[at];
