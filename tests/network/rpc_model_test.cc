@@ -1,11 +1,14 @@
 // A model on RPC servers of this machine: round trips, losses, restoring.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -21,12 +24,36 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-// Tests run side by side; a port of one's own for each.
-int port(int i) { return 20000 + static_cast<int>(::getpid() % 10000) * 3 + i; }
+// A port that nobody listens at. Others may take it before it is used: tests run side by side,
+// and a client's connection takes a port, too.
+int free_port() {
+  const int descriptor = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (descriptor < 0) throw std::runtime_error("no socket");
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  auto* const any = reinterpret_cast<sockaddr*>(&address);
+  const bool is_bound =
+      ::bind(descriptor, any, size) == 0 && ::getsockname(descriptor, any, &size) == 0;
+  ::close(descriptor);
+  if (!is_bound) throw std::runtime_error("no free port");
+  return ntohs(address.sin_port);
+}
 
-std::unique_ptr<RpcServer> start_server(int i) {
+std::unique_ptr<RpcServer> start_server_at(int port) {
   return std::make_unique<RpcServer>(GUMBELSPEC_RPC_SERVER, std::vector<std::string>{}, "127.0.0.1",
-                                     port(i), 1);
+                                     port, 1);
+}
+
+std::unique_ptr<RpcServer> start_server() {
+  for (int attempts = 1;; ++attempts) {
+    try {
+      return start_server_at(free_port());
+    } catch (const std::runtime_error&) {
+      if (attempts == 10) throw;
+    }
+  }
 }
 
 LlamaModelOptions options_for(const std::vector<std::string>& servers) {
@@ -100,8 +127,8 @@ float largest_difference(const std::vector<float>& a, const std::vector<float>& 
 // threshold where the next layer rounds to 8 bits, and what comes of that is the size of that
 // rounding.
 TEST(RpcModel, GivesTheLogitsOfTheSameModelHere) {
-  const auto a = start_server(0);
-  const auto b = start_server(1);
+  const auto a = start_server();
+  const auto b = start_server();
   const auto here = LlamaModel::load(options_for({}));
   const auto there = LlamaModel::load(options_for({a->name(), b->name()}));
   const auto row_of = [](LlamaModel& model, TokenId token) {
@@ -123,8 +150,8 @@ TEST(RpcModel, GivesTheLogitsOfTheSameModelHere) {
 
 // What a pass costs over a slow link: one round trip for each server, whatever its size.
 TEST(RpcModel, TakesOneRoundTripPerServerAndPass) {
-  const auto a = start_server(0);
-  const auto b = start_server(1);
+  const auto a = start_server();
+  const auto b = start_server();
   for (const auto& servers : {std::vector{a->name()}, std::vector{a->name(), b->name()}}) {
     const auto model = LlamaModel::load(options_for(servers));
     const SeqId seq = model->open();
@@ -148,8 +175,8 @@ TEST(RpcModel, TakesOneRoundTripPerServerAndPass) {
 }
 
 TEST(RpcModel, TellsWhereTheLayersAre) {
-  const auto a = start_server(0);
-  const auto b = start_server(1);
+  const auto a = start_server();
+  const auto b = start_server();
   LlamaModelOptions options = options_for({a->name(), b->name()});
   options.tensor_split = {1, 3};
   const auto model = LlamaModel::load(options);
@@ -171,8 +198,8 @@ TEST(RpcModel, TellsWhereTheLayersAre) {
 }
 
 TEST(RpcModel, ALostServerIsAnErrorWithItsNameAndCanBeRestored) {
-  const auto a = start_server(0);
-  auto b = start_server(1);
+  const auto a = start_server();
+  auto b = start_server();
   const std::string name = b->name();
   const auto model = LlamaModel::load(options_for({a->name(), name}));
   const std::vector<TokenId> expected = greedy(*model, 20);
@@ -190,13 +217,13 @@ TEST(RpcModel, ALostServerIsAnErrorWithItsNameAndCanBeRestored) {
   }
   // The vocabulary is still there.
   EXPECT_EQ(model->tokenize("The old house").empty(), false);
-  b = start_server(1);
+  b = start_server_at(b->port());
   model->restore();
   EXPECT_EQ(greedy(*model, 20), expected);
 }
 
 TEST(RpcModel, RefusesServersAndDevicesThatAreNotThere) {
-  const auto a = start_server(0);
+  const auto a = start_server();
   const auto refusal = [](const LlamaModelOptions& options) -> std::string {
     try {
       (void)LlamaModel::load(options);
@@ -207,7 +234,7 @@ TEST(RpcModel, RefusesServersAndDevicesThatAreNotThere) {
   };
   EXPECT_THAT(refusal(options_for({"10.0.0.1"})), HasSubstr("HOST:PORT"));
   EXPECT_THAT(refusal(options_for({"10.0.0.1:0"})), HasSubstr("from 1 to 65535"));
-  EXPECT_THAT(refusal(options_for({"127.0.0.1:" + std::to_string(port(2))})),
+  EXPECT_THAT(refusal(options_for({"127.0.0.1:" + std::to_string(free_port())})),
               HasSubstr("cannot be reached: Connection refused"));
   LlamaModelOptions options = options_for({a->name()});
   options.devices = {"RPC7"};

@@ -22,6 +22,7 @@ class RpcServer {
   void kill();
   // "HOST:PORT"
   [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] int port() const { return port_; }
 
  private:
   [[nodiscard]] bool is_listening() const;
