@@ -106,9 +106,10 @@ Session::Impl::Impl(LanguageModel& target, LanguageModel* draft, TextOptions opt
       target_(target),
       parts_(std::move(parts)),
       costs_(parts_.costs ? parts_.costs : std::make_shared<CostModel>()),
-      noise_((text.prepare({&target, draft, parts_.costs, parts_.calibrations}),
-              target.limits().n_vocab),
-             text.n_noise_rows()),
+      noise_([&] {
+        text.prepare({&target, draft, parts_.costs, parts_.calibrations});
+        return NoiseTable(target.limits().n_vocab, text.n_noise_rows());
+      }()),
       round_(target, draft, *costs_, clock_, {}) {
   if (!parts_.noise) parts_.noise = std::make_shared<GumbelNoise>();
   texts_.reserve(1);

@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gumbelspec/error.h"
@@ -267,6 +270,32 @@ TEST(Session, WorksOnModelsThatCannotBranchOrDrop) {
   pair.target.mutable_limits().can_drop = false;
   const Method plain = possible_method(beam, pair.target.limits(), pair.draft.limits()).method;
   EXPECT_EQ(run(pair, to_string(plain).c_str()), expected);
+}
+
+// Counts how often the row of a position is drawn.
+class CountingNoise final : public NoiseSource {
+ public:
+  void fill(NoiseKey key, Position position, std::span<float> out) const override {
+    ++n_drawn[position];
+    fill_noise(key, position, out);
+  }
+  mutable std::map<Position, int> n_drawn;
+};
+
+TEST(Session, DrawsTheNoiseOfAPositionOnce) {
+  for (const char* method : kMethods) {
+    Pair pair;
+    const auto noise = std::make_shared<CountingNoise>();
+    SessionParts parts;
+    parts.noise = noise;
+    Session session(pair.target, &pair.draft, {.method = parse_method(method), .max_tokens = 200},
+                    std::move(parts));
+    (void)run(session);
+    EXPECT_GE(noise->n_drawn.size(), 200U);
+    for (const auto& [position, n] : noise->n_drawn) {
+      ASSERT_EQ(n, 1) << method << ", position " << position;
+    }
+  }
 }
 
 TEST(Session, KeepsTheTextWhenCancelled) {
