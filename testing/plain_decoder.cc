@@ -18,7 +18,7 @@ TokenId choose_plainly(std::span<const float> logits, std::span<const TokenId> t
     if (!(p[v] > 0.0)) continue;
     double score = std::log(p[v]);
     if (sampling.temperature > 0.0F) {
-      score += static_cast<double>(noise_at(key, static_cast<Position>(text.size()), token_id(v)));
+      score += static_cast<double>(noise_at(key, position_after(text.size()), token_id(v)));
     }
     if (score <= best_score) continue;
     best = token_id(v);

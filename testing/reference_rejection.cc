@@ -51,7 +51,7 @@ class ReferenceRejection final : public Verifier {
     std::vector<TokenId> text(round.text.begin(), round.text.end());
     text.resize(text.size() + depth);
     round.tree.path_tokens(node, std::span(text).last(depth));
-    const auto position = static_cast<Position>(text.size());
+    const auto position = position_after(text.size());
     const NoiseKey key = {round.key.seed, round.key.stream, kDecisionUse};
 
     const std::vector<double> target = reference_probabilities(round.row(node), sampling_, text);

@@ -5,7 +5,7 @@
 namespace gumbelspec::testing {
 
 void fill_row(std::uint64_t seed, std::uint32_t i, float scale, std::span<float> out) {
-  fill_noise({seed, 0}, i, out);
+  fill_noise({seed, 0}, Position{i}, out);
   for (float& x : out) x *= scale;
 }
 

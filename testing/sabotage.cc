@@ -23,7 +23,7 @@ class ExponentialNoise final : public NoiseSource {
 class ReusedNoise final : public NoiseSource {
  public:
   void fill(NoiseKey key, Position position, std::span<float> out) const override {
-    fill_noise(key, position & ~Position{1}, out);
+    fill_noise(key, position_after(index(position) & ~std::size_t{1}), out);
   }
 };
 
@@ -39,8 +39,7 @@ std::vector<TokenId> text_at(const Verifier::Round& round, NodeId node) {
 std::vector<float> private_noise(const Verifier::Round& round, std::uint32_t stream,
                                  std::size_t depth) {
   std::vector<float> noise(round.target.limits().n_vocab);
-  fill_noise({round.key.seed, 1000U + stream}, static_cast<Position>(round.text.size() + depth),
-             noise);
+  fill_noise({round.key.seed, 1000U + stream}, position_after(round.text.size() + depth), noise);
   return noise;
 }
 
@@ -84,7 +83,7 @@ class RatioTest final : public Verifier {
     std::vector<float> weights(p.size());
     std::transform(p.begin(), p.end(), weights.begin(),
                    [](double x) { return static_cast<float>(std::log(x)); });
-    return choose(weights, round.noise.row(static_cast<Position>(round.text.size() + depth)));
+    return choose(weights, round.noise.row(position_after(round.text.size() + depth)));
   }
 
   const TableModel& draft_;

@@ -117,7 +117,7 @@ std::size_t HindsightDrafter::accepted_rank(std::size_t n, std::size_t n_ranks) 
   const std::size_t row = n - text_.n_prompt;
   if (n < text_.n_prompt || row >= text_.target.size()) return n_ranks;
   const NoiseKey key{text_.seed, text_.stream, kHindsightUse};
-  const auto position = static_cast<Position>(n);
+  const auto position = position_after(n);
   pair_.set(text_.target[row], text_.draft[row], temperature_);
   for (std::size_t rank = 0; rank < n_ranks; ++rank) {
     const auto r = static_cast<std::uint32_t>(rank);

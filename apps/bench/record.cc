@@ -101,7 +101,7 @@ class TextRecorder {
     while (text.target.size() < n_tokens && text.tokens.size() < n_context_) {
       const TokenId last = text.tokens.back();
       if (index(last) >= n_draft_vocab_) break;  // the draft cannot follow
-      if (!noise_.empty()) fill_noise(key, static_cast<Position>(text.tokens.size()), noise_);
+      if (!noise_.empty()) fill_noise(key, position_after(text.tokens.size()), noise_);
       const TextView view{text.tokens, {}};
       text.target.push_back(target_rows_.record(target_.read(last), view, noise_, nullptr));
       const TokenId chosen = target_rows_.best();

@@ -18,9 +18,9 @@ void fill(benchmark::State& state, Simd simd) {
     return;
   }
   std::vector<float> row(static_cast<std::size_t>(state.range(0)));
-  Position position = 0;
+  std::uint32_t position = 0;
   for (auto _ : state) {
-    fill_noise({7, 0}, position++, row, simd);
+    fill_noise({7, 0}, Position{position++}, row, simd);
     benchmark::DoNotOptimize(row.data());
   }
   state.SetItemsProcessed(state.iterations() * state.range(0));
@@ -57,13 +57,13 @@ class Rows {
     }
     noise_.resize(n_vocab);
     of_list_.resize(n_vocab);
-    fill_noise({7, 0}, 3, noise_);
+    fill_noise({7, 0}, Position{3}, noise_);
   }
   [[nodiscard]] std::span<const float> next() { return logits_[n_++ % logits_.size()]; }
   // As NoiseTable: of a list only its tokens' noise is drawn, the whole row is there already.
   [[nodiscard]] std::span<const float> noise(const KeptRow& row) {
     if (row.is_whole) return noise_;
-    noise_of({7, 0}, 3, row.tokens, of_list_);
+    noise_of({7, 0}, Position{3}, row.tokens, of_list_);
     return std::span(of_list_).first(row.size());
   }
 

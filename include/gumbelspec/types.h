@@ -28,16 +28,19 @@ inline constexpr PendingId kCommitted{-1};
 inline constexpr PendingId kNotEvaluated{-2};
 
 // Index of a token in the text, 0-based; the first token of the prompt has position 0.
-using Position = std::uint32_t;
+enum class Position : std::uint32_t {};
 
 constexpr std::size_t index(TokenId id) { return static_cast<std::size_t>(id); }
 constexpr std::size_t index(NodeId id) { return static_cast<std::size_t>(id); }
 constexpr std::size_t index(SeqId id) { return static_cast<std::size_t>(id); }
 constexpr std::size_t index(PendingId id) { return static_cast<std::size_t>(id); }
+constexpr std::size_t index(Position position) { return static_cast<std::size_t>(position); }
 
 constexpr TokenId token_id(std::size_t i) { return static_cast<TokenId>(i); }
 constexpr NodeId node_id(std::size_t i) { return static_cast<NodeId>(i); }
 constexpr PendingId pending_id(std::size_t i) { return static_cast<PendingId>(i); }
+// The position of the token after n others.
+constexpr Position position_after(std::size_t n) { return static_cast<Position>(n); }
 
 }  // namespace gumbelspec
 

@@ -19,8 +19,8 @@ namespace {
 enum class BlockKind : std::uint32_t { body = 0, tail = 1 };
 
 r123::Philox4x32::ctr_type block(NoiseKey key, Position position, std::uint32_t i, BlockKind kind) {
-  const r123::Philox4x32::ctr_type counter = {
-      {i, position, key.stream, 2 * key.use + static_cast<std::uint32_t>(kind)}};
+  const r123::Philox4x32::ctr_type counter = {{i, static_cast<std::uint32_t>(position), key.stream,
+                                               2 * key.use + static_cast<std::uint32_t>(kind)}};
   const r123::Philox4x32::key_type words = {
       {static_cast<std::uint32_t>(key.seed), static_cast<std::uint32_t>(key.seed >> 32U)}};
   return r123::Philox4x32()(counter, words);

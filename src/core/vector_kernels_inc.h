@@ -50,7 +50,7 @@ inline Blocks philox(NoiseKey key, Position position, Wide::U64 block) {
   constexpr std::uint64_t kMultiplier0 = 0xD2511F53U;
   constexpr std::uint64_t kMultiplier1 = 0xCD9E8D57U;
   U64 c0 = block;  // of which the multiplication ignores the upper half, as of the others
-  U64 c1 = U64{} + position;
+  U64 c1 = U64{} + static_cast<std::uint32_t>(position);
   U64 c2 = U64{} + key.stream;
   U64 c3 = U64{} + 2 * key.use;
   auto k0 = static_cast<std::uint32_t>(key.seed);

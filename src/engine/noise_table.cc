@@ -30,11 +30,11 @@ void NoiseTable::restart(NoiseKey key, const NoiseSource& source) {
 
 std::span<const float> NoiseTable::row(Position position) {
   if (source_ == nullptr) throw std::logic_error("NoiseTable::row before restart()");
-  const std::size_t slot = position % held_.size();
+  const std::size_t slot = index(position) % held_.size();
   const std::span<float> out(rows_.data() + slot * n_vocab_, n_vocab_);
   if (held_[slot] != static_cast<std::int64_t>(position)) {
     source_->fill(key_, position, out);
-    held_[slot] = position;
+    held_[slot] = static_cast<std::int64_t>(position);
   }
   return out;
 }
@@ -45,9 +45,9 @@ std::span<const float> NoiseTable::of(Position position, const KeptRow& kept) {
   const std::size_t n = kept.size();
   if (n > of_list_.size()) of_list_.resize(n);
   const std::span<float> out = std::span(of_list_).first(n);
-  const std::size_t slot = position % held_.size();
+  const std::size_t slot = index(position) % held_.size();
   if (listed_[slot] != static_cast<std::int64_t>(position)) n_listed_[slot] = 0;
-  listed_[slot] = position;
+  listed_[slot] = static_cast<std::int64_t>(position);
   n_listed_[slot] += n;
   const bool is_held = held_[slot] == static_cast<std::int64_t>(position);
   const bool is_worth_a_row = n_listed_[slot] * kListedCost > n_vocab_;
@@ -64,7 +64,7 @@ namespace {
 ScoredRow with_noise(const LogWeights& weights, NoiseTable& noise, const KeptRow& row,
                      const TextView& text) {
   if (!weights.uses_noise()) return {row};
-  return {row, noise.of(static_cast<Position>(text.size()), row)};
+  return {row, noise.of(position_after(text.size()), row)};
 }
 
 }  // namespace

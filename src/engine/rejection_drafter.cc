@@ -58,7 +58,7 @@ std::size_t RejectionDrafter::draw(DraftRound& round, std::size_t node,
   // Vocabularies may be padded differently; q is over the tokens that both models know.
   log_q = log_q.first(std::min(log_q.size(), round.noise->n_vocab()));
   std::span<const float> noise;
-  if (weights_.uses_noise()) noise = noise_.row(static_cast<Position>(text.size()));
+  if (weights_.uses_noise()) noise = noise_.row(position_after(text.size()));
   // The largest log q + noise are draws without replacement, in this order (Gumbel-top-k: Yellott
   // 1977; Kool et al. 1903.06059). Their values are not needed; a small tau saves computing them.
   constexpr float kTau = 0.05F;

@@ -44,7 +44,7 @@ Choice RejectionVerifier::choose_at(const Round& round, NodeId node) {
       round.weights(round.row(node), TextView{round.text, path_}, round.allowed(path_));
   const DraftedRound::Candidates candidates = drafted_->of(round.tree, node);
   if (!round.weights.uses_noise()) return likeliest(round.tree, candidates, log_p);
-  return drawn(draw(round, candidates, static_cast<Position>(round.text.size() + depth), log_p));
+  return drawn(draw(round, candidates, position_after(round.text.size() + depth), log_p));
 }
 
 // The limit of low temperatures: p and what is left of it are the likeliest token, which is

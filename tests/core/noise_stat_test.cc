@@ -25,8 +25,8 @@ double body_p_value(const std::function<void(Position, std::span<float>)>& fill)
   constexpr std::size_t kBins = 256;
   std::vector<std::uint64_t> counts(kBins);
   std::vector<float> row(1U << 16U);
-  for (Position position = 0; position < 100; ++position) {
-    fill(position, row);
+  for (std::uint32_t position = 0; position < 100; ++position) {
+    fill(Position{position}, row);
     for (const float noise : row) {
       const auto bin = static_cast<std::size_t>(uniform_of(noise) * kBins);
       ++counts[std::min(bin, kBins - 1)];
@@ -74,35 +74,37 @@ double pair_p_value(const std::function<std::pair<float, float>(std::uint32_t)>&
 
 TEST(NoiseStatistics, NeighboursInEveryDirectionAreIndependent) {
   const NoiseKey key{5, 0};
-  const auto at = [&](std::uint32_t i) { return noise_at(key, i / 1000, token_id(i % 1000)); };
+  const auto at = [&](std::uint32_t i) {
+    return noise_at(key, Position{i / 1000}, token_id(i % 1000));
+  };
   using Pair = std::pair<float, float>;
   EXPECT_GT(pair_p_value([&](std::uint32_t i) {
-              return Pair{at(i), noise_at(key, i / 1000, token_id(i % 1000 + 1))};
+              return Pair{at(i), noise_at(key, Position{i / 1000}, token_id(i % 1000 + 1))};
             }),
             kFalseAlarmRate)
       << "tokens";
   EXPECT_GT(pair_p_value([&](std::uint32_t i) {
-              return Pair{at(i), noise_at(key, i / 1000 + 1, token_id(i % 1000))};
+              return Pair{at(i), noise_at(key, Position{i / 1000 + 1}, token_id(i % 1000))};
             }),
             kFalseAlarmRate)
       << "positions";
   EXPECT_GT(pair_p_value([&](std::uint32_t i) {
-              return Pair{at(i), noise_at({6, 0}, i / 1000, token_id(i % 1000))};
+              return Pair{at(i), noise_at({6, 0}, Position{i / 1000}, token_id(i % 1000))};
             }),
             kFalseAlarmRate)
       << "seeds";
   EXPECT_GT(pair_p_value([&](std::uint32_t i) {
-              return Pair{at(i), noise_at({5, 1}, i / 1000, token_id(i % 1000))};
+              return Pair{at(i), noise_at({5, 1}, Position{i / 1000}, token_id(i % 1000))};
             }),
             kFalseAlarmRate)
       << "streams";
   EXPECT_GT(pair_p_value([&](std::uint32_t i) {
-              return Pair{at(i), noise_at({5, 0, 1}, i / 1000, token_id(i % 1000))};
+              return Pair{at(i), noise_at({5, 0, 1}, Position{i / 1000}, token_id(i % 1000))};
             }),
             kFalseAlarmRate)
       << "uses";
   EXPECT_LT(pair_p_value([&](std::uint32_t i) {
-              return Pair{at(i), noise_at(key, (i / 1000) | 1U, token_id(i % 1000))};
+              return Pair{at(i), noise_at(key, Position{(i / 1000) | 1U}, token_id(i % 1000))};
             }),
             kFalseAlarmRate)
       << "negative control: noise reused at odd positions";
@@ -114,9 +116,9 @@ TEST(NoiseStatistics, UniformNumbersAreUniformAndIndependent) {
   const NoiseKey key{5, 0, 2};
   for (const bool next_position : {false, true}) {
     EXPECT_GT(pair_p_value([&](std::uint32_t i) {
-                const Position p = i / 10;
-                const double other =
-                    next_position ? uniform_at(key, p + 1, i % 10) : uniform_at(key, p, i % 10 + 1);
+                const Position p{i / 10};
+                const double other = next_position ? uniform_at(key, Position{i / 10 + 1}, i % 10)
+                                                   : uniform_at(key, p, i % 10 + 1);
                 return std::pair{gumbel(uniform_at(key, p, i % 10)), gumbel(other)};
               }),
               kFalseAlarmRate);
@@ -129,8 +131,8 @@ TEST(NoiseStatistics, TheTailIsUniformInTheProbability) {
   constexpr int kBins = 12;
   std::vector<std::uint64_t> counts(kBins);
   std::vector<float> row(1U << 17U);
-  for (Position position = 0; position < 1024; ++position) {
-    fill_noise({3, 9}, position, row);
+  for (std::uint32_t position = 0; position < 1024; ++position) {
+    fill_noise({3, 9}, Position{position}, row);
     for (const float noise : row) {
       if (noise < 8.3F) continue;  // about -log 2^-12
       const double v = uniform_of(noise) * 4096.0;
@@ -157,7 +159,7 @@ double wins_of_a_rare_token(const std::function<float(std::uint32_t more)>& nois
   std::uint64_t wins = 0;
   for (std::uint32_t i = 0; i < kDraws; ++i) {
     const auto more = static_cast<std::uint32_t>(i * 2147.48 + 7);  // evenly over all words
-    const float rival = noise_at({8, 0}, i, TokenId{0});
+    const float rival = noise_at({8, 0}, Position{i}, TokenId{0});
     if (log_weight + static_cast<double>(noise_of_word_zero(more)) > static_cast<double>(rival)) {
       ++wins;
     }

@@ -30,7 +30,8 @@ std::vector<Simd> available() {
 // The noise in long double from the definition in noise.h, written independently of the library.
 long double reference(NoiseKey key, Position position, std::uint32_t token) {
   const auto word = [&](std::uint32_t kind) {
-    const r123::Philox4x32::ctr_type c = {{token / 4, position, key.stream, 2 * key.use + kind}};
+    const r123::Philox4x32::ctr_type c = {
+        {token / 4, static_cast<std::uint32_t>(position), key.stream, 2 * key.use + kind}};
     const r123::Philox4x32::key_type k = {
         {static_cast<std::uint32_t>(key.seed), static_cast<std::uint32_t>(key.seed >> 32U)}};
     return r123::Philox4x32()(c, k)[token % 4];
@@ -82,7 +83,7 @@ TEST(Noise, IsTheSameBitsOnEveryInstructionSet) {
                                                                 64, 100, 4096, most}) {
     for (std::uint32_t i = 0; i < 8; ++i) {
       const NoiseKey key{0x9E3779B97F4A7C15ULL * (i + 1), i, i / 4};
-      const Position position = i * 0x12345678U;
+      const Position position{i * 0x12345678U};
       std::vector<float> expected(n);
       fill_noise(key, position, expected, Simd::scalar);
       for (const Simd simd : available()) {
@@ -98,17 +99,17 @@ TEST(Noise, IsTheSameBitsOnEveryInstructionSet) {
 
 TEST(Noise, FillIsNoiseAtForEveryToken) {
   std::vector<float> row(1000);
-  fill_noise({77, 3}, 12, row);
+  fill_noise({77, 3}, Position{12}, row);
   for (std::size_t t = 0; t < row.size(); ++t) {
-    ASSERT_EQ(row[t], noise_at({77, 3}, 12, token_id(t)));
+    ASSERT_EQ(row[t], noise_at({77, 3}, Position{12}, token_id(t)));
   }
 }
 
 TEST(Noise, IsWithinAMillionthOfItsDefinition) {
   for (std::uint32_t token = 0; token < 200000; ++token) {
     const NoiseKey key{99, 0, token % 2};
-    const long double exact = reference(key, 5, token);
-    const auto got = static_cast<long double>(noise_at(key, 5, token_id(token)));
+    const long double exact = reference(key, Position{5}, token);
+    const auto got = static_cast<long double>(noise_at(key, Position{5}, token_id(token)));
     ASSERT_NEAR(static_cast<double>(got), static_cast<double>(exact),
                 1e-6 * std::max(1.0, std::abs(static_cast<double>(exact))))
         << "token " << token;
@@ -134,33 +135,33 @@ TEST(Noise, IsRightAtTheEdgesOfTheWord) {
 }
 
 TEST(Noise, DependsOnSeedStreamUsePositionAndToken) {
-  const float noise = noise_at({1, 0}, 10, TokenId{20});
-  EXPECT_NE(noise, noise_at({2, 0}, 10, TokenId{20}));
-  EXPECT_NE(noise, noise_at({1ULL + (1ULL << 32U), 0}, 10, TokenId{20}));
-  EXPECT_NE(noise, noise_at({1, 1}, 10, TokenId{20}));
-  EXPECT_NE(noise, noise_at({1, 0, 1}, 10, TokenId{20}));
-  EXPECT_NE(noise, noise_at({1, 0}, 11, TokenId{20}));
-  EXPECT_NE(noise, noise_at({1, 0}, 10, TokenId{21}));
-  EXPECT_EQ(noise, noise_at({1, 0}, 10, TokenId{20}));
+  const float noise = noise_at({1, 0}, Position{10}, TokenId{20});
+  EXPECT_NE(noise, noise_at({2, 0}, Position{10}, TokenId{20}));
+  EXPECT_NE(noise, noise_at({1ULL + (1ULL << 32U), 0}, Position{10}, TokenId{20}));
+  EXPECT_NE(noise, noise_at({1, 1}, Position{10}, TokenId{20}));
+  EXPECT_NE(noise, noise_at({1, 0, 1}, Position{10}, TokenId{20}));
+  EXPECT_NE(noise, noise_at({1, 0}, Position{11}, TokenId{20}));
+  EXPECT_NE(noise, noise_at({1, 0}, Position{10}, TokenId{21}));
+  EXPECT_EQ(noise, noise_at({1, 0}, Position{10}, TokenId{20}));
 }
 
 TEST(UniformNumber, IsTheFirstTwoWordsOfItsBlock) {
   const auto words = r123::Philox4x32()({{7U, 12U, 3U, 2U * 5U}}, {{77U, 1U}});
   const double expected = (words[0] + (words[1] + 0.5) / 4294967296.0) / 4294967296.0;
-  EXPECT_NEAR(uniform_at({77U + (1ULL << 32U), 3, 5}, 12, 7), expected, 1e-16);
+  EXPECT_NEAR(uniform_at({77U + (1ULL << 32U), 3, 5}, Position{12}, 7), expected, 1e-16);
 }
 
 TEST(Noise, RefusesInstructionsThatAreNotThere) {
   if (best_simd() == Simd::avx512) GTEST_SKIP() << "this processor has them all";
   std::vector<float> row(4);
-  EXPECT_THROW(fill_noise({1, 0}, 0, row, Simd::avx512), std::logic_error);
+  EXPECT_THROW(fill_noise({1, 0}, Position{0}, row, Simd::avx512), std::logic_error);
 }
 
 TEST(VectorKernels, AgreeOnTheMaximumOfASum) {
   std::vector<float> a(1003);
   std::vector<float> b(1003);
-  fill_noise({1, 0}, 0, a);
-  fill_noise({1, 0}, 1, b);
+  fill_noise({1, 0}, Position{0}, a);
+  fill_noise({1, 0}, Position{1}, b);
   a[17] = std::nanf("");
   b[500] = -INFINITY;
   for (const std::size_t n : {0, 1, 16, 63, 64, 65, 1003}) {

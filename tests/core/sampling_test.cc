@@ -20,7 +20,7 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 std::vector<float> random_row(std::size_t n, std::uint64_t seed) {
   std::vector<float> row(n);
-  fill_noise({seed, 0}, 0, row);
+  fill_noise({seed, 0}, Position{0}, row);
   for (float& x : row) x *= 2.0F;
   return row;
 }

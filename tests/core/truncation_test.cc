@@ -91,7 +91,7 @@ class RandomRow {
     row_.resize(pick(12) == 0 ? 1 + pick(20000) : 1 + pick(400));
     const float scale = std::exp2(static_cast<float>(static_cast<int>(pick(14)) - 7));
     const float shift = pick(3) == 0 ? scale * 100.0F : 0.0F;
-    fill_noise({random_(), 0}, 0, row_);
+    fill_noise({random_(), 0}, Position{0}, row_);
     for (float& x : row_) x = x * scale + shift;
     switch (pick(6)) {
       case 0:
@@ -314,10 +314,10 @@ TEST(NoiseOf, IsTheNoiseOfEachToken) {
     for (TokenId& t : tokens) t = token_id(random() % 300000);
     const NoiseKey key{random(), 3, 1};
     std::vector<float> expected(n);
-    for (std::size_t i = 0; i < n; ++i) expected[i] = noise_at(key, 12, tokens[i]);
+    for (std::size_t i = 0; i < n; ++i) expected[i] = noise_at(key, Position{12}, tokens[i]);
     for (const Simd simd : available()) {
       std::vector<float> got(n);
-      vector_kernels(simd).noise_of(key, 12, tokens.data(), got.data(), n);
+      vector_kernels(simd).noise_of(key, Position{12}, tokens.data(), got.data(), n);
       EXPECT_EQ(got, expected) << simd_name(simd);
     }
   }

@@ -29,7 +29,7 @@ Example example(std::mt19937& random, float error, std::uint32_t position) {
     e.draft[i] = 2.5F * normal(random);
     target[i] = e.draft[i] + error * normal(random);
   }
-  fill_noise({5, 0}, position, e.noise);
+  fill_noise({5, 0}, Position{position}, e.noise);
   e.choice = choose(target, e.noise).token;
   return e;
 }

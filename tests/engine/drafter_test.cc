@@ -140,7 +140,7 @@ std::map<Path, double> reference_beam(const TableModel& model, std::size_t width
       std::vector<double> s(kVocab);
       double sum = 0.0;
       for (std::size_t v = 0; v < kVocab; ++v) {
-        const auto position = static_cast<Position>(text.size());
+        const auto position = position_after(text.size());
         s[v] = static_cast<double>(logits[v]) / temperature +
                static_cast<double>(noise_at({seed, 0}, position, token_id(v)));
         sum += std::exp(s[v] / tau);
@@ -196,7 +196,7 @@ TEST(ModelDrafter, AChainIsWhatTheDraftItselfWouldSay) {
   std::vector<TokenId> text = kText;
   for (std::size_t i = 1; i < tree.size(); ++i) {
     std::vector<float> noise(kVocab);
-    fill_noise({9, 0}, static_cast<Position>(text.size()), noise);
+    fill_noise({9, 0}, position_after(text.size()), noise);
     EXPECT_EQ(tree.token(node_id(i)), choose(model.logits(text), noise).token);
     EXPECT_EQ(tree.parent(node_id(i)), node_id(i - 1));
     text.push_back(tree.token(node_id(i)));
@@ -330,14 +330,15 @@ TEST(NoiseTable, DrawsEveryPositionOnce) {
   const Counting source;
   NoiseTable table(kVocab, 3);
   table.restart({1, 0}, source);
-  for (const Position p : {5U, 6U, 7U, 6U, 5U, 7U}) {
+  for (const std::uint32_t n : {5U, 6U, 7U, 6U, 5U, 7U}) {
+    const Position p{n};
     EXPECT_EQ(table.row(p)[2], noise_at({1, 0}, p, TokenId{2}));
   }
   EXPECT_EQ(source.n_drawn, 3);
-  EXPECT_EQ(table.row(8)[0], noise_at({1, 0}, 8, TokenId{0}));
-  EXPECT_EQ(table.row(5)[0], noise_at({1, 0}, 5, TokenId{0}));
+  EXPECT_EQ(table.row(Position{8})[0], noise_at({1, 0}, Position{8}, TokenId{0}));
+  EXPECT_EQ(table.row(Position{5})[0], noise_at({1, 0}, Position{5}, TokenId{0}));
   table.restart({2, 0}, source);
-  EXPECT_EQ(table.row(5)[0], noise_at({2, 0}, 5, TokenId{0}));
+  EXPECT_EQ(table.row(Position{5})[0], noise_at({2, 0}, Position{5}, TokenId{0}));
 }
 
 }  // namespace

@@ -99,7 +99,7 @@ std::uint64_t text_by_rule(const RowModel& model, const Setting& setting, std::u
   std::vector<TokenId> text = prompt();
   Fingerprint print;
   for (std::size_t i = 0; i < n_tokens(n_vocab); ++i) {
-    fill_noise({seed, 0}, static_cast<Position>(text.size()), noise);
+    fill_noise({seed, 0}, position_after(text.size()), noise);
     const std::span<const float> row =
         weights(model.row_after(text.back()), TextView{text, {}}, allowed);
     const Choice choice = weights.uses_noise() ? choose(row, noise) : choose(row, {});

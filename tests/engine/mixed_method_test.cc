@@ -126,7 +126,7 @@ TEST(MixedMethod, HasTheTargetsDistributionWhenItTakesTheFastest) {
 // The negative control: arms that are chosen by the noise which decides the block's tokens.
 TEST(MixedMethod, IsCaughtPeeking) {
   const auto peek = [](std::uint64_t seed, std::size_t position) {
-    const float noise = noise_at({seed}, static_cast<Position>(position), TokenId{0});
+    const float noise = noise_at({seed}, position_after(position), TokenId{0});
     return noise > 1.0F ? Arm::gumbel_tree : Arm::rejection;
   };
   const JointResult r = joint({.block = 2, .choose = peek}, 100000, 1);
@@ -138,7 +138,7 @@ class WatchedNoise final : public NoiseSource {
  public:
   explicit WatchedNoise(std::size_t& most) : most_(most) {}
   void fill(NoiseKey key, Position position, std::span<float> out) const override {
-    most_ = std::max(most_, static_cast<std::size_t>(position));
+    most_ = std::max(most_, index(position));
     GumbelNoise().fill(key, position, out);
   }
 

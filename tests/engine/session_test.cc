@@ -85,7 +85,7 @@ TEST(Session, PlainDecodingIsTheArgmaxOfLogitPlusNoise) {
   std::vector<TokenId> text = kPrompt;
   for (int i = 0; i < 100; ++i) {
     std::vector<float> noise(12);
-    fill_noise({17, 0}, static_cast<Position>(text.size()), noise);
+    fill_noise({17, 0}, position_after(text.size()), noise);
     text.push_back(choose(pair.target.logits(text), noise).token);
   }
   text.erase(text.begin(), text.begin() + 2);
@@ -293,7 +293,7 @@ TEST(Session, DrawsTheNoiseOfAPositionOnce) {
     (void)run(session);
     EXPECT_GE(noise->n_drawn.size(), 200U);
     for (const auto& [position, n] : noise->n_drawn) {
-      ASSERT_EQ(n, 1) << method << ", position " << position;
+      ASSERT_EQ(n, 1) << method << ", position " << index(position);
     }
   }
 }

@@ -64,7 +64,7 @@ Choice choose_at(const LanguageModel& model, std::size_t row, const Text& text,
   const std::size_t n_vocab = model.limits().n_vocab;
   const std::vector<TokenId> accepted = text.all();
   std::vector<float> noise(n_vocab);
-  fill_noise({.seed = text.seed}, static_cast<Position>(accepted.size() + path.size()), noise);
+  fill_noise({.seed = text.seed}, position_after(accepted.size() + path.size()), noise);
   LogWeights weights({}, n_vocab);
   return choose(weights(model.row(row), TextView{accepted, path},
                         text.grammar->allowed(text.generated, path)),
