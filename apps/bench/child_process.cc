@@ -36,6 +36,7 @@ class FileActions {
 // In a process group of its own, so that Ctrl-C on the terminal is ours to handle.
 pid_t spawn(std::vector<std::string> arguments, const FileActions& actions) {
   std::vector<char*> pointers;
+  pointers.reserve(arguments.size() + 1);
   for (std::string& argument : arguments) pointers.push_back(argument.data());
   pointers.push_back(nullptr);
   posix_spawnattr_t attributes;
