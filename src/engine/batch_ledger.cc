@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 
 namespace gumbelspec {
 namespace {
@@ -21,27 +20,26 @@ std::size_t BatchLedger::number(std::size_t n_texts) {
   return std::min<std::size_t>(std::bit_width(n_texts - 1), kAccounts - 1);
 }
 
-double BatchLedger::first_allowance() const {
-  return kFirstAllowance / std::sqrt(static_cast<double>(n_texts_));
-}
-
 bool BatchLedger::begin_round(std::size_t n_texts) {
   n_texts_ = n_texts;
   if (n_texts == 1) return true;
   Account& a = accounts_[number(n_texts)];
-  if (a.is_new) a.balance = first_allowance();
-  a.is_new = false;
-  if (!a.is_open && a.balance >= kTry * first_allowance()) {
+  if (a.is_new) {
+    const Account& fewer = account((n_texts + 1) / 2);
+    a.balance = fewer.has_lost ? kTry * kFirstAllowance : kFirstAllowance;
+    a.is_new = false;
+  }
+  if (!a.is_open && a.balance >= kTry * kFirstAllowance) {
     a.is_open = true;
     a.n_drafted = 0;
   }
   // Before losses end it they are compared with some plain rounds.
-  if (a.is_open && a.n_plain < kKnownPlain && a.balance < 0.5 * first_allowance() &&
+  if (a.is_open && a.n_plain < kKnownPlain && a.balance < 0.5 * kFirstAllowance &&
       a.n_drafted > 0) {
     return false;
   }
   // Where drafting clearly pays it is seldom done.
-  const std::size_t every = a.balance < first_allowance() ? kPlainEvery : 4 * kPlainEvery;
+  const std::size_t every = a.balance < kFirstAllowance ? kPlainEvery : 4 * kPlainEvery;
   if (a.is_open && a.n_drafted >= every) {
     a.n_drafted = 0;
     return false;
@@ -64,8 +62,13 @@ void BatchLedger::end_round(std::size_t n_tokens, double seconds, double plain_s
     a.balance += kAllowance;
     a.n_drafted = 0;
   }
-  a.balance = std::min(a.balance, first_allowance());
-  if (a.balance < 0.0) a.is_open = false;
+  a.balance = std::min(a.balance, kFirstAllowance);
+  if (a.balance < 0.0) {
+    a.is_open = false;
+    a.has_lost = true;
+  } else if (a.balance == kFirstAllowance) {
+    a.has_lost = false;
+  }
 }
 
 }  // namespace gumbelspec

@@ -20,14 +20,14 @@ namespace gumbelspec {
 // first allowance, or a draft could lose for as long as it won before.
 //
 // There is an account for each number of texts, by powers of two, since what pays for a few need
-// not pay for many. A text alone is left to its planner, which compares the two for itself.
+// not pay for many. What does not pay for a few seldom pays for more: such an account begins with
+// what a try has. A text alone is left to its planner, which compares the two for itself.
 class BatchLedger {
  public:
   // Of the time without a draft.
   static constexpr double kAllowance = 0.01;
-  // Plain rounds: what n texts may lose at first is 1 / sqrt(n) of this, because the tokens of
-  // their rounds vary less.
-  static constexpr double kFirstAllowance = 24.0;
+  // Plain rounds that may be lost at first: enough to have the draft read the texts' prompts.
+  static constexpr double kFirstAllowance = 6.0;
   // A try begins with so much of the first allowance.
   static constexpr double kTry = 0.125;
   // Rounds that may draft, before one that may not: it shows what plain rounds take.
@@ -50,6 +50,7 @@ class BatchLedger {
     // In plain rounds; the first allowance at most.
     double balance = 0.0;
     bool is_new = true;
+    bool has_lost = false;  // all its allowance, and has not won it back
     // What plain rounds took over what was expected of them: on a machine that is also busy with
     // other things more than 1, as expectations are medians. The beginning counts as 8 rounds.
     double plain_mean = 1.0;
@@ -61,8 +62,6 @@ class BatchLedger {
   [[nodiscard]] const Account& account(std::size_t n_texts) const {
     return accounts_[number(n_texts)];
   }
-  [[nodiscard]] double first_allowance() const;
-
   std::array<Account, kAccounts> accounts_{};
   std::size_t n_texts_ = 1;
 };

@@ -176,7 +176,7 @@ class BatchTime : public ::testing::TestWithParam<Scene> {};
 TEST_P(BatchTime, IsNeverMuchMoreThanPlain) {
   const Scene& scene = GetParam();
   for (const std::size_t n : {1U, 2U, 4U, 8U, 16U}) {
-    // The first allowance is 24 / sqrt(n) plain rounds, and is to be small beside all of them.
+    // The first allowance is 6 plain rounds, and is to be small beside all of them.
     const std::size_t n_rounds = n <= 2 ? 3200 : 1600;
     const std::size_t n_texts = std::max(n * n_rounds / (scene.n_tokens + 8), 2 * n);
     const BatchRun plain = run(scene, false, n, n_texts);
@@ -323,6 +323,18 @@ TEST(BatchLedger, LetsADraftTryAgainThatBeginsToPay) {
   EXPECT_FALSE(ledger.is_open(4));
   const LedgerRun later = run_ledger(ledger, 4, 2'000, 0.8);
   EXPECT_GT(later.n_drafted, 1'500U);
+}
+
+// What lost with four texts has little to lose with eight.
+TEST(BatchLedger, BeginsWithWhatFewerTextsSaid) {
+  const auto lost_with_eight = [](std::size_t n_before) {
+    BatchLedger ledger;
+    if (n_before > 0) (void)run_ledger(ledger, n_before, 200, 1.3);
+    const LedgerRun all = run_ledger(ledger, 8, 200, 1.3);
+    return all.seconds - all.worth;
+  };
+  EXPECT_LT(lost_with_eight(4), 0.5 * lost_with_eight(0));
+  EXPECT_EQ(lost_with_eight(2), lost_with_eight(0)) << "that of 3 or 4 is new itself";
 }
 
 // Expectations leave interruptions out, what rounds take does not: that must not count against the
