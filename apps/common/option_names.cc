@@ -12,7 +12,7 @@ struct Name {
 };
 
 // What is not here has no option.
-constexpr std::array<Name, 18> kNames = {{
+constexpr std::array<Name, 19> kNames = {{
     {"temperature", "--temp"},
     {"top_k", "--top-k"},
     {"top_p", "--top-p"},
@@ -22,6 +22,7 @@ constexpr std::array<Name, 18> kNames = {{
     {"frequency_penalty", "--frequency-penalty"},
     {"penalty_last_n", "--repeat-last-n"},
     {"logit_bias", "--logit-bias"},
+    {"max_gap_ms", "--max-gap-ms"},
     {"n_context", "-c"},
     {"n_threads", "-t"},
     {"devices", "--device"},

@@ -45,12 +45,14 @@ Batch::Impl::Impl(LanguageModel& target, LanguageModel* draft, BatchOptions opti
               .forget = [this](Text& text) { slots_.clear(of_batch(text).slot()); }}) {
   if (!(options_.max_gap_ms >= 0.0 && options_.max_gap_ms <= 3.6e6)) {
     throw Error(ErrorCode::invalid_option,
-                "the longest gap is " + std::to_string(options_.max_gap_ms) +
-                    " ms, but must be from 0 (by the texts) to 3600000; 100 is usual");
+                "max_gap_ms is " + std::to_string(options_.max_gap_ms) +
+                    ", but must be from 0 (by the texts) to 3600000; 100 is usual",
+                "max_gap_ms");
   }
   if (options_.prompt_tokens_per_round == 0) {
     throw Error(ErrorCode::invalid_option,
-                "the prompt tokens per round are 0, but must be at least 1; 256 is usual");
+                "prompt_tokens_per_round is 0, but must be at least 1; 256 is usual",
+                "prompt_tokens_per_round");
   }
   max_active_ = std::min(max_active_, slots_.size());
   if (draft != nullptr) {
@@ -68,8 +70,10 @@ TextOptions Batch::Impl::checked(std::span<const TokenId> prompt,
   validate(options.method);
   check_logit_bias(options.sampling, target_.limits().n_vocab);
   if (options.n_logprobs < -1) {
-    throw Error(ErrorCode::invalid_option, "n_logprobs is " + std::to_string(options.n_logprobs) +
-                                               ", but must be -1 (none) or more");
+    throw Error(
+        ErrorCode::invalid_option,
+        "n_logprobs is " + std::to_string(options.n_logprobs) + ", but must be -1 (none) or more",
+        "n_logprobs");
   }
   TextOptions result = options;
   if (draft_ == nullptr) {

@@ -12,10 +12,10 @@
 
 #include "gumbelspec/batch.h"
 #include "src/engine/batch_ledger.h"
-#include "src/engine/batch_rate.h"
 #include "src/engine/batch_slots.h"
 #include "src/engine/batch_text.h"
 #include "src/engine/round.h"
+#include "src/engine/round_rate.h"
 #include "src/engine/stopwatch.h"
 
 namespace gumbelspec {
@@ -65,7 +65,7 @@ class Batch::Impl {
   std::size_t max_active_;
   BatchSlots slots_;
   Clock clock_;
-  BatchRate rate_;
+  RoundRate rate_;
   BatchLedger ledger_;
   Round round_;
   BatchStatistics statistics_;

@@ -82,7 +82,9 @@ void Batch::Impl::enter_round(std::size_t n_tokens, double seconds) {
   const double read_s = refines ? read_draft_s_ : counted_read_s_;
   const double taken_s = refines ? seconds : round_.counted_s();
   const double pass_s = round_.target_s() + round_.draft_s() + round_.take_s();
-  rate_.end_round(n_tokens, n_nodes, taken_s, refines ? pass_s : taken_s, is_plain);
+  rate_.end_round(n_tokens, taken_s);
+  // What a draft takes that comes to nothing is no part of what plain rounds take.
+  if (n_nodes > 0 || is_plain) rate_.observe_own(n_nodes, refines ? taken_s - pass_s : 0.0);
   if (draft_ != nullptr && is_measured_) {
     ledger_.end_round(n_tokens, taken_s + read_s, rate_.plain_round_s(), !is_plain || read_s > 0.0);
   }

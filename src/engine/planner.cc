@@ -5,9 +5,6 @@
 namespace gumbelspec {
 namespace {
 
-// Rounds that count for the rate, about.
-constexpr double kRateWindow = 60.0;
-constexpr double kPriorRounds = 4.0;
 // A round that took so many times what was expected was interrupted.
 constexpr double kMostOvertime = 3.0;
 // Part of the time without a draft that may go into probes, and what may be spent at once.
@@ -42,19 +39,12 @@ Planner::Planner(const Method& method, std::shared_ptr<CostModel> costs, std::si
     : method_(method),
       costs_(std::move(costs)),
       calibration_(method.tau, n_ranks),
-      own_(kRateWindow),
+      rate_(*costs_),
       catch_up_(kFirstCatchUp) {
   report_.rounds_by_nodes.resize(static_cast<std::size_t>(method.node_limit()) + 1);
   report_.rounds_by_levels.resize(static_cast<std::size_t>(method.length) + 1);
   n_optimism_ = kPriorOptimism;
-  tokens_ = kPriorRounds;
-  seconds_ = kPriorRounds * std::max(costs_->target.seconds(1), 1e-9);
-}
-
-double Planner::rate() const {
-  if (others_.rate > 0.0) return others_.rate;
-  return std::max(tokens_ / seconds_,
-                  1.0 / std::max(costs_->target.seconds(1) + own_.per_text(), 1e-9));
+  rate_.begin_round(1);
 }
 
 bool Planner::wants_plain_round() const {
@@ -139,8 +129,7 @@ void Planner::verifies(std::span<const double> values, std::size_t n) {
     optimism_ += (imagined_gain_ - gain - optimism_) / n_optimism_;
   }
   if (n > 0) {
-    const double plain_s = costs_->target.seconds(1) + own_.per_text();
-    advantage_ = expected_tokens_ * plain_s / (expected_s_ + own_s(n));
+    advantage_ = expected_tokens_ * rate_.plain_round_s() / (expected_s_ + rate_.own_round_s(n));
   }
 }
 
@@ -164,19 +153,17 @@ void Planner::end_round(std::size_t n_tokens, double seconds) {
   report_.n_tokens += n_tokens;
   report_.seconds += seconds;
   report_.expected_tokens += expected_tokens_;
-  const double own = own_s(n_verified_);
+  const double own = rate_.own_round_s(n_verified_);
   report_.expected_s += expected_s_ + own;
   seconds = std::min(seconds, kMostOvertime * (expected_s_ + own) + 1e-9);
   // The first round of its kind finds other things in the processor's caches.
   const bool is_plain = n_levels_ == 0;
   if (is_plain ? was_plain_ : n_verified_ > 0 && n_stretch_ > 0) {
-    own_.observe(1, n_verified_, seconds - expected_s_);
+    rate_.observe_own(n_verified_, seconds - expected_s_);
   }
   was_plain_ = is_plain;
   count_stretch();
-  const double fade = 1.0 - 1.0 / kRateWindow;
-  tokens_ = tokens_ * fade + static_cast<double>(n_tokens);
-  seconds_ = seconds_ * fade + seconds;
+  rate_.end_round(n_tokens, seconds);
   if (n_levels_ == 0) {
     idle_s_ += seconds * share();
     ++n_silent_;

@@ -9,8 +9,8 @@
 #include "gumbelspec/costs.h"
 #include "gumbelspec/method.h"
 #include "src/engine/calibration.h"
-#include "src/engine/own_time.h"
 #include "src/engine/plan.h"
+#include "src/engine/round_rate.h"
 
 namespace gumbelspec {
 
@@ -60,19 +60,14 @@ class Planner {
   [[nodiscard]] double expected_s() const { return expected_s_; }
   // Levels of this round so far.
   [[nodiscard]] int n_levels() const { return n_levels_; }
-  // Tokens per second of all texts; never less than plain decoding would bring, which is always
-  // possible: otherwise a draft that loses would make its own losses look cheap.
-  [[nodiscard]] double rate() const;
+  // Tokens per second of all texts.
+  [[nodiscard]] double rate() const { return others_.rate > 0.0 ? others_.rate : rate_.rate(); }
   [[nodiscard]] const PlannerReport& report();
 
  private:
   [[nodiscard]] Prices prices() const {
     return {costs_.get(), rate(), others_,
-            others_.rate > 0.0 ? others_.own_node_s : own_.per_node()};
-  }
-  // Expected besides the passes of a round that verifies n nodes.
-  [[nodiscard]] double own_s(std::size_t n) const {
-    return own_.per_text() + static_cast<double>(n) * own_.per_node();
+            others_.rate > 0.0 ? others_.own_node_s : rate_.own_node_s()};
   }
   // This text's part of what is allowed to all of them.
   [[nodiscard]] double share() const { return 1.0 / static_cast<double>(others_.n_texts + 1); }
@@ -86,10 +81,7 @@ class Planner {
   LevelPlan plan_;
   PlannerReport report_;
 
-  // Tokens and seconds of the last rounds, fading.
-  double tokens_ = 0.0;
-  double seconds_ = 0.0;
-  OwnTime own_;
+  RoundRate rate_;  // of this text alone
 
   PlannedRound round_;
   Company others_;

@@ -26,15 +26,17 @@ void require_possible(const LanguageModel& target, const LanguageModel* draft,
   if (!method.drafts()) return;
   if (draft == nullptr && !options.drafter) {
     throw Error(ErrorCode::invalid_option,
-                "method " + to_string(method) + " needs a draft model; give one, or use ar");
+                "method " + to_string(method) + " needs a draft model; give one, or use ar",
+                "method");
   }
   const ModelLimits& limits = draft == nullptr ? target.limits() : draft->limits();
   const PossibleMethod possible = possible_method(method, target.limits(), limits);
   // What cannot branch is drafted for in a chain.
   if (possible.method.drafts()) return;
-  throw Error(ErrorCode::invalid_option, "method " + to_string(method) +
-                                             " is not possible: " + possible.reason + "; use " +
-                                             to_string(possible.method));
+  throw Error(ErrorCode::invalid_option,
+              "method " + to_string(method) + " is not possible: " + possible.reason + "; use " +
+                  to_string(possible.method),
+              "method");
 }
 
 std::shared_ptr<CostModel> costs_of(LanguageModel& target, LanguageModel* draft,
