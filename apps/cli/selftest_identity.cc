@@ -155,7 +155,8 @@ Verdict IdentityResult::verdict() const {
   if (n_different() == 0) return Verdict::exact;
   const bool are_few =
       static_cast<double>(n_different()) <= kMaxShare * static_cast<double>(n_texts());
-  return are_few && largest_margin() <= kMaxMargin ? Verdict::nearly_exact : Verdict::different;
+  if (largest_margin() > kMaxMargin || (!are_few && is_promised)) return Verdict::different;
+  return are_few ? Verdict::nearly_exact : Verdict::not_promised;
 }
 
 IdentityResult check_identity(const IdentityOptions& options, const Models& models,
@@ -163,6 +164,7 @@ IdentityResult check_identity(const IdentityOptions& options, const Models& mode
   IdentityCheck check(options, models, progress);
   check.generate_expected();
   IdentityResult result;
+  result.is_promised = models.target->guarantee().holds;
   for (const Method& method : options.methods) result.methods.push_back(check.compare(method));
   progress.clear();
   return result;

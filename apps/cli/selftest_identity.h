@@ -53,15 +53,18 @@ struct MethodIdentity {
 enum class Verdict {
   exact,         // no difference
   nearly_exact,  // few, and each a close race: the arithmetic of llama.cpp, not a wrong sampler
+  not_promised,  // more of them, where nobody promised otherwise
   different,
 };
 
-// Limits of nearly_exact, over all methods.
+// Limits over all methods: of nearly_exact both, of not_promised that of the margins.
 inline constexpr double kMaxShare = 0.05;
 inline constexpr float kMaxMargin = 0.3F;
 
 struct IdentityResult {
   std::vector<MethodIdentity> methods;
+  // Whether the target's logits are the same bits in every pass here: LlamaModel::guarantee().
+  bool is_promised = true;
 
   [[nodiscard]] std::size_t n_texts() const;
   [[nodiscard]] std::size_t n_tokens() const;

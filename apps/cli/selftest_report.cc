@@ -44,6 +44,10 @@ std::string verdict_text(const IdentityResult& identity) {
     case Verdict::nearly_exact:
       return "nearly exact on this machine (" + std::to_string(identity.n_different()) + of_texts +
              ", largest margin " + margin_text(identity.largest_margin()) + ")";
+    case Verdict::not_promised:
+      return "a seed's text depends on the method on this machine, as info says (" +
+             std::to_string(identity.n_different()) + of_texts + ", largest margin " +
+             margin_text(identity.largest_margin()) + ")";
     case Verdict::different:
       break;
   }
@@ -57,6 +61,8 @@ const char* verdict_name(Verdict verdict) {
       return "exact";
     case Verdict::nearly_exact:
       return "nearly exact";
+    case Verdict::not_promised:
+      return "not promised";
     case Verdict::different:
       break;
   }

@@ -70,6 +70,23 @@ TEST(Identity, FailsWithManyDifferencesOrOneClearOne) {
   EXPECT_EQ(result(60, {0.31F}).verdict(), Verdict::different);
 }
 
+TEST(Identity, AsksForCloseRacesOnlyWhereNothingIsPromised) {
+  IdentityResult many = result(60, std::vector<float>(30, 0.1F));
+  EXPECT_EQ(many.verdict(), Verdict::different);
+  many.is_promised = false;
+  EXPECT_EQ(many.verdict(), Verdict::not_promised);
+  SelftestReport report;
+  report.identity = many;
+  EXPECT_EQ(summary_text(report),
+            "selftest passed: a seed's text depends on the method on this machine, as info says "
+            "(30 of 60 texts differ, largest margin 0.1)\n");
+  many.methods[0].differences[7].margin = 0.5F;
+  EXPECT_EQ(many.verdict(), Verdict::different) << "a wrong sampler";
+  IdentityResult few = result(60, {0.1F});
+  few.is_promised = false;
+  EXPECT_EQ(few.verdict(), Verdict::nearly_exact);
+}
+
 TEST(SelftestReport, PassesOnlyIfEveryPartDoes) {
   SelftestReport report;
   report.identity = result(60, {0.1F});
