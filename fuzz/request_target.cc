@@ -30,7 +30,6 @@ void check_limits(const server::ParsedRequest& request) {
   require(!request.prompts.empty(), "no prompt");
   require(request.n_texts() <= server::kMaxTexts, "too many texts");
   require(request.n >= 1 && request.n <= server::kMaxChoices, "n out of range");
-  require(request.max_tokens >= 1, "nothing to generate");
   require(request.method.keeps_seed(), "a method that does not keep the seed");
   for (const auto& prompt : request.prompts) {
     require(!prompt.empty() && prompt.size() < model().n_context, "a prompt that does not fit");
@@ -48,7 +47,7 @@ void sample(const server::ParsedRequest& request) {
     logits[i] = std::sin(static_cast<float>(i)) * 10.0F;
   }
   std::vector<float> noise(kVocabulary);
-  fill_noise({.seed = request.seed.value_or(1)}, 0, noise);
+  fill_noise({.seed = request.seed.value_or(1)}, Position{0}, noise);
   LogWeights weights(request.sampling, kVocabulary);
   try {
     const Choice choice = choose(weights(logits, TextView{request.prompts.front(), {}}), noise);

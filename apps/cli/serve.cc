@@ -52,6 +52,22 @@ std::vector<std::string> keys_of(const ServeOptions& options) {
   return keys;
 }
 
+// Jinja; empty: the model's. Read and checked before anything is loaded.
+std::string chat_template_of(const ServeOptions& options) {
+  const bool is_file = !options.chat_template_file.empty();
+  std::string source = is_file ? read_file(options.chat_template_file) : options.chat_template;
+  const std::string option = is_file
+                                 ? "--chat-template-file " + in_quotes(options.chat_template_file)
+                                 : std::string("--chat-template");
+  if (is_file && source.empty()) throw bad_option(option + " is empty; give a file with Jinja");
+  const std::string why = server::ChatTemplate(source, "", "").why_unreadable();
+  if (!why.empty()) {
+    throw bad_option(option + " is not one that llama.cpp's Jinja engine reads (" + visible(why) +
+                     "); mend it");
+  }
+  return source;
+}
+
 class ServeRun {
  public:
   explicit ServeRun(const ServeOptions& options);
@@ -69,6 +85,7 @@ class ServeRun {
   ModelOptions model_options_;
   Method method_;
   std::vector<std::string> keys_;
+  std::string chat_template_;  // empty: the model's
   // Passes go on while requests are being finished, whatever signal has come.
   std::atomic<bool> passes_are_stopped_{false};
   std::mutex log_mutex_;
@@ -89,6 +106,7 @@ ServeRun::ServeRun(const ServeOptions& options)
       model_options_(with_demo_pair(options.models)),
       method_(bounded_method(method_for(options.method, model_options_), options.planner)),
       keys_(keys_of(options)),
+      chat_template_(chat_template_of(options)),
       metrics_(options.n_parallel) {
   check(options);
   model_options_.n_sequences = options.n_parallel + options.n_cached;
@@ -154,17 +172,19 @@ void ServeRun::load() {
 
 void ServeRun::start_service() {
   const std::string file = std::filesystem::path(model_options_.target).stem().string();
-  server::ApiModel model = server::make_api_model(*models_.target);
+  server::ApiModel model = server::make_api_model(*models_.target, chat_template_);
   model.id = options_.alias.empty() ? file : options_.alias;
   model.created = static_cast<std::int64_t>(std::time(nullptr));
   model.method = method_;
   model.guarantee = options_.planner.guarantee.value_or(Guarantee::seed);
   model.has_draft = models_.draft != nullptr;
   model.keeps_seed = models_.target->guarantee().holds;
+  model.refuses_unknown_fields = options_.is_strict;
   model.sampling = options_.sampling;
   if (const std::string& why = model.chat_template->why_unreadable(); !why.empty()) {
     say("warning: llama.cpp's Jinja engine cannot read the model's chat template (" + visible(why) +
-        "); /v1/chat/completions will refuse, /v1/completions works");
+        "); /v1/chat/completions will refuse, /v1/completions works; give another with "
+        "--chat-template-file");
   }
   BatchOptions batch;
   batch.max_active = options_.n_parallel;

@@ -66,13 +66,30 @@ void add_network_options(Arguments& arguments, ServeOptions& options) {
   add_text(arguments, "--ssl-cert-file", "FILE", options.ssl_cert_file,
            "Serve HTTPS with this certificate, PEM; needs --ssl-key-file");
   add_text(arguments, "--ssl-key-file", "FILE", options.ssl_key_file, "The certificate's key, PEM");
-  add_text(arguments, "--cors-origin", "ORIGIN", options.cors_origin,
-           "Let web pages of this origin use the server; *: of any (default: none)");
+  add_text(
+      arguments, "--cors-origin", "ORIGIN", options.cors_origin,
+      "Let web pages of this origin use the server; localhost: any page of this machine; *: of "
+      "any (default: none)");
   arguments.add_option(
       "--allowed-hosts", "NAMES",
       "What the server may be called besides its addresses and localhost, separated by commas; *: "
       "anything, which lets any web page in whose name points here (default: none)",
       [&options](const std::string& names) { options.allowed_hosts = server::host_names(names); });
+}
+
+void add_request_options(Arguments& arguments, ServeOptions& options) {
+  add_text(arguments, "--chat-template", "JINJA", options.chat_template,
+           "Chat template instead of the model's");
+  add_text(arguments, "--chat-template-file", "FILE", options.chat_template_file,
+           "The same, from a file");
+  arguments.add_flag("--strict-fields", options.is_strict,
+                     "Refuse requests with fields that the server does not know, instead of "
+                     "ignoring them; those that would change the text are refused anyway");
+  // llama.cpp's servers need it.
+  arguments
+      .add_flag(
+          "--jinja", [] {}, "Chat templates are always Jinja")
+      .hide();
 }
 
 void add_flow_options(Arguments& arguments, ServeOptions& options) {
@@ -109,6 +126,8 @@ void add_serve_options(Arguments& arguments, ServeOptions& options) {
   arguments.group_new_options("Texts at once");
   add_network_options(arguments, options);
   arguments.group_new_options("Network");
+  add_request_options(arguments, options);
+  arguments.group_new_options("Requests");
   add_flow_options(arguments, options);
   arguments.group_new_options("Flow");
   // What requests leave out.
@@ -123,6 +142,15 @@ void check(const ServeOptions& options) {
   validate(options.sampling);
   if (options.ssl_cert_file.empty() != options.ssl_key_file.empty()) {
     throw bad_option("--ssl-cert-file and --ssl-key-file go together; give both or none");
+  }
+  if (!options.chat_template.empty() && !options.chat_template_file.empty()) {
+    throw bad_option("--chat-template and --chat-template-file are both given; give one of them");
+  }
+  if (!server::is_origin_rule(options.cors_origin)) {
+    throw bad_option(
+        "--cors-origin is " + in_quotes(options.cors_origin) +
+        ", but must be *, localhost (any page of this machine), or SCHEME://HOST[:PORT] "
+        "as browsers send it");
   }
   if (options.n_parallel + options.n_cached > kMostTexts) {
     throw bad_option("--parallel and --cache-texts are " +

@@ -21,6 +21,9 @@ struct ServeOptions {
   SamplingOptions sampling;  // what requests leave out
   std::optional<Method> method;
   PlannerOptions planner;
+  std::string chat_template;  // Jinja; empty: the model's
+  std::string chat_template_file;
+  bool is_strict = false;  // unknown fields are refused
   std::size_t n_parallel = 4;
   std::size_t n_cached = 0;  // past texts besides
   std::size_t n_queue = 64;

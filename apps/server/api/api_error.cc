@@ -10,11 +10,12 @@ namespace {
 Json or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 
 Json to_json(const ApiError& error) {
-  return {{"error",
-           {{"code", or_null(error.code())},
+  Json body{{"code", or_null(error.code())},
             {"message", error.what()},
             {"type", error.type()},
-            {"param", or_null(error.param())}}}};
+            {"param", or_null(error.param())}};
+  for (const auto& [name, value] : error.numbers()) body[name] = value;
+  return {{"error", body}};
 }
 
 }  // namespace

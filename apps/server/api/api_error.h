@@ -5,6 +5,8 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "gumbelspec/error.h"
 
@@ -23,6 +25,15 @@ class ApiError : public std::runtime_error {
   [[nodiscard]] const std::string& param() const { return param_; }
   [[nodiscard]] const std::string& code() const { return code_; }
 
+  // A number for programs, a member of the body beside those below: "n_ctx".
+  ApiError& tell(std::string name, std::size_t value) {
+    numbers_.emplace_back(std::move(name), value);
+    return *this;
+  }
+  [[nodiscard]] const std::vector<std::pair<std::string, std::size_t>>& numbers() const {
+    return numbers_;
+  }
+
   // {"error": {"code", "message", "type", "param"}}
   [[nodiscard]] std::string body() const;
   // The same as a server-sent event.
@@ -33,6 +44,7 @@ class ApiError : public std::runtime_error {
   std::string type_;
   std::string param_;
   std::string code_;
+  std::vector<std::pair<std::string, std::size_t>> numbers_;
 };
 
 // 400, "invalid_request_error".

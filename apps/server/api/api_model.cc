@@ -44,15 +44,15 @@ std::size_t trained_context(const LlamaModel& model) {
 
 }  // namespace
 
-ApiModel make_api_model(const LlamaModel& target) {
+ApiModel make_api_model(const LlamaModel& target, const std::string& chat_template) {
   ApiModel model;
   model.tokenizer = std::make_shared<ModelTokenizer>(target);
   model.compile_grammar = [&target](const std::string& gbnf) {
     return compile_grammar(target, gbnf);
   };
-  model.chat_template =
-      std::make_shared<ChatTemplate>(target.metadata("tokenizer.chat_template"), target.bos_text(),
-                                     target.eos_text(), has_chatml_tokens(target));
+  model.chat_template = std::make_shared<ChatTemplate>(
+      chat_template.empty() ? target.metadata("tokenizer.chat_template") : chat_template,
+      target.bos_text(), target.eos_text(), has_chatml_tokens(target));
   model.fingerprint = "gumbelspec-" GUMBELSPEC_VERSION "-noise" + std::to_string(kNoiseVersion);
   model.n_context = target.limits().n_context;
   model.n_context_trained = trained_context(target);

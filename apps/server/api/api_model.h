@@ -46,13 +46,16 @@ struct ApiModel {
   Method method = {};                     // of requests that name none
   Guarantee guarantee = Guarantee::seed;  // likewise
   bool has_draft = false;                 // without one every method is plain decoding
-  bool keeps_seed = true;         // a seed's text does not depend on the method or the batch
+  bool keeps_seed = true;  // a seed's text does not depend on the method or the batch
+  bool refuses_unknown_fields = false;
   SamplingOptions sampling = {};  // what requests leave out
 };
 
+// chat_template: Jinja instead of the model's; empty: the model's.
 // The model behind it outlives the result. The caller fills in id, created, method, has_draft,
 // keeps_seed and sampling.
-[[nodiscard]] ApiModel make_api_model(const LlamaModel& target);
+[[nodiscard]] ApiModel make_api_model(const LlamaModel& target,
+                                      const std::string& chat_template = {});
 
 }  // namespace gumbelspec::server
 

@@ -1,6 +1,7 @@
 #include "apps/server/api/chat_template.h"
 
 #include <algorithm>
+#include <ctime>
 #include <exception>
 #include <mutex>
 #include <string_view>
@@ -124,6 +125,9 @@ class ChatTemplate::Impl {
     }
   }
 
+  [[nodiscard]] const std::string& source() const { return source_; }
+  [[nodiscard]] const std::string& bos() const { return bos_; }
+  [[nodiscard]] const std::string& eos() const { return eos_; }
   [[nodiscard]] const char* origin() const { return origin_; }
   [[nodiscard]] const std::string& why_unreadable() const { return why_unreadable_; }
 
@@ -142,6 +146,7 @@ class ChatTemplate::Impl {
     context.set_val("messages", list);
     context.set_val("bos_token", text_value(bos_, false));
     context.set_val("eos_token", text_value(eos_, false));
+    set_dates(context);
     // As llama.cpp's server; a template that has no use for it does not look.
     context.set_val("enable_thinking", jinja::mk_val<jinja::value_bool>(true));
     if (!options.extra.empty()) {
@@ -149,6 +154,20 @@ class ChatTemplate::Impl {
     }
     context.set_val("add_generation_prompt",
                     jinja::mk_val<jinja::value_bool>(options.adds_generation_prompt));
+  }
+
+  // Under the names and in the forms of llama.cpp's server.
+  static void set_dates(jinja::context& context) {
+    const std::time_t now = std::time(nullptr);
+    std::tm local{};
+    localtime_r(&now, &local);
+    const auto set = [&](const char* name, const char* format) {
+      char text[64];
+      const std::size_t n = std::strftime(text, sizeof text, format, &local);
+      context.set_val(name, text_value(std::string(text, n), false));
+    };
+    set("date_string", "%d %b %Y");
+    set("datetime", "%b %d %Y");
   }
 
   std::mutex mutex_;  // the engine does not say that a program may run twice at once
@@ -171,6 +190,9 @@ std::vector<PromptPart> ChatTemplate::render(const std::vector<ChatMessage>& mes
   return impl_->render(messages, options);
 }
 
+const std::string& ChatTemplate::source() const { return impl_->source(); }
+const std::string& ChatTemplate::bos() const { return impl_->bos(); }
+const std::string& ChatTemplate::eos() const { return impl_->eos(); }
 const char* ChatTemplate::origin() const { return impl_->origin(); }
 const std::string& ChatTemplate::why_unreadable() const { return impl_->why_unreadable(); }
 

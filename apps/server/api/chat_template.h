@@ -40,6 +40,10 @@ class ChatTemplate {
   [[nodiscard]] std::vector<PromptPart> render(const std::vector<ChatMessage>& messages,
                                                const ChatOptions& options = {}) const;
 
+  // The Jinja that is used.
+  [[nodiscard]] const std::string& source() const;
+  [[nodiscard]] const std::string& bos() const;
+  [[nodiscard]] const std::string& eos() const;
   // "model", "chatml", "plain" or "unreadable".
   [[nodiscard]] const char* origin() const;
   // Empty if it can be read.

@@ -1,8 +1,10 @@
 #include "apps/server/api/request.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "apps/server/api/request_reading.h"
+#include "apps/server/api/unsupported_fields.h"
 
 namespace gumbelspec::server {
 namespace {
@@ -15,6 +17,23 @@ void read_fields(RequestReading& reading, const Json& body) {
     // Clients write null for what they leave out.
     if (found == body.end() || found->is_null()) continue;
     field.read(reading, FieldValue(*found, std::string(field.doc.name)));
+  }
+}
+
+void refuse_unknown(const Json& body, Endpoint endpoint) {
+  const bool is_chat = endpoint == Endpoint::chat;
+  for (const auto& item : body.items()) {
+    const bool is_known =
+        is_checked(item.key()) ||
+        std::any_of(request_field_table().begin(), request_field_table().end(),
+                    [&](const RequestField& field) {
+                      return field.doc.name == item.key() &&
+                             (is_chat ? field.doc.in_chat : field.doc.in_completions);
+                    });
+    if (is_known) continue;
+    throw bad_request(shown(Json(item.key())) +
+                          " is no field that this endpoint knows (--strict-fields); leave it out",
+                      item.key(), "unknown_field");
   }
 }
 
@@ -34,11 +53,14 @@ void check_prompts(const RequestReading& reading, const std::string& param) {
                         "invalid_prompt");
     }
     if (prompt.size() >= reading.model.n_context) {
+      // The numbers under llama.cpp's names.
       throw bad_request("the prompt has " + std::to_string(prompt.size()) +
                             " tokens, but the context holds " +
                             std::to_string(reading.model.n_context) +
                             " with at least 1 to generate; shorten it or serve with a larger -c",
-                        param, "context_length_exceeded");
+                        param, "context_length_exceeded")
+          .tell("n_prompt_tokens", prompt.size())
+          .tell("n_ctx", reading.model.n_context);
     }
   }
   if (request.n_texts() > kMaxTexts) {
@@ -103,8 +125,11 @@ ParsedRequest parse(std::string_view text, const ApiModel& model, Endpoint endpo
   request.sampling = model.sampling;
   request.method = model.method;
   request.max_tokens = model.n_context;
+  refuse_unsupported(body);
+  if (model.refuses_unknown_fields) refuse_unknown(body, endpoint);
   read_fields(reading, body);
   check_sampling(request.sampling);
+  check_sampler_order(body, request.sampling);
   settle_logprobs(reading);
   if (request.traces && !request.stream) {
     throw bad_request("gumbelspec_trace is given without stream; set stream to true",
@@ -113,7 +138,7 @@ ParsedRequest parse(std::string_view text, const ApiModel& model, Endpoint endpo
   if (!model.has_draft) request.method = Method::of(MethodKind::ar);
   settle_guarantee(reading);
   const bool is_chat = endpoint == Endpoint::chat;
-  if (is_chat && !reading.messages.empty()) render_messages(reading);
+  if (is_chat && !reading.messages.empty()) add_messages(reading);
   const std::string param = is_chat ? "messages" : "prompt";
   if (request.prompts.empty()) {
     throw bad_request("there is no " + param + "; give one", param, "missing_field");
@@ -132,6 +157,19 @@ ParsedRequest parse_completion(std::string_view body, const ApiModel& model) {
 
 ParsedRequest parse_chat(std::string_view body, const ApiModel& model) {
   return parse(body, model, Endpoint::chat);
+}
+
+std::string chat_prompt(std::string_view body, const ApiModel& model) {
+  const Json json = parse_body(body);
+  RequestReading reading{model};
+  reading.request.endpoint = Endpoint::chat;
+  read_fields(reading, json);
+  if (reading.messages.empty()) {
+    throw bad_request("there is no messages; give one", "messages", "missing_field");
+  }
+  std::string text;
+  for (const PromptPart& part : render_messages(reading)) text += part.text;
+  return text;
 }
 
 }  // namespace gumbelspec::server

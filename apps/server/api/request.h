@@ -54,10 +54,14 @@ inline constexpr int kMaxJsonDepth = 64;
 inline constexpr int kMaxChoices = 16;
 inline constexpr std::size_t kMaxTexts = 64;  // of one request: prompts times n
 
-// Unknown fields are ignored. Threads: any number at once. Cost: tokenizes the prompt.
-// Throws: ApiError, with the field in param().
+// Unknown fields are ignored, unless the model says otherwise; those of other servers that would
+// change the text are refused (unsupported_fields.h). Threads: any number at once. Cost: tokenizes
+// the prompt. Throws: ApiError, with the field in param().
 [[nodiscard]] ParsedRequest parse_completion(std::string_view body, const ApiModel& model);
 [[nodiscard]] ParsedRequest parse_chat(std::string_view body, const ApiModel& model);
+
+// The text that a chat's messages become. Throws: ApiError.
+[[nodiscard]] std::string chat_prompt(std::string_view body, const ApiModel& model);
 
 // A field of these bodies: the one source of the parser, of docs/server.md and docs/openapi.json.
 struct FieldDoc {

@@ -1,6 +1,7 @@
 // The one source of what a request may say: the parser, docs/server.md and docs/openapi.json come
 // from this table.
 #include <array>
+#include <cmath>
 #include <limits>
 #include <vector>
 
@@ -23,34 +24,28 @@ void read_n(Reading& reading, const Value& value) {
   reading.request.n = static_cast<int>(value.integer(1, kMaxChoices));
 }
 
-void set_max_tokens(Reading& reading, const Value& value, std::int64_t n) {
-  const auto wanted = static_cast<std::size_t>(n);
-  if (!reading.max_tokens_name.empty() && reading.request.max_tokens != wanted) {
-    throw bad_request(value.name() + " is " + std::to_string(n) + ", but " +
-                          reading.max_tokens_name + " is " +
-                          std::to_string(reading.request.max_tokens) + "; give one of them",
-                      value.name(), "invalid_value");
-  }
-  reading.request.max_tokens = wanted;
-  reading.max_tokens_name = value.name();
-}
-
+// Of several names the newest wins, which is read last. -1: as many as the context holds.
 void read_max_tokens(Reading& reading, const Value& value) {
-  set_max_tokens(reading, value, value.integer(1, kMaxInt));
-}
-
-void read_n_predict(Reading& reading, const Value& value) {
   const std::int64_t n = value.integer(-1, kMaxInt);
-  if (n == 0) value.refuse("at least 1, or -1 for as many as the context holds");
-  if (n > 0) set_max_tokens(reading, value, n);
+  reading.request.max_tokens = n < 0 ? reading.model.n_context : static_cast<std::size_t>(n);
 }
 
 void read_seed(Reading& reading, const Value& value) {
   if (value.json().is_number_unsigned()) {
     reading.request.seed = value.json().get<std::uint64_t>();
-  } else if (!value.json().is_number_integer() || value.json().get<std::int64_t>() != -1) {
+    return;
+  }
+  constexpr std::int64_t kMostExact = std::int64_t{1} << 53U;  // of a number in double
+  const bool is_whole = value.json().is_number_float() &&
+                        std::abs(value.json().get<double>()) <= static_cast<double>(kMostExact) &&
+                        std::trunc(value.json().get<double>()) == value.json().get<double>();
+  const std::int64_t seed = value.json().is_number_integer() ? value.json().get<std::int64_t>()
+                            : is_whole ? static_cast<std::int64_t>(value.json().get<double>())
+                                       : -2;
+  if (seed < -1) {
     value.refuse("a whole number from 0 to 18446744073709551615, or -1 for a random one");
   }
+  if (seed >= 0) reading.request.seed = static_cast<std::uint64_t>(seed);
 }
 
 void read_stop(Reading& reading, const Value& value) {
@@ -74,7 +69,10 @@ void read_stream_options(Reading& reading, const Value& value) {
 }
 
 void read_temperature(Reading& reading, const Value& value) {
-  reading.request.sampling.temperature = value.number();
+  constexpr float kLeast = 1e-4F;  // of SamplingOptions; the text is that of 0 long before
+  const float temperature = value.number();
+  reading.request.sampling.temperature =
+      temperature > 0.0F && temperature < kLeast ? 0.0F : temperature;
 }
 
 void read_top_p(Reading& reading, const Value& value) {
@@ -131,6 +129,10 @@ void read_grammar(Reading& reading, const Value& value) {
   reading.grammar_name = value.name();
 }
 
+void read_parse_special(Reading& reading, const Value& value) {
+  reading.reads_control = value.boolean();
+}
+
 void read_echo(Reading& reading, const Value& value) { reading.request.echo = value.boolean(); }
 
 void read_ignore_eos(Reading& reading, const Value& value) {
@@ -157,7 +159,10 @@ void read_trace(Reading& reading, const Value& value) { reading.request.traces =
 
 void read_generation_prompt(Reading& reading, const Value& value) {
   reading.chat.adds_generation_prompt = value.boolean();
+  reading.adds_generation_prompt_given = true;
 }
+
+void read_continue(Reading& reading, const Value& value) { reading.continues = value.boolean(); }
 
 void read_template_variables(Reading& reading, const Value& value) {
   reading.chat.extra = to_text(value.object());
@@ -165,14 +170,27 @@ void read_template_variables(Reading& reading, const Value& value) {
 
 void refuse_tools(Reading& /*reading*/, const Value& value) {
   if (value.json().is_structured() && value.json().empty()) return;
-  throw bad_request(value.name() + " is given, but tool calls are not supported; leave it out",
+  // The words that clients look for before they go on without.
+  throw bad_request(value.name() + " is given, but this server does not support tools yet: tool " +
+                        "calling is not supported; leave it out",
                     value.name(), "unsupported");
+}
+
+void read_tool_choice(Reading& /*reading*/, const Value& value) {
+  if (value.json() == "none" || value.json() == "auto") return;
+  value.refuse("none or auto: this server does not support tools");
 }
 
 constexpr bool kBoth = true;
 
 // name, type, schema, default, completions, chat, description
 constexpr std::array kTable = {
+    // Before the prompt, which is read by it.
+    RequestField{
+        {"parse_special", "boolean", R"({"type": "boolean"})", "true", true, false,
+         "Whether texts of control tokens in the prompt (\"<|im_end|>\") are those tokens, "
+         "as /tokenize reads them; false: they are mere text."},
+        read_parse_special},
     RequestField{
         {"prompt", "string, array of strings, array of tokens, or array of those",
          R"({"oneOf": [{"type": "string"}, {"type": "array", "items": {"oneOf": [{"type": "string"}, {"type": "integer"}, {"type": "array", "items": {"type": "integer"}}]}}]})",
@@ -188,15 +206,17 @@ constexpr std::array kTable = {
     RequestField{{"model", "string", R"({"type": "string"})", "", kBoth, kBoth,
                   "Not looked at: there is one model, and the answer names it."},
                  read_model},
-    RequestField{{"max_tokens", "integer", R"({"type": "integer", "minimum": 1})", "", kBoth, kBoth,
-                  "Tokens to generate at most; without it, as many as the context holds."},
-                 read_max_tokens},
-    RequestField{{"max_completion_tokens", "integer", R"({"type": "integer", "minimum": 1})", "",
-                  false, true, "OpenAI's newer name of max_tokens."},
-                 read_max_tokens},
     RequestField{{"n_predict", "integer", R"({"type": "integer", "minimum": -1})", "", kBoth, kBoth,
-                  "llama.cpp's name of max_tokens; -1: as many as the context holds."},
-                 read_n_predict},
+                  "llama.cpp's name of max_tokens."},
+                 read_max_tokens},
+    RequestField{
+        {"max_tokens", "integer", R"({"type": "integer", "minimum": -1})", "", kBoth, kBoth,
+         "Tokens to generate at most; -1, or without it: as many as the context holds. Of "
+         "several names the newest counts: max_completion_tokens, max_tokens, n_predict."},
+        read_max_tokens},
+    RequestField{{"max_completion_tokens", "integer", R"({"type": "integer", "minimum": -1})", "",
+                  kBoth, kBoth, "OpenAI's newer name of max_tokens."},
+                 read_max_tokens},
     RequestField{
         {"n", "integer", R"({"type": "integer", "minimum": 1, "maximum": 16})", "1", kBoth, kBoth,
          "Choices for each prompt: independent texts of the seed, choice i from noise "
@@ -224,7 +244,7 @@ constexpr std::array kTable = {
          kBoth, "include_usage: an event of its own at the end, without choices, has the usage."},
         read_stream_options},
     RequestField{{"temperature", "number", R"({"type": "number", "minimum": 0})", "1", kBoth, kBoth,
-                  "0: always the likeliest token; otherwise at least 0.0001."},
+                  "0: always the likeliest token; below 0.0001 the same."},
                  read_temperature},
     RequestField{
         {"top_p", "number", R"({"type": "number", "exclusiveMinimum": 0, "maximum": 1})", "1",
@@ -258,7 +278,8 @@ constexpr std::array kTable = {
         {"logit_bias", "object or array of pairs",
          R"({"oneOf": [{"type": "object", "additionalProperties": {"type": "number"}}, {"type": "array", "maxItems": 4096, "items": {"type": "array", "minItems": 2, "maxItems": 2}}]})",
          "", kBoth, kBoth,
-         "Added to the logits of tokens: {\"15043\": 1.5}, or llama.cpp's [[15043, 1.5], "
+         "Added to the logits of tokens: {\"15043\": 1.5, \" word\": -1}, or llama.cpp's [[15043, "
+         "1.5], "
          "[\" word\", -1], [2, false]], where false forbids; at most 4096."},
         read_logit_bias},
     RequestField{
@@ -281,6 +302,9 @@ constexpr std::array kTable = {
          "type text; json_object, also with a schema; or json_schema with "
          "json_schema.schema. Not together with grammar."},
         read_response_format},
+    RequestField{{"json_schema", "object", R"({"type": "object"})", "", kBoth, kBoth,
+                  "llama.cpp's short form of response_format: a schema that the text follows."},
+                 read_json_schema},
     RequestField{{"echo", "boolean", R"({"type": "boolean"})", "false", true, false,
                   "The text begins with the prompt; not together with logprobs."},
                  read_echo},
@@ -290,12 +314,19 @@ constexpr std::array kTable = {
     RequestField{{"add_generation_prompt", "boolean", R"({"type": "boolean"})", "true", false, true,
                   "Whether the chat template ends with the beginning of the assistant's answer."},
                  read_generation_prompt},
+    RequestField{{"continue_final_message", "boolean", R"({"type": "boolean"})", "", false, true,
+                  "Whether the answer goes on with a last message of role assistant, instead of "
+                  "answering it; so it is unless add_generation_prompt is given."},
+                 read_continue},
     RequestField{{"chat_template_kwargs", "object", R"({"type": "object"})", "", false, true,
                   "More variables for the chat template, e.g. {\"enable_thinking\": false}."},
                  read_template_variables},
     RequestField{{"tools", "array", R"({"type": "array", "maxItems": 0})", "", false, true,
                   "Not supported: refused unless empty."},
                  refuse_tools},
+    RequestField{{"tool_choice", "string", R"({"type": "string", "enum": ["none", "auto"]})", "",
+                  false, true, "Without tools there is no choice: none or auto."},
+                 read_tool_choice},
     RequestField{{"functions", "array", R"({"type": "array", "maxItems": 0})", "", false, true,
                   "Not supported: refused unless empty."},
                  refuse_tools},

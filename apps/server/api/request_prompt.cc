@@ -38,7 +38,8 @@ void add_prompt(RequestReading& reading, std::vector<TokenId> tokens, std::strin
 
 void add_text(RequestReading& reading, const std::string& text) {
   try {
-    add_prompt(reading, reading.model.tokenizer->tokenize(text, {}), text);
+    const TokenizeOptions options{.adds_special = true, .reads_control = reading.reads_control};
+    add_prompt(reading, reading.model.tokenizer->tokenize(text, options), text);
   } catch (const Error& error) {
     throw bad_field(error, "prompt", "invalid_prompt");
   }
@@ -138,12 +139,55 @@ void read_messages(RequestReading& reading, const FieldValue& value) {
   }
 }
 
-void render_messages(RequestReading& reading) {
+namespace {
+
+// Whether the answer goes on with the last message, which is the assistant's.
+bool goes_on(const RequestReading& reading) {
+  const std::vector<ChatMessage>& messages = reading.messages;
+  const bool is_possible = messages.back().role == "assistant";
+  if (!reading.continues.value_or(is_possible && !reading.adds_generation_prompt_given)) {
+    return false;
+  }
+  if (!is_possible) {
+    throw bad_request(
+        "continue_final_message is true, but the last message is not the assistant's; leave it out",
+        "continue_final_message", "invalid_value");
+  }
+  if (reading.adds_generation_prompt_given && reading.chat.adds_generation_prompt) {
+    throw bad_request(
+        "continue_final_message and add_generation_prompt are both true; give one of them",
+        "continue_final_message", "invalid_value");
+  }
+  if (messages.size() > 1 && messages[messages.size() - 2].role == "assistant") {
+    throw bad_request(
+        "the last two messages are the assistant's, and an answer can go on with one; join them",
+        "messages", "invalid_prompt");
+  }
+  return true;
+}
+
+}  // namespace
+
+std::vector<PromptPart> render_messages(RequestReading& reading) {
+  std::string begun;
+  if (goes_on(reading)) {
+    begun = std::move(reading.messages.back().content);
+    reading.messages.pop_back();
+    reading.chat.adds_generation_prompt = true;
+  }
   try {
-    add_prompt(reading,
-               tokenize_parts(*reading.model.tokenizer,
-                              reading.model.chat_template->render(reading.messages, reading.chat)),
-               "");
+    auto parts = reading.model.chat_template->render(reading.messages, reading.chat);
+    if (!begun.empty()) parts.push_back({std::move(begun), /*is_input=*/true});
+    return parts;
+  } catch (const Error& error) {
+    throw bad_field(error, "messages", "invalid_prompt");
+  }
+}
+
+void add_messages(RequestReading& reading) {
+  const std::vector<PromptPart> parts = render_messages(reading);
+  try {
+    add_prompt(reading, tokenize_parts(*reading.model.tokenizer, parts), "");
   } catch (const Error& error) {
     throw bad_field(error, "messages", "invalid_prompt");
   }

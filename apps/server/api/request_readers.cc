@@ -32,15 +32,30 @@ void read_bias_map(RequestReading& reading, const FieldValue& value) {
     const std::string& key = item.key();
     std::int64_t token = -1;
     const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), token);
-    if (error != std::errc() || end != key.data() + key.size()) {
-      throw bad_request("logit_bias has the key " + shown(Json(key)) +
-                            ", but its keys must be token ids; POST /tokenize gives them",
-                        "logit_bias", "invalid_value");
+    const bool is_id = error == std::errc() && end == key.data() + key.size();
+    if (key.empty()) {
+      throw bad_request(
+          "logit_bias has an empty key, but its keys must be token ids or texts; leave it out",
+          "logit_bias", "invalid_value");
     }
-    const Json number(token);
-    add_bias(reading, FieldValue(number, "logit_bias"),
+    const Json entry = is_id ? Json(token) : Json(key);
+    add_bias(reading, FieldValue(entry, "logit_bias"),
              FieldValue(item.value(), "logit_bias." + key));
   }
+}
+
+void set_schema(RequestReading& reading, const Json& schema, const std::string& name) {
+  if (!reading.gbnf.empty()) {
+    throw bad_request(
+        name + " and " + reading.grammar_name + " both say what the text is like; give one", name,
+        "invalid_value");
+  }
+  try {
+    reading.gbnf = structure::grammar_of_schema(to_text(schema));
+  } catch (const Error& error) {
+    throw bad_field(error, name, "");
+  }
+  reading.grammar_name = name;
 }
 
 }  // namespace
@@ -85,16 +100,11 @@ void read_response_format(RequestReading& reading, const FieldValue& value) {
   } else {
     value.member("type").refuse("text, json_object or json_schema");
   }
-  if (!reading.gbnf.empty()) {
-    throw bad_request("response_format and grammar both say what the text is like; give one",
-                      "response_format", "invalid_value");
-  }
-  try {
-    reading.gbnf = structure::grammar_of_schema(to_text(*schema));
-  } catch (const Error& error) {
-    throw bad_field(error, "response_format", "");
-  }
-  reading.grammar_name = "response_format";
+  set_schema(reading, *schema, "response_format");
+}
+
+void read_json_schema(RequestReading& reading, const FieldValue& value) {
+  set_schema(reading, value.object(), "json_schema");
 }
 
 }  // namespace gumbelspec::server

@@ -27,9 +27,11 @@ struct RequestReading {
   bool wants_logprobs = false;  // chat: "logprobs"
   std::optional<int> n_top_logprobs = {};
   std::optional<Guarantee> guarantee = {};
-  std::string max_tokens_name = {};  // the field that set it
-  std::string gbnf = {};             // of grammar or response_format; empty: none
-  std::string grammar_name = {};     // which of them
+  bool reads_control = true;           // control tokens in the texts of prompts
+  std::optional<bool> continues = {};  // continue_final_message
+  bool adds_generation_prompt_given = false;
+  std::string gbnf = {};          // of grammar or response_format; empty: none
+  std::string grammar_name = {};  // which of them
 };
 
 // Reads one field into the request. Throws: ApiError.
@@ -48,9 +50,12 @@ void read_prompt(RequestReading& reading, const FieldValue& value);
 void read_messages(RequestReading& reading, const FieldValue& value);
 void read_logit_bias(RequestReading& reading, const FieldValue& value);
 void read_response_format(RequestReading& reading, const FieldValue& value);
+void read_json_schema(RequestReading& reading, const FieldValue& value);
 
-// The messages as a prompt. Throws: ApiError.
-void render_messages(RequestReading& reading);
+// The messages by the template. Throws: ApiError.
+[[nodiscard]] std::vector<PromptPart> render_messages(RequestReading& reading);
+// And as a prompt of the request. Throws: ApiError.
+void add_messages(RequestReading& reading);
 
 }  // namespace gumbelspec::server
 

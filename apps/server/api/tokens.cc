@@ -71,7 +71,9 @@ std::string answer_detokenize(std::string_view body, const ApiModel& model) {
   return to_text({{"content", bytes}});
 }
 
-std::string answer_models(const ApiModel& model) {
+namespace {
+
+Json model_json(const ApiModel& model) {
   const Json meta{{"n_vocab", model.tokenizer->n_vocab()},
                   {"n_ctx", model.n_context},
                   {"n_ctx_train", model.n_context_trained},
@@ -80,12 +82,71 @@ std::string answer_models(const ApiModel& model) {
                   {"same_seed", model.keeps_seed},
                   {"guarantee", to_string(model.guarantee)},
                   {"method", to_string(model.method)}};
-  const Json entry{{"id", model.id},
-                   {"object", "model"},
-                   {"created", model.created},
-                   {"owned_by", "gumbelspec"},
-                   {"meta", meta}};
-  return to_text({{"object", "list"}, {"data", Json::array({entry})}});
+  return {{"id", model.id},
+          {"object", "model"},
+          {"created", model.created},
+          {"owned_by", "gumbelspec"},
+          {"meta", meta}};
+}
+
+}  // namespace
+
+std::string answer_models(const ApiModel& model) {
+  return to_text({{"object", "list"}, {"data", Json::array({model_json(model)})}});
+}
+
+std::string answer_model(const ApiModel& model, const std::string& id) {
+  if (id == model.id) return to_text(model_json(model));
+  throw ApiError(404, "invalid_request_error",
+                 "there is no model " + shown(Json(id)) + "; this server has " + model.id, "model",
+                 "model_not_found");
+}
+
+std::string answer_apply_template(std::string_view body, const ApiModel& model) {
+  return to_text({{"prompt", chat_prompt(body, model)}});
+}
+
+std::string answer_input_tokens(std::string_view body, const ApiModel& model) {
+  const ParsedRequest request = parse_chat(body, model);
+  return to_text(
+      {{"object", "response.input_tokens"}, {"input_tokens", request.prompts.at(0).size()}});
+}
+
+std::string answer_props(const ApiModel& model, std::size_t n_slots) {
+  const SamplingOptions& sampling = model.sampling;
+  const Json params{{"temperature", sampling.temperature},
+                    {"top_k", sampling.top_k},
+                    {"top_p", sampling.top_p},
+                    {"min_p", sampling.min_p},
+                    {"repeat_penalty", sampling.repeat_penalty},
+                    {"presence_penalty", sampling.presence_penalty},
+                    {"frequency_penalty", sampling.frequency_penalty},
+                    {"repeat_last_n", sampling.penalty_last_n},
+                    {"method", to_string(model.method)},
+                    {"guarantee", to_string(model.guarantee)}};
+  return to_text({{"default_generation_settings", {{"params", params}, {"n_ctx", model.n_context}}},
+                  {"total_slots", n_slots},
+                  {"model_alias", model.id},
+                  {"modalities", {{"vision", false}, {"video", false}, {"audio", false}}},
+                  {"endpoint_slots", true},
+                  {"endpoint_props", false},
+                  {"endpoint_metrics", true},
+                  {"chat_template", model.chat_template->source()},
+                  {"bos_token", model.chat_template->bos()},
+                  {"eos_token", model.chat_template->eos()},
+                  {"build_info", model.fingerprint},
+                  {"is_sleeping", false}});
+}
+
+std::string answer_slots(const ApiModel& model, std::size_t n_slots, std::size_t n_texts) {
+  Json slots = Json::array();
+  for (std::size_t i = 0; i < n_slots; ++i) {
+    slots.push_back({{"id", i},
+                     {"n_ctx", model.n_context},
+                     {"speculative", model.has_draft},
+                     {"is_processing", i < n_texts}});
+  }
+  return to_text(slots);
 }
 
 std::string answer_health() { return to_text({{"status", "ok"}}); }

@@ -17,8 +17,20 @@ namespace gumbelspec::server {
 // POST /detokenize: {"tokens": [...]} -> {"content": "..."}. Throws: ApiError.
 [[nodiscard]] std::string answer_detokenize(std::string_view body, const ApiModel& model);
 
-// GET /v1/models.
+// GET /v1/models, and of one of them. Throws: ApiError{404}.
 [[nodiscard]] std::string answer_models(const ApiModel& model);
+[[nodiscard]] std::string answer_model(const ApiModel& model, const std::string& id);
+
+// POST /apply-template: a chat's body -> {"prompt": "..."}. Throws: ApiError.
+[[nodiscard]] std::string answer_apply_template(std::string_view body, const ApiModel& model);
+// POST /v1/chat/completions/input_tokens: the same -> {"input_tokens": N}. Throws: ApiError.
+[[nodiscard]] std::string answer_input_tokens(std::string_view body, const ApiModel& model);
+
+// GET /props and /slots, of them what clients look for. n_slots: texts decoded at once; n_texts:
+// those there are, waiting ones too.
+[[nodiscard]] std::string answer_props(const ApiModel& model, std::size_t n_slots);
+[[nodiscard]] std::string answer_slots(const ApiModel& model, std::size_t n_slots,
+                                       std::size_t n_texts);
 
 // GET /health. 503 with the error object while the model is being loaded.
 [[nodiscard]] std::string answer_health();

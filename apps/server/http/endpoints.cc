@@ -8,20 +8,41 @@
 namespace gumbelspec::server {
 namespace {
 
-constexpr std::array<EndpointDoc, 8> kEndpoints = {{
+constexpr std::array<EndpointDoc, 17> kEndpoints = {{
     {"POST", "/v1/completions", true, "Continues a prompt, as OpenAI's endpoint of that name."},
     {"POST", "/v1/chat/completions", true,
      "Answers messages, as OpenAI's endpoint of that name; the chat template is the model's."},
+    {"POST", "/completions", true, "The same as `/v1/completions`."},
+    {"POST", "/chat/completions", true, "The same as `/v1/chat/completions`."},
+    {"POST", "/v1/chat/completions/input_tokens", true,
+     "A chat's body to `{\"input_tokens\": N}`; nothing is generated."},
+    {"POST", "/apply-template", true, "A chat's body to `{\"prompt\": TEXT}`."},
     {"GET", "/v1/models", true, "The model that is served."},
+    {"GET", "/v1/models/{id}", true, "The same, by its name; 404 for any other."},
+    {"GET", "/models", true, "The same as `/v1/models`."},
     {"POST", "/tokenize", true, "`{\"content\": TEXT}` to `{\"tokens\": [...]}`."},
     {"POST", "/detokenize", true, "`{\"tokens\": [...]}` to `{\"content\": TEXT}`."},
     {"GET", "/health", false,
      "200 when requests are taken; 503 while the models are being loaded, while the server shuts "
      "down, and when its engine has failed."},
+    {"GET", "/v1/health", false, "The same as `/health`."},
+    {"GET", "/props", true,
+     "What llama.cpp's server tells of itself, as far as it is so here: the context, the number of "
+     "slots, the chat template, what requests leave out."},
+    {"GET", "/slots", true,
+     "The texts that can be decoded at once, and which are; with `?fail_on_no_slot=1` status 503 "
+     "where all are."},
     {"GET", "/metrics", true, "Counts and times in Prometheus' text format."},
     {"GET", "/", false,
      "The page (docs/web.md) where the client accepts HTML, as browsers do; else this list."},
 }};
+
+// A path may end with a name of any characters: "/v1/models/{id}".
+bool is_path(std::string_view pattern, std::string_view path) {
+  const std::size_t brace = pattern.find('{');
+  if (brace == std::string_view::npos) return pattern == path;
+  return path.size() > brace && path.substr(0, brace) == pattern.substr(0, brace);
+}
 
 }  // namespace
 
@@ -30,7 +51,7 @@ std::span<const EndpointDoc> endpoint_docs() { return kEndpoints; }
 const EndpointDoc* find_endpoint(std::string_view method, std::string_view path) {
   const std::string_view routed = method == "HEAD" ? "GET" : method;
   const auto* found = std::find_if(kEndpoints.begin(), kEndpoints.end(), [&](const EndpointDoc& e) {
-    return e.path == path && (routed.empty() || e.method == routed);
+    return is_path(e.path, path) && (routed.empty() || e.method == routed);
   });
   return found == kEndpoints.end() ? nullptr : found;
 }

@@ -147,18 +147,56 @@ void add_get(httplib::Server& server, const char* path, HttpHandler handler) {
 }
 
 void add_posts(httplib::Server& server, HttpState& state) {
-  add_post(server, "/v1/completions", [&state](const auto& request, auto& response, auto& body) {
-    answer_completion(state, Endpoint::completions, request, response, body);
-  });
-  add_post(server, "/v1/chat/completions",
-           [&state](const auto& request, auto& response, auto& body) {
-             answer_completion(state, Endpoint::chat, request, response, body);
+  for (const char* path : {"/v1/completions", "/completions"}) {
+    add_post(server, path, [&state](const auto& request, auto& response, auto& body) {
+      answer_completion(state, Endpoint::completions, request, response, body);
+    });
+  }
+  for (const char* path : {"/v1/chat/completions", "/chat/completions"}) {
+    add_post(server, path, [&state](const auto& request, auto& response, auto& body) {
+      answer_completion(state, Endpoint::chat, request, response, body);
+    });
+  }
+  add_post(server, "/v1/chat/completions/input_tokens",
+           [&state](const auto& /*request*/, auto& response, auto& body) {
+             response.set_content(answer_input_tokens(body, state.ready_service().model()), kJson);
            });
+  add_post(
+      server, "/apply-template", [&state](const auto& /*request*/, auto& response, auto& body) {
+        response.set_content(answer_apply_template(body, state.ready_service().model()), kJson);
+      });
   add_post(server, "/tokenize", [&state](const auto& /*request*/, auto& response, auto& body) {
     response.set_content(answer_tokenize(body, state.ready_service().model()), kJson);
   });
   add_post(server, "/detokenize", [&state](const auto& /*request*/, auto& response, auto& body) {
     response.set_content(answer_detokenize(body, state.ready_service().model()), kJson);
+  });
+}
+
+void add_gets(httplib::Server& server, HttpState& state) {
+  for (const char* path : {"/v1/models", "/models"}) {
+    add_get(server, path, [&state](const auto& /*request*/, auto& response) {
+      response.set_content(answer_models(state.ready_service().model()), kJson);
+    });
+  }
+  add_get(server, "/v1/models/(.+)", [&state](const auto& request, auto& response) {
+    response.set_content(answer_model(state.ready_service().model(), request.matches[1]), kJson);
+  });
+  for (const char* path : {"/health", "/v1/health"}) {
+    add_get(server, path,
+            [&state](const auto& /*request*/, auto& response) { tell_health(state, response); });
+  }
+  add_get(server, "/props", [&state](const auto& /*request*/, auto& response) {
+    const Service& service = state.ready_service();
+    response.set_content(answer_props(service.model(), service.n_active()), kJson);
+  });
+  add_get(server, "/slots", [&state](const auto& request, auto& response) {
+    Service& service = state.ready_service();
+    const std::size_t n_texts = service.scheduler().n_texts();
+    if (request.has_param("fail_on_no_slot") && n_texts >= service.n_active()) {
+      throw ApiError(503, "unavailable_error", "no slot is free; try again later", "", "no_slot");
+    }
+    response.set_content(answer_slots(service.model(), service.n_active(), n_texts), kJson);
   });
 }
 
@@ -198,13 +236,17 @@ bool read_body(const httplib::ContentReader& reader, httplib::Response& response
 
 bool answer_before_routing(const HttpState& state, const httplib::Request& request,
                            httplib::Response& response) {
-  if (refuse_page(state.options.origins, request, response)) return true;
+  const OriginRules& origins = state.options.origins;
+  if (refuse_page(origins, request, response)) return true;
+  if (origins.cors_origin == "localhost") {
+    const std::string page = allowed_origin(origins, request.get_header_value("Origin"));
+    if (!page.empty()) response.set_header("Access-Control-Allow-Origin", page);
+  }
   const std::string methods = allowed_methods(request.path);
   const EndpointDoc* endpoint = find_endpoint(request.method, request.path);
   const bool is_public =
       find_static_file(request.path) != nullptr || (endpoint != nullptr && !endpoint->needs_key);
-  if (request.method == "OPTIONS" && !state.options.origins.cors_origin.empty() &&
-      !methods.empty()) {
+  if (request.method == "OPTIONS" && !origins.cors_origin.empty() && !methods.empty()) {
     answer_preflight(request, methods, response);
     return true;
   }
@@ -235,11 +277,7 @@ bool answer_before_routing(const HttpState& state, const httplib::Request& reque
 
 void add_routes(httplib::Server& server, HttpState& state) {
   add_posts(server, state);
-  add_get(server, "/v1/models", [&state](const auto& /*request*/, auto& response) {
-    response.set_content(answer_models(state.ready_service().model()), kJson);
-  });
-  add_get(server, "/health",
-          [&state](const auto& /*request*/, auto& response) { tell_health(state, response); });
+  add_gets(server, state);
   add_get(server, "/metrics", [&state](const auto& /*request*/, auto& response) {
     response.set_content(state.metrics.text(), "text/plain; version=0.0.4; charset=utf-8");
   });

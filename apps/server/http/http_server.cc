@@ -143,9 +143,10 @@ void HttpServer::Impl::configure() {
     return new ConnectionThreads(most, kMostWaiting);
   };
   httplib::Headers headers = {{"Server", "gumbelspec"}, {"X-Content-Type-Options", "nosniff"}};
-  if (!options.origins.cors_origin.empty()) {
-    headers.emplace("Access-Control-Allow-Origin", options.origins.cors_origin);
-    headers.emplace("Vary", "Origin");
+  if (!options.origins.cors_origin.empty()) headers.emplace("Vary", "Origin");
+  // What depends on the page is said when it is known.
+  if (const std::string any = allowed_origin(options.origins, ""); !any.empty()) {
+    headers.emplace("Access-Control-Allow-Origin", any);
   }
   server->set_default_headers(std::move(headers));
   add_hooks();

@@ -47,6 +47,17 @@ bool has(const std::vector<std::string>& list, const std::string& wanted) {
   return std::find(list.begin(), list.end(), wanted) != list.end();
 }
 
+// A page of this machine: http or https, localhost or a loopback address.
+bool is_local_page(std::string_view origin) {
+  const std::string page = lower(origin);
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (page.substr(0, scheme.size()) != scheme) continue;
+    const std::string host(without_port(std::string_view(page).substr(scheme.size())));
+    return host == "localhost" || host == "127.0.0.1" || host == "[::1]";
+  }
+  return false;
+}
+
 // What was sent is told back in one line of sane length.
 std::string quoted(std::string_view sent) {
   std::string text(sent.substr(0, 100));
@@ -67,10 +78,24 @@ std::string why_host_refused(const OriginRules& rules, std::string_view host) {
          "; use its address or localhost, or start it with --allowed-hosts";
 }
 
+bool is_origin_rule(std::string_view text) {
+  if (text.empty() || text == "*" || text == "localhost") return true;
+  const std::size_t colons = text.find("://");
+  if (colons == 0 || colons == std::string_view::npos) return false;
+  // No path, no user, nothing that a browser would not send.
+  const std::string host = lower(without_port(text.substr(colons + 3)));
+  return text.find_first_of("/?#@ ", colons + 3) == std::string_view::npos &&
+         (is_host_name(host) || is_address(host));
+}
+
+std::string allowed_origin(const OriginRules& rules, std::string_view origin) {
+  if (rules.cors_origin != "localhost") return rules.cors_origin;
+  return is_local_page(origin) ? std::string(origin) : std::string();
+}
+
 std::string why_origin_refused(const OriginRules& rules, const Sender& sender) {
-  if (sender.origin.empty() || rules.cors_origin == "*" || sender.origin == rules.cors_origin) {
-    return {};
-  }
+  if (sender.origin.empty() || rules.cors_origin == "*") return {};
+  if (sender.origin == allowed_origin(rules, sender.origin)) return {};
   // The server's own page.
   for (const std::string_view scheme : {"http://", "https://"}) {
     if (lower(sender.origin.substr(0, scheme.size())) == scheme && !sender.host.empty() &&

@@ -10,7 +10,8 @@
 namespace gumbelspec::server {
 
 struct OriginRules {
-  // Of other pages than the server's own; "*": any; empty: none.
+  // Of other pages than the server's own; "*": any; "localhost": any of this machine's, under
+  // whatever scheme and port; empty: none.
   std::string cors_origin = {};
   // What the server may be called besides addresses and localhost; "*": anything.
   std::vector<std::string> hosts = {};
@@ -35,6 +36,12 @@ struct Sender {
 // A page may send plain text to any server without asking it first, but not JSON.
 // Returns: whether a page sends a body under another name.
 [[nodiscard]] bool hides_json(const Sender& sender);
+
+// Whether it is one of OriginRules::cors_origin.
+[[nodiscard]] bool is_origin_rule(std::string_view text);
+
+// What Access-Control-Allow-Origin says to a page; empty: nothing.
+[[nodiscard]] std::string allowed_origin(const OriginRules& rules, std::string_view origin);
 
 // "first.example, second.example" in parts, lower case.
 // Throws: Error{invalid_option} for what is no name of a host.

@@ -72,6 +72,7 @@ class Service {
   Service& operator=(const Service&) = delete;
 
   [[nodiscard]] const ApiModel& model() const { return model_; }
+  [[nodiscard]] std::size_t n_active() const { return options_.n_active; }
 
   // Reads the request and hands it to the engine.
   // Throws: ApiError; 429 where the queue is full, 503 while shutting down.

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -70,6 +71,22 @@ TEST(ChatTemplate, GivesTheTemplateItsVariables) {
   EXPECT_EQ(text_of(chat, {{"user", "x"}}, {.extra = R"({"mood": "good"})"}), "<s>|</s>|good|True");
   EXPECT_THAT(text_of(chat, {{"user", "x"}}, {.extra = R"({"enable_thinking": false})"}),
               HasSubstr("|False"));
+}
+
+// Llama 3 would say July 2024.
+TEST(ChatTemplate, TellsTheTemplateWhatDayItIs) {
+  const ChatTemplate chat("{{ date_string }}|{{ datetime }}", "", "");
+  const auto said = [](std::time_t now) {
+    char text[64];
+    const std::size_t n =
+        std::strftime(text, sizeof text, "%d %b %Y|%b %d %Y", std::localtime(&now));
+    return std::string(text, n);
+  };
+  const std::time_t before = std::time(nullptr);
+  const std::string text = text_of(chat, {{"user", "x"}});
+  EXPECT_TRUE(text == said(before) || text == said(std::time(nullptr))) << text;
+  EXPECT_EQ(text_of(chat, {{"user", "x"}}, {.extra = R"({"date_string": "a", "datetime": "b"})"}),
+            "a|b");
 }
 
 TEST(ChatTemplate, TellsTheTemplatesOwnComplaint) {

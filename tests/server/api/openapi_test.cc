@@ -102,8 +102,11 @@ TEST(OpenApi, IsOfThisVersion) { EXPECT_EQ(openapi()["info"]["version"], GUMBELS
 TEST(OpenApi, HasAllEndpoints) {
   std::set<std::string> paths;
   for (const auto& [path, methods] : openapi()["paths"].items()) paths.insert(path);
-  EXPECT_EQ(paths, (std::set<std::string>{"/v1/completions", "/v1/chat/completions", "/v1/models",
-                                          "/health", "/metrics", "/tokenize", "/detokenize"}));
+  EXPECT_EQ(paths, (std::set<std::string>{"/v1/completions", "/completions", "/v1/chat/completions",
+                                          "/chat/completions", "/v1/chat/completions/input_tokens",
+                                          "/apply-template", "/v1/models", "/v1/models/{id}",
+                                          "/models", "/health", "/v1/health", "/props", "/slots",
+                                          "/metrics", "/tokenize", "/detokenize"}));
 }
 
 TEST(OpenApi, RefersToSchemasThatAreThere) {
@@ -189,12 +192,16 @@ TEST(OpenApi, DescribesEvents) {
 
 TEST(OpenApi, DescribesErrors) {
   expect_valid(json::parse(bad_request("no", "n").body()), "Error");
+  expect_valid(json::parse(bad_request("no", "n").tell("n_ctx", 5).body()), "Error");
   expect_valid(json::parse(still_loading().body()), "Error");
 }
 
 TEST(OpenApi, DescribesTheSmallEndpoints) {
   const ApiModel model = fake_model();
   expect_valid(json::parse(answer_models(model)), "Models");
+  expect_valid(json::parse(answer_model(model, "fake")), "Model");
+  expect_valid(json::parse(answer_props(model, 2)), "Props");
+  expect_valid(json::parse(answer_slots(model, 2, 1)), "Slots");
   expect_valid(json::parse(answer_health()), "Health");
   expect_valid(json::parse(answer_tokenize(R"({"content": "a"})", model)), "TokenizeAnswer");
   expect_valid(

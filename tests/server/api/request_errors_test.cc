@@ -68,22 +68,21 @@ INSTANTIATE_TEST_SUITE_P(
     RequestErrors, WrongValue,
     ::testing::Values(
         Bad{"prompt", 5}, Bad{"prompt", json::array()}, Bad{"prompt", json::object()},
-        Bad{"model", 1}, Bad{"max_tokens", 0}, Bad{"max_tokens", "5"}, Bad{"max_tokens", 1.5},
-        Bad{"n_predict", 0}, Bad{"n_predict", -2}, Bad{"n", 0}, Bad{"n", true}, Bad{"seed", -2},
-        Bad{"seed", 1.5}, Bad{"seed", "1"}, Bad{"stop", 1}, Bad{"stop", ""},
-        Bad{"stop", std::string(1025, 'x')}, Bad{"stop", std::vector<std::string>(17, "x")},
-        Bad{"stream", 1}, Bad{"stream_options", true}, Bad{"temperature", -1},
-        Bad{"temperature", "hot"}, Bad{"temperature", 1e300}, Bad{"temperature", 1e-5},
-        Bad{"top_p", 0}, Bad{"top_p", 1.1}, Bad{"top_k", -2}, Bad{"min_p", -0.1}, Bad{"min_p", 2},
-        Bad{"repeat_penalty", 0}, Bad{"presence_penalty", json::array()},
-        Bad{"frequency_penalty", false}, Bad{"repeat_last_n", -2}, Bad{"logit_bias", 1},
-        Bad{"logit_bias", {{"x", 1}}}, Bad{"logit_bias", {{"261", 1}}},
-        Bad{"logit_bias", {{"-1", 1}}}, Bad{"logprobs", 21}, Bad{"logprobs", true},
-        Bad{"grammar", 1}, Bad{"grammar", "wrong"}, Bad{"grammar", std::string(70000, 'x')},
-        Bad{"grammar", std::string(1001, '(')}, Bad{"grammar", std::string("a\0b", 3)},
-        Bad{"response_format", "json"}, Bad{"echo", "yes"}, Bad{"ignore_eos", 0},
-        Bad{"method", "magic"}, Bad{"method", 1}, Bad{"guarantee", "always"}, Bad{"guarantee", 1},
-        Bad{"gumbelspec_trace", true}));
+        Bad{"model", 1}, Bad{"max_tokens", -2}, Bad{"max_tokens", "5"}, Bad{"max_tokens", 1.5},
+        Bad{"n_predict", -2}, Bad{"n", 0}, Bad{"n", true}, Bad{"seed", -2}, Bad{"seed", 1.5},
+        Bad{"seed", "1"}, Bad{"stop", 1}, Bad{"stop", ""}, Bad{"stop", std::string(1025, 'x')},
+        Bad{"stop", std::vector<std::string>(17, "x")}, Bad{"stream", 1},
+        Bad{"stream_options", true}, Bad{"temperature", -1}, Bad{"temperature", "hot"},
+        Bad{"temperature", 1e300}, Bad{"json_schema", 1}, Bad{"top_p", 0}, Bad{"top_p", 1.1},
+        Bad{"top_k", -2}, Bad{"min_p", -0.1}, Bad{"min_p", 2}, Bad{"repeat_penalty", 0},
+        Bad{"presence_penalty", json::array()}, Bad{"frequency_penalty", false},
+        Bad{"repeat_last_n", -2}, Bad{"logit_bias", 1}, Bad{"logit_bias", {{"", 1}}},
+        Bad{"logit_bias", {{"261", 1}}}, Bad{"logit_bias", {{"-1", 1}}}, Bad{"logprobs", 21},
+        Bad{"logprobs", true}, Bad{"grammar", 1}, Bad{"grammar", "wrong"},
+        Bad{"grammar", std::string(70000, 'x')}, Bad{"grammar", std::string(1001, '(')},
+        Bad{"grammar", std::string("a\0b", 3)}, Bad{"response_format", "json"}, Bad{"echo", "yes"},
+        Bad{"ignore_eos", 0}, Bad{"method", "magic"}, Bad{"method", 1}, Bad{"guarantee", "always"},
+        Bad{"guarantee", 1}, Bad{"gumbelspec_trace", true}));
 
 class WrongChatValue : public ::testing::TestWithParam<Bad> {};
 
@@ -94,14 +93,14 @@ TEST_P(WrongChatValue, IsRefusedUnderItsName) {
   EXPECT_EQ(error.param, name) << error.message;
 }
 
-INSTANTIATE_TEST_SUITE_P(RequestErrors, WrongChatValue,
-                         ::testing::Values(Bad{"messages", "Hi"}, Bad{"messages", json::array()},
-                                           Bad{"logprobs", 1}, Bad{"top_logprobs", 2},
-                                           Bad{"top_logprobs", 21}, Bad{"max_completion_tokens", 0},
-                                           Bad{"add_generation_prompt", 1},
-                                           Bad{"chat_template_kwargs", 1},
-                                           Bad{"tools", {{{"type", "function"}}}},
-                                           Bad{"functions", {1}}));
+INSTANTIATE_TEST_SUITE_P(
+    RequestErrors, WrongChatValue,
+    ::testing::Values(Bad{"messages", "Hi"}, Bad{"messages", json::array()}, Bad{"logprobs", 1},
+                      Bad{"top_logprobs", 2}, Bad{"top_logprobs", 21},
+                      Bad{"max_completion_tokens", -2}, Bad{"add_generation_prompt", 1},
+                      Bad{"chat_template_kwargs", 1}, Bad{"tools", {{{"type", "function"}}}},
+                      Bad{"tool_choice", "required"}, Bad{"continue_final_message", true},
+                      Bad{"functions", {1}}));
 
 TEST(RequestErrors, SayWhichElementIsWrong) {
   EXPECT_EQ(refusal({{"prompt", json::array({"a", 1.5})}}).param, "prompt[1]");
@@ -110,6 +109,121 @@ TEST(RequestErrors, SayWhichElementIsWrong) {
   EXPECT_EQ(refusal({{"logit_bias", json::array({json::array({1})})}}).param, "logit_bias[0]");
   EXPECT_EQ(refusal({{"stream_options", {{"include_usage", 1}}}}).param,
             "stream_options.include_usage");
+}
+
+// What other servers would have done with it.
+TEST(RequestErrors, RefuseFieldsThatWouldChangeTheText) {
+  struct Field {
+    const char* name;
+    json neutral;
+    json other;
+  };
+  const Field fields[] = {{"mirostat", 0, 2},
+                          {"dry_multiplier", 0.0, 0.8},
+                          {"xtc_probability", 0, 0.5},
+                          {"typical_p", 1.0, 0.9},
+                          {"top_n_sigma", -1, 1.5},
+                          {"dynatemp_range", 0, 0.3},
+                          {"adaptive_target", -1.0, 0.4},
+                          {"min_keep", 1, 5},
+                          {"lora", json::array(), {{{"id", 0}, {"scale", 1.0}}}},
+                          {"n_probs", 0, 3},
+                          {"t_max_predict_ms", 0, 100},
+                          {"suffix", "", "}"},
+                          {"best_of", 1, 2},
+                          {"repetition_penalty", 1.0, 1.2},
+                          {"stop_token_ids", json::array(), {2}},
+                          {"min_tokens", 0, 8},
+                          {"skip_special_tokens", true, false},
+                          {"guided_json", json::object(), {{"type", "object"}}},
+                          {"use_beam_search", false, true}};
+  for (const Field& field : fields) {
+    for (const json& neutral : {field.neutral, json(nullptr)}) {
+      EXPECT_NO_THROW((void)parse_completion(json({{"prompt", "Hi"}, {field.name, neutral}}).dump(),
+                                             fake_model()))
+          << field.name;
+    }
+    for (const json& wrong : {field.other, json("magic")}) {
+      const Refusal error = refusal({{field.name, wrong}});
+      EXPECT_EQ(error.param, field.name);
+      EXPECT_EQ(error.code, "unsupported");
+      EXPECT_THAT(error.message, HasSubstr("is not supported"));
+      EXPECT_EQ(chat_refusal({{field.name, wrong}}).param, field.name);
+    }
+  }
+}
+
+TEST(RequestErrors, TakeAnOrderOfSamplersThatIsTheOneHere) {
+  const auto is_taken = [](const json& samplers, json fields) {
+    fields["samplers"] = samplers;
+    fields["prompt"] = "Hi";
+    try {
+      (void)parse_completion(fields.dump(), fake_model());
+      return true;
+    } catch (const ApiError& error) {
+      EXPECT_EQ(error.param(), "samplers") << error.what();
+      return false;
+    }
+  };
+  const json both{{"top_k", 5}, {"temperature", 0.7}};
+  EXPECT_TRUE(is_taken(
+      {"penalties", "dry", "top_n_sigma", "top_k", "typ_p", "top_p", "min_p", "xtc", "temperature"},
+      both));
+  EXPECT_TRUE(is_taken("edskypmxt", both));
+  EXPECT_TRUE(is_taken({"min_p", "top_k", "temperature"}, both)) << "min_p does nothing here";
+  EXPECT_FALSE(is_taken({"temperature", "top_k"}, both));
+  EXPECT_FALSE(is_taken("tk", both));
+  EXPECT_FALSE(is_taken({"top_k"}, both)) << "the temperature would be left out";
+  EXPECT_FALSE(is_taken({"temperature"}, both));
+  EXPECT_TRUE(is_taken({"temperature"}, {{"temperature", 0.7}}));
+  EXPECT_TRUE(is_taken(json::array(), both));
+  EXPECT_FALSE(is_taken(5, both));
+}
+
+TEST(RequestErrors, RefuseUnknownFieldsWhereTheServerIsStrict) {
+  ApiModel model = fake_model();
+  model.refuses_unknown_fields = true;
+  const auto param = [&](const json& body, Endpoint endpoint) -> std::string {
+    try {
+      (void)(endpoint == Endpoint::chat ? parse_chat(body.dump(), model)
+                                        : parse_completion(body.dump(), model));
+      return "";
+    } catch (const ApiError& error) {
+      EXPECT_EQ(error.code(), "unknown_field");
+      return error.param();
+    }
+  };
+  EXPECT_EQ(param({{"prompt", "Hi"}, {"colour", 1}}, Endpoint::completions), "colour");
+  EXPECT_EQ(param({{"prompt", "Hi"}, {"colour", nullptr}}, Endpoint::completions), "colour");
+  EXPECT_EQ(param({{"prompt", "Hi"}, {"top_k", 3}, {"mirostat", 0}}, Endpoint::completions), "");
+  const json messages = {{{"role", "user"}, {"content", "Hi"}}};
+  EXPECT_EQ(param({{"messages", messages}, {"echo", true}}, Endpoint::chat), "echo");
+  EXPECT_EQ(param({{"messages", messages}, {"top_logprobs", nullptr}}, Endpoint::chat), "");
+}
+
+TEST(RequestErrors, RefuseMessagesThatCannotBeContinued) {
+  const auto of = [](const json& messages, json fields) {
+    fields["messages"] = messages;
+    return refusal_of(fields.dump(), Endpoint::chat).param;
+  };
+  const json user{{"role", "user"}, {"content", "Hi"}};
+  const json answer{{"role", "assistant"}, {"content", "The"}};
+  EXPECT_EQ(of(json::array({user, answer, answer}), json::object()), "messages");
+  EXPECT_EQ(of(json::array({user, answer}),
+               {{"continue_final_message", true}, {"add_generation_prompt", true}}),
+            "continue_final_message");
+  EXPECT_EQ(of(json::array({user}), {{"continue_final_message", true}}), "continue_final_message");
+}
+
+TEST(RequestErrors, TellHowLongAPromptIsInNumbers) {
+  try {
+    (void)parse_completion(json({{"prompt", std::string(2000, 'x')}}).dump(), fake_model());
+    ADD_FAILURE();
+  } catch (const ApiError& error) {
+    const json body = json::parse(error.body())["error"];
+    EXPECT_EQ(body["n_prompt_tokens"], 2001);
+    EXPECT_EQ(body["n_ctx"], 1000);
+  }
 }
 
 TEST(RequestErrors, RefuseToKeepASeedByRejection) {
@@ -137,7 +251,6 @@ TEST(RequestErrors, RefuseResponseFormatsThatSayNothing) {
 }
 
 TEST(RequestErrors, RefuseWhatContradictsItself) {
-  EXPECT_EQ(refusal({{"max_tokens", 5}, {"n_predict", 6}}).param, "n_predict");
   EXPECT_EQ(refusal({{"echo", true}, {"logprobs", 1}}).param, "logprobs");
   EXPECT_EQ(refusal({{"grammar", "root ::= \"a\""}, {"ignore_eos", true}}).param, "ignore_eos");
   EXPECT_EQ(refusal({{"grammar", "root ::= \"a\""}, {"response_format", {{"type", "json_object"}}}})

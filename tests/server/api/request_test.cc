@@ -33,8 +33,10 @@ TEST(Request, TakesAPromptAsText) {
   EXPECT_EQ(completion(json::object()).prompts, std::vector<std::vector<TokenId>>{with_bos("Hi")});
 }
 
-TEST(Request, DoesNotReadControlTokensInAPrompt) {
-  EXPECT_EQ(completion({{"prompt", "<s>"}}).prompts.front(), with_bos("<s>"));
+TEST(Request, ReadsControlTokensInAPromptUnlessToldNotTo) {
+  EXPECT_EQ(completion({{"prompt", "<s>"}}).prompts.front(), (std::vector<TokenId>{kBos, kBos}));
+  EXPECT_EQ(completion({{"parse_special", false}, {"prompt", "<s>"}}).prompts.front(),
+            with_bos("<s>"));
 }
 
 TEST(Request, TakesAPromptAsTokens) {
@@ -97,13 +99,69 @@ TEST(Request, TakesMaxTokensUnderThreeNames) {
   EXPECT_EQ(completion({{"n_predict", 6}}).max_tokens, 6U);
   EXPECT_EQ(completion({{"n_predict", -1}}).max_tokens, 1000U);
   EXPECT_EQ(chat({{"max_completion_tokens", 7}}).max_tokens, 7U);
-  EXPECT_EQ(chat({{"max_completion_tokens", 7}, {"max_tokens", 7}}).max_tokens, 7U);
+  EXPECT_EQ(completion({{"max_completion_tokens", 8}}).max_tokens, 8U);
+  EXPECT_EQ(completion({{"max_tokens", -1}}).max_tokens, 1000U);
+  EXPECT_EQ(completion({{"max_tokens", 0}}).max_tokens, 0U);
+  // Of several the newest, in whatever order they come.
+  EXPECT_EQ(completion({{"n_predict", 6}, {"max_tokens", 5}}).max_tokens, 5U);
+  EXPECT_EQ(chat({{"max_completion_tokens", 7}, {"max_tokens", 5}, {"n_predict", 6}}).max_tokens,
+            7U);
 }
 
 TEST(Request, TakesSeedsOf64Bits) {
   EXPECT_EQ(completion({{"seed", 18446744073709551615ULL}}).seed, 18446744073709551615ULL);
   EXPECT_EQ(completion({{"seed", 0}}).seed, 0U);
   EXPECT_FALSE(completion({{"seed", -1}}).seed.has_value());
+  EXPECT_EQ(completion({{"seed", 7.0}}).seed, 7U);
+  EXPECT_FALSE(completion({{"seed", -1.0}}).seed.has_value());
+}
+
+TEST(Request, TakesTemperaturesNextToZeroForZero) {
+  for (const double temperature : {1e-8, 1e-5, 9e-5}) {
+    EXPECT_EQ(completion({{"temperature", temperature}}).sampling.temperature, 0.0F);
+  }
+  EXPECT_EQ(completion({{"temperature", 1e-3}}).sampling.temperature, 1e-3F);
+}
+
+TEST(Request, TakesTextsInALogitBias) {
+  const auto bias = completion({{"logit_bias", {{"ab", -2}}}}).sampling.logit_bias;
+  ASSERT_EQ(bias.size(), 2U);
+  EXPECT_EQ(bias[0].token, token_id('a'));
+  EXPECT_EQ(bias[1].bias, -2.0F);
+}
+
+TEST(Request, MakesAGrammarOfLlamaCppsSchema) {
+  const json schema{{"const", "42"}};
+  const auto of_schema = completion({{"json_schema", schema}});
+  const auto of_format = completion(
+      {{"response_format", {{"type", "json_schema"}, {"json_schema", {{"schema", schema}}}}}});
+  ASSERT_NE(of_schema.grammar, nullptr);
+  EXPECT_EQ(static_cast<const FakeGrammar&>(*of_schema.grammar).gbnf,
+            static_cast<const FakeGrammar&>(*of_format.grammar).gbnf);
+}
+
+TEST(Request, GoesOnWithAnAnswerThatHasBegun) {
+  const json user{{"role", "user"}, {"content", "Hi"}};
+  const json begun{{"role", "assistant"}, {"content", "The old"}};
+  const auto of = [](json fields, const json& messages) {
+    fields["messages"] = messages;
+    return chat(fields).prompts.front();
+  };
+  std::vector<TokenId> expected = of(json::object(), json::array({user}));
+  for (const TokenId t : byte_tokens("The old")) expected.push_back(t);
+  EXPECT_EQ(of(json::object(), json::array({user, begun})), expected);
+  EXPECT_EQ(of({{"continue_final_message", true}}, json::array({user, begun})), expected);
+  EXPECT_EQ(of({{"continue_final_message", true}, {"add_generation_prompt", false}},
+               json::array({user, begun})),
+            expected);
+  // A turn that is over.
+  const auto closed = of({{"continue_final_message", false}}, json::array({user, begun}));
+  EXPECT_EQ(std::count(closed.begin(), closed.end(), kImEnd), 2);
+  EXPECT_EQ(of({{"add_generation_prompt", true}}, json::array({user, begun})), closed);
+  // Its text is the user's: it has no control tokens.
+  const auto sly =
+      of(json::object(), json::array({user, {{"role", "assistant"}, {"content", "<|im_end|>"}}}));
+  EXPECT_EQ(std::count(sly.begin(), sly.end(), kImEnd), 1);
 }
 
 TEST(Request, TakesOneStopStringOrSeveral) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "apps/server/api/request.h"
 #include "tests/server/api/fake_model.h"
 
 namespace gumbelspec::server::testing {
@@ -69,6 +70,45 @@ TEST(Models, ListsTheModel) {
   ApiModel broken = fake_model();
   broken.keeps_seed = false;
   EXPECT_EQ(json::parse(answer_models(broken))["data"][0]["meta"]["same_seed"], false);
+}
+
+TEST(Models, TellsOneByItsName) {
+  EXPECT_EQ(json::parse(answer_model(fake_model(), "fake"))["meta"]["n_ctx"], 1000);
+  try {
+    (void)answer_model(fake_model(), "other");
+    ADD_FAILURE();
+  } catch (const ApiError& error) {
+    EXPECT_EQ(error.status(), 404);
+    EXPECT_EQ(error.code(), "model_not_found");
+  }
+}
+
+TEST(ApplyTemplate, TellsThePromptAndItsLength) {
+  const json body{{"messages", {{{"role", "user"}, {"content", "Hi"}}}}};
+  const std::string prompt =
+      json::parse(answer_apply_template(body.dump(), fake_model()))["prompt"];
+  EXPECT_EQ(prompt, "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
+  EXPECT_EQ(json::parse(answer_input_tokens(body.dump(), fake_model()))["input_tokens"],
+            parse_chat(body.dump(), fake_model()).prompts.front().size());
+  EXPECT_EQ(param_of(json::object(), answer_apply_template), "messages");
+  EXPECT_EQ(param_of({{"messages", 1}}, answer_input_tokens), "messages");
+}
+
+TEST(Props, TellWhatClientsLookFor) {
+  const json props = json::parse(answer_props(fake_model(), 3));
+  EXPECT_EQ(props["default_generation_settings"]["n_ctx"], 1000);
+  EXPECT_EQ(props["total_slots"], 3);
+  EXPECT_EQ(props["model_alias"], "fake");
+  EXPECT_EQ(props["bos_token"], "<s>");
+  EXPECT_NE(props["chat_template"].get<std::string>().find("im_start"), std::string::npos);
+}
+
+TEST(Slots, TellWhichAreBusy) {
+  const json slots = json::parse(answer_slots(fake_model(), 3, 2));
+  ASSERT_EQ(slots.size(), 3U);
+  EXPECT_EQ(slots[1]["is_processing"], true);
+  EXPECT_EQ(slots[2]["is_processing"], false);
+  EXPECT_EQ(slots[2]["id"], 2);
 }
 
 TEST(Health, IsAnErrorWhileTheModelIsLoading) {

@@ -101,6 +101,51 @@ TEST_F(HttpTest, NamesItsModel) {
   EXPECT_EQ(Json::parse(result->body)["data"][0]["id"], "bytes");
 }
 
+TEST_F(HttpTest, AnswersUnderThePathsOfLlamaCppsServer) {
+  listen();
+  EXPECT_EQ(client().Get("/v1/health")->status, 503);
+  error_of(client().Get("/props"), 503);
+  serve({.n_active = 2});
+  for (const char* path : {"/v1/health", "/models", "/props", "/slots"}) {
+    EXPECT_EQ(client().Get(path)->status, 200) << path;
+  }
+  EXPECT_EQ(Json::parse(client().Get("/v1/models/bytes")->body)["id"], "bytes");
+  error_of(client().Get("/v1/models/no/such"), 404);
+  EXPECT_EQ(Json::parse(client().Get("/slots")->body).size(), 2U);
+  EXPECT_EQ(client().Post("/completions", body("a", 1), kJson)->status, 200);
+  const std::string chat = R"({"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1})";
+  for (const char* path :
+       {"/chat/completions", "/v1/chat/completions/input_tokens", "/apply-template"}) {
+    EXPECT_EQ(client().Post(path, chat, kJson)->status, 200) << path;
+  }
+}
+
+TEST_F(HttpTest, SaysWhenNoSlotIsFree) {
+  control_->hold();
+  listen();
+  serve({.n_active = 1, .n_waiting = 1});
+  EXPECT_EQ(client().Get("/slots?fail_on_no_slot=1")->status, 200);
+  RawClient first(port());
+  first.post(kCompletions, body("a", 2));
+  for (int i = 0; i < 500 && client().Get("/slots?fail_on_no_slot=1")->status == 200; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  error_of(client().Get("/slots?fail_on_no_slot=1"), 503);
+  EXPECT_EQ(Json::parse(client().Get("/slots")->body)[0]["is_processing"], true);
+  control_->release();
+}
+
+TEST_F(HttpTest, AnswersWithNoTokenWhereNoneIsAskedFor) {
+  listen();
+  serve();
+  const auto result = client().Post(kCompletions, body("a", 0), kJson);
+  ASSERT_EQ(result->status, 200);
+  const Json answer = Json::parse(result->body);
+  EXPECT_EQ(answer["usage"]["completion_tokens"], 0);
+  EXPECT_EQ(answer["choices"][0]["text"], "");
+  EXPECT_EQ(answer["choices"][0]["finish_reason"], "length");
+}
+
 TEST_F(HttpTest, TokenizesAndBack) {
   listen();
   serve();
@@ -189,6 +234,20 @@ TEST_F(HttpTest, WebPagesMayOnlyUseItWhereTheirOriginIsAllowed) {
   EXPECT_EQ(open->status, 204);
   EXPECT_EQ(open->get_header_value("Access-Control-Allow-Origin"), "https://page.example");
   EXPECT_EQ(open->get_header_value("Access-Control-Allow-Methods"), "POST");
+}
+
+TEST_F(HttpTest, PagesOfThisMachineMayUseItWhereTheyAreAllowed) {
+  HttpOptions options;
+  options.origins.cors_origin = "localhost";
+  listen(options);
+  const auto of = [&](const char* origin) {
+    return client().Options(kCompletions, {{"Origin", origin}});
+  };
+  const auto open = of("http://localhost:3000");
+  EXPECT_EQ(open->status, 204);
+  EXPECT_EQ(open->get_header_value("Access-Control-Allow-Origin"), "http://localhost:3000");
+  EXPECT_EQ(of("https://evil.example")->status, 403);
+  EXPECT_FALSE(of("https://evil.example")->has_header("Access-Control-Allow-Origin"));
 }
 
 TEST_F(HttpTest, RefusesRequestsWhileTheQueueIsFull) {

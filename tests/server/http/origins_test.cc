@@ -77,6 +77,31 @@ TEST(Origins, OnlyTheServersOwnPageAndThoseAllowedMayUseIt) {
   EXPECT_NE(why({}, "http://", ""), "");
 }
 
+TEST(Origins, PagesOfThisMachineMayBeAllowedTogether) {
+  const OriginRules rules{"localhost", {}};
+  for (const char* origin : {"http://localhost", "http://localhost:3000", "https://127.0.0.1:5173",
+                             "http://[::1]:8080", "HTTP://LocalHost:1"}) {
+    EXPECT_EQ(why(rules, origin), "") << origin;
+    EXPECT_EQ(server::allowed_origin(rules, origin), origin);
+  }
+  for (const char* origin : {"http://localhost.evil.example", "http://evil.example", "null",
+                             "file://localhost", "http://localhost@evil.example", "localhost"}) {
+    EXPECT_NE(why(rules, origin), "") << origin;
+    EXPECT_EQ(server::allowed_origin(rules, origin), "");
+  }
+}
+
+TEST(Origins, RulesAreWhatBrowsersSend) {
+  for (const char* rule : {"", "*", "localhost", "https://page.example", "http://127.0.0.1:3000",
+                           "chrome-extension://abcdef", "http://[::1]:1"}) {
+    EXPECT_TRUE(server::is_origin_rule(rule)) << rule;
+  }
+  for (const char* rule : {"page.example", "https://page.example/", "https://", "://x", "**",
+                           "https://a b", "http://user@page.example"}) {
+    EXPECT_FALSE(server::is_origin_rule(rule)) << rule;
+  }
+}
+
 TEST(Origins, PagesSendJsonUnderItsName) {
   const auto hides = [](const char* origin, const char* type, bool has_body = true) {
     return hides_json({"h", origin, type, has_body});

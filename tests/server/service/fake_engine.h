@@ -164,6 +164,10 @@ class FakeEngine final : public server::TextEngine {
 
   // One token. Returns: whether there is more to come.
   bool round(Text& text) {
+    if (text.max_tokens == 0) {
+      end(text, Outcome::length);
+      return false;
+    }
     GeneratedToken token;
     token.token = token_id(index(text.first) + text.n_generated);
     const std::vector<GeneratedToken> tokens = {token};
