@@ -36,6 +36,7 @@ std::size_t best_shape(const SweepRequest& request, const GenerateText& generate
   std::size_t n_done = 0;
   for (std::size_t rung = 0; left.size() > 1; ++rung) {
     std::vector<Method> methods;
+    methods.reserve(left.size());
     for (const std::size_t i : left) methods.push_back(request.shapes[i]);
     for (std::size_t t = 0; t < n_texts_of_rung(rung) * request.n_first_texts; ++t, ++n_done) {
       const std::size_t prompt = request.prompts[n_done % request.prompts.size()];

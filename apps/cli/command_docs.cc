@@ -218,7 +218,8 @@ std::string zsh_command(const Arguments& command) {
   for (const Option& option : options_of(command)) {
     const std::string description = "[" + zsh_text(option.description()) + "]";
     for (const std::string& name : option.names()) {
-      text += " \\\n        '" + name + description + zsh_value(option) + "'";
+      text.append(" \\\n        '").append(name).append(description).append(zsh_value(option)) +=
+          '\'';
     }
   }
   return text + " ;;\n";
