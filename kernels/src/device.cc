@@ -83,7 +83,7 @@ ggml_backend_buffer_type_t host_buffer_type(ggml_backend_dev_t) {
 bool device_supports_op(ggml_backend_dev_t, const ggml_tensor* op) {
   // Only weights in packed memory are the device's business at load time: everything else would
   // be moved out of ggml's own memory for nothing.
-  if (op->op == GGML_OP_MUL_MAT) return supports_product(op);
+  if (op->op == GGML_OP_MUL_MAT || op->op == GGML_OP_MUL_MAT_ID) return supports_product(op);
   if (op->op == GGML_OP_GET_ROWS) return gets_packed_rows(op);
   return supports(settings(), op);
 }

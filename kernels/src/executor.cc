@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <new>
 #include <thread>
 
@@ -53,6 +54,7 @@ void Executor::run(const std::vector<const ggml_tensor*>& nodes) {
   if (plan_.steps.empty()) return;
   activations_.reserve(plan_.activation_bytes);
   angles_.reserve(plan_.angle_floats * sizeof(float));
+  routes_.reserve(plan_.route_ints * sizeof(int32_t));
   attention_.reserve(plan_.attention_bytes * static_cast<size_t>(n_threads_));
   const auto clear = [](std::unique_ptr<Counter[]>& counters, size_t* have, size_t need) {
     if (*have < need) {
@@ -123,6 +125,12 @@ void Executor::run_task(const Step& step, int task, int thread) {
       return run_rows(step, task);
     case Step::Kind::product:
       return run_product(step, task);
+    case Step::Kind::route:
+      return route_of(step).build(step.node->src[2]);
+    case Step::Kind::gather:
+      return run_gather(step, task);
+    case Step::Kind::expert_product:
+      return run_expert_product(step, task);
     case Step::Kind::attention:
       return run_attention(step, task, thread);
     case Step::Kind::angles:
@@ -152,6 +160,20 @@ void Executor::run_rows(const Step& step, int task) {
   }
 }
 
+namespace {
+
+template <class Fn>
+void combine(const float* a, const float* b, float* y, int64_t begin, int64_t end, Fn fn) {
+  for (int64_t i = begin; i < end; ++i) y[i] = fn(a[i], b[i]);
+}
+
+template <class Fn>
+void combine_with(const float* a, float b, float* y, int64_t begin, int64_t end, Fn fn) {
+  for (int64_t i = begin; i < end; ++i) y[i] = fn(a[i], b);
+}
+
+}  // namespace
+
 void Executor::run_row_op(const RowOp& op, int64_t row, int64_t begin, int64_t end) {
   const ggml_tensor* t = op.node;
   const auto* a = row_of<const float>(t->src[0], row);
@@ -160,13 +182,14 @@ void Executor::run_row_op(const RowOp& op, int64_t row, int64_t begin, int64_t e
     return kernels_.rms_norm(a, nullptr, y, t->ne[0], float_param(t, 0));
   }
   const auto* b = repeated_row<const float>(t->src[1], t, row);
+  const bool is_number = t->src[1]->ne[0] == 1;
   switch (op.kind) {
     case RowOp::Kind::add:
-      for (int64_t i = begin; i < end; ++i) y[i] = a[i] + b[i];
-      break;
+      if (is_number) return combine_with(a, *b, y, begin, end, std::plus<>());
+      return combine(a, b, y, begin, end, std::plus<>());
     case RowOp::Kind::mul:
-      for (int64_t i = begin; i < end; ++i) y[i] = a[i] * b[i];
-      break;
+      if (is_number) return combine_with(a, *b, y, begin, end, std::multiplies<>());
+      return combine(a, b, y, begin, end, std::multiplies<>());
     default:
       kernels_.swiglu(a + begin, b + begin, y + begin, end - begin);
   }
@@ -175,8 +198,7 @@ void Executor::run_row_op(const RowOp& op, int64_t row, int64_t begin, int64_t e
 void Executor::quantize_row(const RowOp& op, int64_t row, int64_t begin, int64_t end) {
   const Tiles& tiles = op.tiles;
   const auto column = static_cast<int>(row % tiles.columns());
-  int t = 0;
-  while (t + 1 < tiles.n_tiles && tiles.first(t + 1) <= column) ++t;
+  const int t = tiles.tile_of(column);
   QuantizeJob job{};
   job.x = row_of<const float>(op.node, row);
   job.k = tiles.k;

@@ -8,6 +8,7 @@
 
 #include "kernels/src/kernel_set.h"
 #include "kernels/src/plan.h"
+#include "kernels/src/route.h"
 
 namespace gumbelspec::kernels {
 
@@ -49,6 +50,9 @@ class Executor {
   void run_row_op(const RowOp& op, int64_t row, int64_t begin, int64_t end);
   void quantize_row(const RowOp& op, int64_t row, int64_t begin, int64_t end);
   void run_product(const Step& step, int task);
+  Route route_of(const Step& step) const;
+  void run_gather(const Step& step, int task);
+  void run_expert_product(const Step& step, int task);
   void run_attention(const Step& step, int task, int thread);
   void run_angles(const Step& step, int task);
   void run_rotate(const Step& step, int task);
@@ -60,7 +64,7 @@ class Executor {
   Plan plan_;
   std::unique_ptr<Counter[]> drawn_, finished_;  // by queue, by step
   size_t n_drawn_ = 0, n_finished_ = 0;
-  Workspace activations_, angles_, attention_;
+  Workspace activations_, angles_, routes_, attention_;
 };
 
 }  // namespace gumbelspec::kernels

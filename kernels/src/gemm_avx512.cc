@@ -178,7 +178,7 @@ GUMBELSPEC_INLINE void store(const GemmJob& job, int64_t panel, const __m512 (&s
   const int64_t left = job.n_rows - row;
   const auto lanes = static_cast<__mmask16>(left >= kPanelRows ? 0xffff : (1 << left) - 1);
   GUMBELSPEC_UNROLL for (int c = 0; c < kN; ++c) {
-    _mm512_mask_storeu_ps(job.out + c * job.out_stride + row, lanes, sum[c]);
+    _mm512_mask_storeu_ps(job.column(c) + row, lanes, sum[c]);
   }
 }
 

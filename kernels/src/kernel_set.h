@@ -52,6 +52,10 @@ struct GemmJob {
   float* out;  // element (row r, column c) at out[c * out_stride + r]
   int64_t out_stride;
   bool prefetch;  // the panel comes from memory rather than from the cache
+  // [n] which column of `out` column c of the tile is; null: the same.
+  const int32_t* places = nullptr;
+
+  float* column(int c) const { return out + (places == nullptr ? c : places[c]) * out_stride; }
 };
 
 // Attention of some query rows that share one key/value head, over all cells.

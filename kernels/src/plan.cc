@@ -5,12 +5,17 @@
 #include "kernels/src/buffer.h"
 #include "kernels/src/elements.h"
 #include "kernels/src/hazards.h"
+#include "kernels/src/made.h"
+#include "kernels/src/route.h"
 
 namespace gumbelspec::kernels {
 namespace {
 
-constexpr int kActivationSlots = 4;         // products whose activations may be alive at once
 constexpr int64_t kScoreBytes = 256 << 10;  // scores a thread keeps at a time: half of a small L2
+
+// What no tensor is has addresses that no tensor has: activations and angles low ones, routes
+// these.
+constexpr uintptr_t kRouteAddresses = uintptr_t{1} << 62;
 
 bool is_row_op(const ggml_tensor* t) {
   return t->op == GGML_OP_RMS_NORM || t->op == GGML_OP_ADD || t->op == GGML_OP_MUL ||
@@ -37,7 +42,7 @@ class Builder {
     plan_.steps.clear();
     plan_.row_ops.clear();
     plan_.n_queues = 0;
-    plan_.activation_bytes = plan_.angle_floats = plan_.attention_bytes = 0;
+    plan_.activation_bytes = plan_.angle_floats = plan_.route_ints = plan_.attention_bytes = 0;
   }
 
   void run() {
@@ -46,28 +51,28 @@ class Builder {
   }
 
  private:
-  struct Slot {
-    const ggml_tensor* source = nullptr;
-    Tiles tiles;
-  };
-  struct Angles {
-    const ggml_tensor* node;
-    size_t table;
-  };
-
+  // With experts: of all columns; which of them share a tile shows when the ids are there.
   static Tiles tiles_of(const ggml_tensor* product) {
     const ggml_tensor *w = product->src[0], *x = product->src[1];
+    if (product->op == GGML_OP_MUL_MAT_ID) {
+      return make_tiles(activation_format(w->type), w->ne[0], n_pairs(product));
+    }
     const bool stacked = w->ne[2] != 1 || w->ne[3] != 1;
     return make_tiles(activation_format(w->type), w->ne[0], static_cast<int>(ggml_nrows(x)),
                       stacked ? static_cast<int>(x->ne[2] * x->ne[3]) : 1);
   }
 
+  static int n_pairs(const ggml_tensor* product) {
+    return static_cast<int>(ggml_nelements(product->src[2]));
+  }
+
   void measure_slots() {
+    size_t bytes = 0;
     for (const ggml_tensor* t : nodes_) {
-      if (t->op != GGML_OP_MUL_MAT) continue;
-      slot_bytes_ = std::max(slot_bytes_, (tiles_of(t).bytes() + 4095) / 4096 * 4096);
+      if (t->op != GGML_OP_MUL_MAT && t->op != GGML_OP_MUL_MAT_ID) continue;
+      bytes = std::max(bytes, (tiles_of(t).bytes() + 4095) / 4096 * 4096);
     }
-    plan_.activation_bytes = slot_bytes_ * kActivationSlots;
+    plan_.activation_bytes = activations_.set_slot_bytes(bytes);
   }
 
   size_t add(size_t i) {
@@ -76,6 +81,9 @@ class Builder {
     switch (t->op) {
       case GGML_OP_MUL_MAT:
         add_product(t);
+        break;
+      case GGML_OP_MUL_MAT_ID:
+        add_expert_product(t);
         break;
       case GGML_OP_FLASH_ATTN_EXT:
         add_attention(t);
@@ -95,7 +103,9 @@ class Builder {
 
   Step& push(Step step) {
     step.barrier = hazards_.commit();
-    step.n_queues = step.kind == Step::Kind::product ? std::min(n_threads_, step.n_tasks) : 1;
+    const bool reads_weights =
+        step.kind == Step::Kind::product || step.kind == Step::Kind::expert_product;
+    step.n_queues = reads_weights ? std::min(n_threads_, step.n_tasks) : 1;
     step.first_queue = plan_.n_queues;
     plan_.n_queues += step.n_queues;
     plan_.steps.push_back(step);
@@ -111,40 +121,15 @@ class Builder {
 
   // What was made of memory that changes is not what a later operation would make of it.
   void write(const Range& r) {
-    for (Slot& s : slots_) {
-      if (s.source != nullptr && range_of(s.source).overlaps(r)) s.source = nullptr;
-    }
-    const auto is_stale = [&](const Angles& a) {
-      const ggml_tensor* factors = a.node->src[2];
-      return range_of(a.node->src[1]).overlaps(r) ||
-             (factors != nullptr && range_of(factors).overlaps(r));
-    };
-    angles_.erase(std::remove_if(angles_.begin(), angles_.end(), is_stale), angles_.end());
+    activations_.forget(r);
+    angles_.forget(r);
+    routes_.forget(r);
     hazards_.write(r);
   }
 
   Range slot_range(const Tiles& tiles) const {
     // Slots are numbered from an address no tensor has.
     return {tiles.offset + 1, tiles.offset + 1 + tiles.bytes()};
-  }
-
-  // The activations of a product if they are there.
-  const Slot* find_slot(const ggml_tensor* product) const {
-    const Tiles tiles = tiles_of(product);
-    for (const Slot& s : slots_) {
-      if (s.source == product->src[1] && s.tiles.format == tiles.format &&
-          s.tiles.n_slices == tiles.n_slices) {
-        return &s;
-      }
-    }
-    return nullptr;
-  }
-
-  Tiles take_slot(const ggml_tensor* source, Tiles tiles) {
-    tiles.offset = static_cast<size_t>(next_slot_) * slot_bytes_;
-    slots_[next_slot_] = {source, tiles};
-    next_slot_ = (next_slot_ + 1) % kActivationSlots;
-    return tiles;
   }
 
   void add_plain(const ggml_tensor* t, Step::Kind kind, int64_t n_tasks) {
@@ -216,7 +201,7 @@ class Builder {
       for (size_t l = j + 1; l < plan_.row_ops.size(); ++l) {
         if (range_of(plan_.row_ops[l].node).overlaps(range_of(x))) return;
       }
-      const Tiles tiles = take_slot(x, tiles_of(product));
+      const Tiles tiles = activations_.take(x, nullptr, tiles_of(product));
       plan_.row_ops.push_back({RowOp::Kind::quantize, x, tiles});
       hazards_.write(slot_range(tiles));
       return;
@@ -229,7 +214,7 @@ class Builder {
     step.kind = Step::Kind::rows;
     step.first_op = static_cast<int>(plan_.row_ops.size());
     step.n_ops = 1;
-    const Tiles tiles = take_slot(x, tiles_of(product));
+    const Tiles tiles = activations_.take(x, nullptr, tiles_of(product));
     plan_.row_ops.push_back({RowOp::Kind::quantize, x, tiles});
     if (tiles.n < 4 * n_threads_) {
       step.parts =
@@ -242,14 +227,16 @@ class Builder {
   }
 
   void add_product(const ggml_tensor* t) {
-    if (!find_slot(t)) add_quantize(t);
+    const Tiles tiles = tiles_of(t);
+    if (!activations_.find(t->src[1], nullptr, tiles)) add_quantize(t);
     Step step{};
     step.kind = Step::Kind::product;
     step.node = t;
-    step.tiles = find_slot(t)->tiles;
+    step.tiles = *activations_.find(t->src[1], nullptr, tiles);
     const int64_t of_slice = panel_count(t->src[0]->ne[1]);
     const int64_t panels = of_slice * step.tiles.n_slices;
-    step.chunk = std::max(panels / (int64_t{16} * n_threads_), least_panels(step.tiles));
+    step.chunk = std::max(panels / (int64_t{16} * n_threads_),
+                          least_panels(step.tiles.k, step.tiles.columns()));
     if (step.tiles.n_tiles > 1) step.chunk = std::min<int64_t>(step.chunk, 4);
     step.chunk = std::clamp<int64_t>((panels + n_threads_ - 1) / n_threads_, 1, step.chunk);
     step.parts = static_cast<int>((of_slice + step.chunk - 1) / step.chunk);
@@ -261,9 +248,71 @@ class Builder {
 
   // Panels of a task that is worth the trouble of handing it out: some 4000 cycles, at about 10 per
   // block and column and 75 for the block.
-  static int64_t least_panels(const Tiles& tiles) {
-    const int64_t cycles = (tiles.k / kBlock + 1) * (75 + 10 * tiles.columns());
+  static int64_t least_panels(int64_t k, int64_t columns) {
+    const int64_t cycles = (k / kBlock + 1) * (75 + 10 * columns);
     return std::max<int64_t>(1, 4000 / cycles);
+  }
+
+  static Range route_range(size_t route, int n_experts, int n_pairs) {
+    const uintptr_t base = kRouteAddresses + route;
+    return {base, base + Route::size(n_experts, n_pairs)};
+  }
+
+  size_t add_route(const ggml_tensor* product) {
+    const ggml_tensor* ids = product->src[2];
+    const auto n_experts = static_cast<int>(product->src[0]->ne[2]);
+    if (const Routes::Route* known = routes_.find(ids, n_experts)) return known->offset;
+    Step step{};
+    step.kind = Step::Kind::route;
+    step.node = product;
+    step.route = plan_.route_ints;
+    plan_.route_ints += Route::size(n_experts, n_pairs(product));
+    routes_.add(ids, n_experts, step.route);
+    hazards_.read(range_of(ids));
+    hazards_.write(route_range(step.route, n_experts, n_pairs(product)));
+    push(step);
+    return step.route;
+  }
+
+  void add_gather(const ggml_tensor* product, size_t route, const Range& route_memory) {
+    const ggml_tensor *x = product->src[1], *ids = product->src[2];
+    Step step{};
+    step.kind = Step::Kind::gather;
+    step.node = product;
+    step.route = route;
+    step.tiles = activations_.take(x, ids, tiles_of(product));
+    if (step.tiles.n < 2 * n_threads_) step.parts = n_threads_;
+    step.n_tasks = step.tiles.n * step.parts;
+    hazards_.read(range_of(x));
+    hazards_.read(route_memory);
+    hazards_.write(slot_range(step.tiles));
+    push(step);
+  }
+
+  // Which experts the tokens go to shows when the step runs. Its tasks are equal shares of the
+  // panels of those experts, in the order in which the panels lie.
+  void add_expert_product(const ggml_tensor* t) {
+    const ggml_tensor *w = t->src[0], *x = t->src[1], *ids = t->src[2];
+    const auto n_experts = static_cast<int>(w->ne[2]);
+    const size_t route = add_route(t);
+    const Range route_memory = route_range(route, n_experts, n_pairs(t));
+    const Tiles tiles = tiles_of(t);
+    if (!activations_.find(x, ids, tiles)) add_gather(t, route, route_memory);
+    Step step{};
+    step.kind = Step::Kind::expert_product;
+    step.node = t;
+    step.route = route;
+    step.tiles = *activations_.find(x, ids, tiles);
+    const int64_t most = std::min<int64_t>(n_experts, step.tiles.n);  // experts of this pass
+    const int64_t panels = most * panel_count(w->ne[1]);
+    const int64_t columns = std::max<int64_t>(1, step.tiles.n / n_experts);
+    const int64_t chunk =
+        std::max(panels / (int64_t{32} * n_threads_), least_panels(step.tiles.k, columns));
+    step.n_tasks = static_cast<int>((panels + chunk - 1) / chunk);
+    hazards_.read(slot_range(step.tiles));
+    hazards_.read(route_memory);
+    write(range_of(t));
+    push(step);
   }
 
   void add_attention(const ggml_tensor* t) {
@@ -286,22 +335,13 @@ class Builder {
     push(step);
   }
 
-  // All parameters but the last, which says where in a head the rotated elements start.
-  static bool same_angles(const ggml_tensor* a, const ggml_tensor* b) {
-    return a->src[1] == b->src[1] && a->src[2] == b->src[2] &&
-           std::equal(a->op_params, a->op_params + 15, b->op_params);
-  }
-
   void add_rotation(const ggml_tensor* t) {
-    const auto known = std::find_if(angles_.begin(), angles_.end(),
-                                    [&](const Angles& a) { return same_angles(a.node, t); });
-    size_t table = 0;
-    if (known != angles_.end()) {
-      table = known->table;
+    size_t table = plan_.angle_floats;
+    if (const AngleTables::Table* known = angles_.find(t)) {
+      table = known->offset;
     } else {
-      table = plan_.angle_floats;
       plan_.angle_floats += static_cast<size_t>(t->op_params[1] * t->ne[2]);
-      angles_.push_back({t, table});
+      angles_.add(t, table);
       Step step{};
       step.kind = Step::Kind::angles;
       step.node = t;
@@ -333,43 +373,12 @@ class Builder {
   const int n_threads_;
   Plan& plan_;
   Hazards hazards_;
-  Slot slots_[kActivationSlots];
-  int next_slot_ = 0;
-  size_t slot_bytes_ = 0;
-  std::vector<Angles> angles_;
+  Activations activations_;
+  AngleTables angles_;
+  Routes routes_;
 };
 
 }  // namespace
-
-size_t tile_bytes(ActivationFormat format, int64_t k, int n) {
-  const auto columns = static_cast<size_t>(n);
-  if (format == ActivationFormat::int8) {
-    return static_cast<size_t>((k + kBlock - 1) / kBlock) * (RecordLayout::kBytes + extra::kBytes) *
-           columns;
-  }
-  const auto pairs = static_cast<size_t>((k + 1) / 2);
-  return pairs * (format == ActivationFormat::f32 ? 8 : 4) * columns;
-}
-
-size_t attention_scratch(int64_t n_cells, int n_q, int64_t head_k, int64_t head_v) {
-  const auto pad = [](int64_t n) { return static_cast<size_t>((n + 15) / 16 * 16); };
-  const size_t k = pad(head_k), v = pad(head_v), cells = pad(n_cells);
-  const auto queries = static_cast<size_t>(n_q);
-  const size_t floats = 16 * std::max(k, v) + queries * (k + v + cells + 32);
-  return (floats * 4 + queries * (cells / 16) * 2 + 4095) / 4096 * 4096;
-}
-
-Tiles make_tiles(ActivationFormat format, int64_t k, int n, int n_slices) {
-  // Float products keep two sums per column, so fewer columns fit into the registers.
-  const int most = format == ActivationFormat::int8 ? kMaxTile : 12;
-  Tiles tiles;
-  tiles.format = format;
-  tiles.k = k;
-  tiles.n = n;
-  tiles.n_slices = n_slices;
-  tiles.n_tiles = (tiles.columns() + most - 1) / most;
-  return tiles;
-}
 
 void build_plan(const std::vector<const ggml_tensor*>& nodes, int n_threads, Plan* plan) {
   Builder(nodes, n_threads, plan).run();

@@ -25,6 +25,11 @@ struct Tiles {
   // Columns [first, first + width) of the slice belong to its tile t.
   int first(int t) const { return t * (columns() / n_tiles) + std::min(t, columns() % n_tiles); }
   int width(int t) const { return columns() / n_tiles + (t < columns() % n_tiles ? 1 : 0); }
+  int tile_of(int column) const {
+    int t = 0;
+    while (t + 1 < n_tiles && first(t + 1) <= column) ++t;
+    return t;
+  }
   // Bytes of one column; tiles follow each other without gaps.
   size_t column_bytes() const { return tile_bytes(format, k, 1); }
   size_t bytes() const { return column_bytes() * static_cast<size_t>(n); }
@@ -41,7 +46,19 @@ struct RowOp {
 };
 
 struct Step {
-  enum class Kind : uint8_t { rows, product, attention, angles, rotate, set_rows, get_rows };
+  // Of a product with experts: route sorts its columns, gather quantises them in that order.
+  enum class Kind : uint8_t {
+    rows,
+    product,
+    route,
+    gather,
+    expert_product,
+    attention,
+    angles,
+    rotate,
+    set_rows,
+    get_rows
+  };
   Kind kind;
   bool barrier = false;  // all earlier steps must be finished
   int n_tasks = 1;
@@ -50,10 +67,12 @@ struct Step {
   int n_queues = 1, first_queue = 0;
   const ggml_tensor* node = nullptr;
   int first_op = 0, n_ops = 0;  // rows: range of Plan::row_ops
-  int parts = 1;      // rows: pieces of a row; rotate: head groups; product: tasks of a slice
-  Tiles tiles;        // product
+  // rows, gather: pieces of a row; rotate: head groups; product: tasks of a slice
+  int parts = 1;
+  Tiles tiles;        // products, gather: of an expert product all columns, tiled expert by expert
   int64_t chunk = 1;  // product: panels per task; attention: queries per task
   size_t table = 0;   // angles, rotate: floats into the angle memory
+  size_t route = 0;   // route, gather, expert_product: integers into the route memory
 };
 
 struct Plan {
@@ -62,6 +81,7 @@ struct Plan {
   int n_queues = 0;
   size_t activation_bytes = 0;
   size_t angle_floats = 0;
+  size_t route_ints = 0;
   size_t attention_bytes = 0;  // scratch per thread
 };
 
@@ -69,7 +89,7 @@ struct Plan {
 void build_plan(const std::vector<const ggml_tensor*>& nodes, int n_threads, Plan* plan);
 
 // Which operations the device takes; the tensors' buffers say whether weights are packed.
-bool supports_product(const ggml_tensor* op);
+bool supports_product(const ggml_tensor* op);  // with experts, too
 bool supports_attention(const ggml_tensor* op);
 bool supports_elementwise(const ggml_tensor* op);
 inline bool is_view(const ggml_tensor* t) {

@@ -192,7 +192,7 @@ Served& served(ggml_backend_t backend) { return *static_cast<Served*>(backend->c
 
 // A product with a weight as it came gets the weight's packed copy.
 void use_packed(ggml_tensor* op) {
-  if (op->op != GGML_OP_MUL_MAT) return;
+  if (op->op != GGML_OP_MUL_MAT && op->op != GGML_OP_MUL_MAT_ID) return;
   const ggml_tensor* w = op->src[0];
   if (w->op != GGML_OP_NONE || w->view_src != nullptr || !ggml_is_quantized(w->type) ||
       !can_pack(w) || w->buffer == nullptr ||

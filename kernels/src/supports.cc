@@ -75,11 +75,11 @@ bool supports_norm(const ggml_tensor* op) {
          eps >= 0.0F && unused(op, 1);
 }
 
-// The rows of the second operand may repeat themselves.
+// The rows of the second operand may repeat themselves, and be a single number each.
 bool supports_sum_or_product(const ggml_tensor* op) {
   if (!has_sources(op, 2, 2) || !unused(op, 0)) return false;
   const ggml_tensor *a = op->src[0], *b = op->src[1];
-  return countable_rows(op, a) && is_float_rows(b) && b->ne[0] == a->ne[0] &&
+  return countable_rows(op, a) && is_float_rows(b) && (b->ne[0] == a->ne[0] || b->ne[0] == 1) &&
          is_multiple(a->ne[1], b->ne[1]) && is_multiple(a->ne[2], b->ne[2]) &&
          is_multiple(a->ne[3], b->ne[3]);
 }
@@ -165,6 +165,34 @@ bool allows(int32_t precision, ActivationFormat format) {
   }
 }
 
+// What products with and without experts have in common.
+bool supports_factors(const ggml_tensor* op) {
+  const ggml_tensor *w = op->src[0], *x = op->src[1];
+  const int32_t* p = op->op_params;
+  return is_packed(w) && in_plain_memory(op, 1) && is_float_rows(x) && x->ne[0] == w->ne[0] &&
+         op->ne[0] == w->ne[1] && op->type == GGML_TYPE_F32 && ggml_is_contiguous(op) &&
+         is_countable(ggml_nrows(op) * panel_count(w->ne[1])) && is_precision_of_sums(p[0]) &&
+         p[1] == GGML_HINT_NONE && unused(op, 2, 3) && allows(p[3], activation_format(w->type)) &&
+         unused(op, 4);
+}
+
+// Stacked matrices multiply a stack of activations each, or each the same number of them.
+bool supports_stacks(const ggml_tensor* op) {
+  const ggml_tensor *w = op->src[0], *x = op->src[1];
+  return is_multiple(x->ne[2], w->ne[2]) && is_multiple(x->ne[3], w->ne[3]) &&
+         ggml_nrows(op) == ggml_nrows(x);
+}
+
+// Each token names its experts, and has one column of activations for all of them, or one for each
+// or for each n-th.
+bool supports_experts(const ggml_tensor* op) {
+  const ggml_tensor *w = op->src[0], *x = op->src[1], *ids = op->src[2];
+  return w->ne[3] == 1 && x->ne[3] == 1 && ids->type == GGML_TYPE_I32 && ids->nb[0] == 4 &&
+         is_matrix(ids) && ids->ne[1] == x->ne[2] && is_multiple(ids->ne[0], x->ne[1]) &&
+         op->ne[1] == ids->ne[0] && op->ne[2] == ids->ne[1] && op->ne[3] == 1 &&
+         is_countable(w->ne[2]);
+}
+
 bool supports_attention_params(const ggml_tensor* op) {
   float scale, max_bias, softcap;
   // Parameter 4 bounds the visible cells of a row of the mask. The mask itself says which they are.
@@ -181,16 +209,15 @@ bool is_cache(const ggml_tensor* t) {
 
 }  // namespace
 
-// Stacked matrices multiply a stack of activations each, or each the same number of them.
 bool supports_product(const ggml_tensor* op) {
-  if (op->op != GGML_OP_MUL_MAT || !has_sources(op, 2, 2)) return false;
-  const ggml_tensor *w = op->src[0], *x = op->src[1];
-  const int32_t* p = op->op_params;
-  return is_packed(w) && in_plain_memory(op, 1) && is_float_rows(x) && x->ne[0] == w->ne[0] &&
-         is_multiple(x->ne[2], w->ne[2]) && is_multiple(x->ne[3], w->ne[3]) &&
-         is_countable(ggml_nrows(x) * panel_count(w->ne[1])) && op->type == GGML_TYPE_F32 &&
-         ggml_is_contiguous(op) && is_precision_of_sums(p[0]) && p[1] == GGML_HINT_NONE &&
-         unused(op, 2, 3) && allows(p[3], activation_format(w->type)) && unused(op, 4);
+  switch (op->op) {
+    case GGML_OP_MUL_MAT:
+      return has_sources(op, 2, 2) && supports_factors(op) && supports_stacks(op);
+    case GGML_OP_MUL_MAT_ID:
+      return has_sources(op, 3, 3) && supports_factors(op) && supports_experts(op);
+    default:
+      return false;
+  }
 }
 
 bool supports_attention(const ggml_tensor* op) {

@@ -57,7 +57,7 @@ inline void store_panel(const GemmJob& job, int64_t panel, const float* sums) {
   const int64_t row = panel * kPanelRows;
   const int64_t rows = job.n_rows - row < kPanelRows ? job.n_rows - row : kPanelRows;
   for (int c = 0; c < job.n; ++c) {
-    std::memcpy(job.out + c * job.out_stride + row, sums + c * kPanelRows,
+    std::memcpy(job.column(c) + row, sums + c * kPanelRows,
                 static_cast<size_t>(rows) * sizeof(float));
   }
 }

@@ -71,6 +71,12 @@ TEST_P(Operations, SumsAndProductsAgree) {
             ggml_add(box, heads, box.floats(n, 1, 4)), ggml_mul(box, a, box.floats(n, 3)),
             ggml_add(box, box.floats(n, 6, 4), box.floats(n, 3, 2))},
            0.0);
+    // A number for each row, for each of several, for all.
+    expect(box,
+           {ggml_mul(box, a, box.floats(1, 3, 2, 2)), ggml_mul(box, part, box.floats(1, 3)),
+            ggml_add(box, heads, box.floats(1, 1, 4)), ggml_mul(box, a, box.floats(1)),
+            ggml_mul(box, a, columns(box, box.floats(5, 3, 2, 2), 2, 1))},
+           0.0);
     // Rows that lie elsewhere in the one than in the other, of one memory, one after the other.
     ggml_tensor* first = ggml_view_2d(box, heads->view_src, n, 12, static_cast<size_t>(n) * 4, 0);
     expect(box, {ggml_mul_inplace(box, first, row), ggml_mul(box, heads, row)}, 0.0);

@@ -26,12 +26,8 @@ TEST(Support, RefusesRowsThatItCannotWalk) {
        [](Sandbox& b) { return ggml_rms_norm(b, transpose(b, b.floats(64, 64)), 1e-5f); }},
       {"sum of transposed",
        [](Sandbox& b) { return ggml_add(b, b.floats(64, 64), transpose(b, b.floats(64, 64))); }},
-      {"sum with a column",
-       [](Sandbox& b) { return ggml_add(b, b.floats(64, 4), b.floats(1, 4)); }},
       {"sum with half a row",
        [](Sandbox& b) { return ggml_add(b, b.floats(64, 4), b.floats(32, 4)); }},
-      {"product with a number",
-       [](Sandbox& b) { return ggml_mul(b, b.floats(64, 4), b.floats(1)); }},
       {"sum of halves",
        [](Sandbox& b) {
          return ggml_add(b, b.values(GGML_TYPE_F16, 64), b.values(GGML_TYPE_F16, 64));
@@ -176,14 +172,60 @@ TEST(Support, RefusesProductsItCannotCompute) {
        [&](Sandbox& b) { return ggml_mul_mat(b, packed(b), transpose(b, b.floats(3, 64))); }},
       {"of a packed matrix",
        [&](Sandbox& b) { return ggml_mul_mat(b, packed(b), b.packed(b.floats(64, 3))); }},
-      {"with experts",
-       [&](Sandbox& b) {
-         return ggml_mul_mat_id(b, packed(b, 4), b.floats(64, 1, 3),
-                                ggml_reshape_2d(b, b.ints({0, 1, 2, 3, 0, 1}), 2, 3));
-       }},
       {"of a type that is not packed",
        [](Sandbox& b) {
          return ggml_mul_mat(b, b.packed(b.values(GGML_TYPE_Q5_0, 64, 21)), b.floats(64, 2));
+       }},
+  });
+}
+
+TEST(Support, RefusesExpertsItCannotCompute) {
+  const auto packed = [](Sandbox& b) { return b.packed(b.values(GGML_TYPE_Q8_0, 64, 21, 4)); };
+  const auto two_each = [](Sandbox& b) {
+    return ggml_reshape_2d(b, b.ints({0, 1, 2, 3, 0, 1}), 2, 3);
+  };
+  {
+    Sandbox b;
+    ASSERT_TRUE(is_taken(ggml_mul_mat_id(b, packed(b), b.floats(64, 1, 3), two_each(b))));
+  }
+  expect_refused({
+      {"in ordinary memory",
+       [&](Sandbox& b) {
+         return ggml_mul_mat_id(b, b.values(GGML_TYPE_Q8_0, 64, 21, 4), b.floats(64, 1, 3),
+                                two_each(b));
+       }},
+      {"a part of the experts",
+       [&](Sandbox& b) {
+         ggml_tensor* w = packed(b);
+         return ggml_mul_mat_id(b, ggml_view_3d(b, w, 64, 21, 3, w->nb[1], w->nb[2], w->nb[2]),
+                                b.floats(64, 1, 3), two_each(b));
+       }},
+      {"ids of every other expert",
+       [&](Sandbox& b) {
+         ggml_tensor* ids = ggml_view_2d(b, b.ints(std::vector<int32_t>(12)), 2, 3, 16, 0);
+         ids->nb[0] = 8;
+         return ggml_mul_mat_id(b, packed(b), b.floats(64, 1, 3), ids);
+       }},
+      {"ids of 64 bits",
+       [&](Sandbox& b) {
+         ggml_tensor* t = ggml_mul_mat_id(b, packed(b), b.floats(64, 1, 3), two_each(b));
+         t->src[2]->type = GGML_TYPE_I64;
+         return t;
+       }},
+      {"more columns than experts of a token",
+       [&](Sandbox& b) {
+         ggml_tensor* t = ggml_mul_mat_id(b, packed(b), b.floats(64, 2, 3), two_each(b));
+         t->src[1] = b.floats(64, 4, 3);
+         return t;
+       }},
+      {"of transposed",
+       [&](Sandbox& b) {
+         ggml_tensor* x = ggml_permute(b, b.floats(2, 64, 3), 1, 0, 2, 3);
+         return ggml_mul_mat_id(b, packed(b), x, two_each(b));
+       }},
+      {"of halves",
+       [&](Sandbox& b) {
+         return ggml_mul_mat_id(b, packed(b), b.values(GGML_TYPE_F16, 64, 1, 3), two_each(b));
        }},
   });
 }
@@ -234,7 +276,7 @@ TEST(Support, RefusesEveryOtherOperation) {
   for (int i = 1; i < GGML_OP_COUNT; ++i) {
     const auto op = static_cast<ggml_op>(i);
     if (std::set<ggml_op>{GGML_OP_RMS_NORM, GGML_OP_ADD, GGML_OP_MUL, GGML_OP_GLU, GGML_OP_ROPE,
-                          GGML_OP_SET_ROWS, GGML_OP_GET_ROWS, GGML_OP_MUL_MAT,
+                          GGML_OP_SET_ROWS, GGML_OP_GET_ROWS, GGML_OP_MUL_MAT, GGML_OP_MUL_MAT_ID,
                           GGML_OP_FLASH_ATTN_EXT}
             .count(op) == 1) {
       continue;

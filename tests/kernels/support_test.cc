@@ -88,6 +88,13 @@ std::map<std::string, Subject> subjects() {
     if (type != GGML_TYPE_F32) s.refused[3].push_back(GGML_PREC_F32);
     if (ggml_is_quantized(type)) s.refused[3].push_back(GGML_PREC_F16);
   }
+  all["MUL_MAT_ID"] = {[](Sandbox& box) {
+                         return ggml_mul_mat_id(
+                             box, box.packed(box.values(GGML_TYPE_Q8_0, 64, 21, 4)),
+                             box.floats(64, 1, 3), ggml_new_tensor_2d(box, GGML_TYPE_I32, 2, 3));
+                       },
+                       all["MUL_MAT with q8_0"].refused,
+                       {}};
   all["FLASH_ATTN_EXT"] = {[](Sandbox& box) { return attention(box); },
                            {{0, no_numbers},
                             {1, and_also({bits(-1.0f)})},
