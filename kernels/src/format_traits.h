@@ -44,9 +44,41 @@ template <class Format>
 struct Parts {
   uint8_t codes[Format::kColumns];  // unsigned, in column order
   // For each kBlock columns kScaleFields fields of kScaleBytes bytes.
-  uint8_t scales[Format::kColumns / kBlock][Format::kScaleFields * Format::kScaleBytes];
+  static constexpr int kScales = Format::kScaleFields * Format::kScaleBytes;
+  uint8_t scales[Format::kColumns / kBlock][kScales > 0 ? kScales : 1];
   Half super[Format::kSuperFields > 0 ? Format::kSuperFields : 1];
 };
+
+// Sixteen bytes that hold weight i in their low and weight i + 16 in their high nibbles.
+inline void split_nibbles(const uint8_t* bytes, uint8_t* codes) {
+  for (int i = 0; i < 16; ++i) {
+    codes[i] = bytes[i] & 15;
+    codes[i + 16] = bytes[i] >> 4;
+  }
+}
+inline void join_nibbles(const uint8_t* codes, uint8_t* bytes) {
+  for (int i = 0; i < 16; ++i) {
+    bytes[i] = static_cast<uint8_t>((codes[i] & 15) | (codes[i + 16] << 4));
+  }
+}
+
+// The lowest two bits of 256 codes in 64 bytes: byte 32 * h + i has weights 128 * h + i + 0, 32, 64
+// and 96, from its lowest bits up.
+namespace two_bits {
+
+inline void read(const uint8_t* bytes, uint8_t* codes) {
+  for (int i = 0; i < 256; ++i) {
+    codes[i] = (bytes[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2)) & 3;
+  }
+}
+inline void write(const uint8_t* codes, uint8_t* bytes) {
+  std::memset(bytes, 0, 64);
+  for (int i = 0; i < 256; ++i) {
+    bytes[i / 128 * 32 + i % 32] |= static_cast<uint8_t>((codes[i] & 3) << (i % 128 / 32 * 2));
+  }
+}
+
+}  // namespace two_bits
 
 // Codes of kLow bits (2, 4 or 8) with kHigh more (0, 1 or 2) on top, which lie apart. A weight is a
 // multiple of code - kZero.
@@ -57,7 +89,7 @@ struct CodeBits {
   static constexpr ActivationFormat kActivations = ActivationFormat::int8;
   static constexpr int kLowBits = kLow, kHighBits = kHigh, kOffset = kZero;
   // What is multiplied: the codes themselves. A type whose codes are places in a table hides these
-  // two with its values', 8 bits plus 128; so is then its kZero.
+  // two with its values', up to 8 bits that are not negative; its kZero is what was added to them.
   static constexpr int kValueBits = kLow + kHigh;
   template <class V>
   static GUMBELSPEC_INLINE typename V::Int values(typename V::Int codes) {
@@ -67,13 +99,13 @@ struct CodeBits {
 
 // The scales of a block, with
 //   kMins             a min is subtracted: weight = d * code - m
-//   kHalves           the two halves of a block have a scale each, d and m
+//   kHalves           the two halves of a block have a scale each, d and m; with kMins, which are
+//                     then min_low and min_high, each divided by 32
 //   kScaleFields      values per row and block, of kScaleBytes bytes; field f of row r lies at
 //                     (f * kPanelRows + r) * kScaleBytes
 //   kSuperFields      halves per row and super-block, in the same order
 //   d, m              of as many rows as a vector has lanes; `scales` and `super` are where the
-//   first
-//                     of these rows has its first field
+//                     first of these rows has its first field
 //
 // A half: weight = d * (code - kOffset).
 struct HalfScale {
@@ -82,6 +114,48 @@ struct HalfScale {
   template <class V>
   static GUMBELSPEC_INLINE auto d(const uint8_t* scales, const uint8_t* /*super*/) {
     return V::load_half(scales);
+  }
+  template <class V>
+  static GUMBELSPEC_INLINE auto m(const uint8_t* /*scales*/, const uint8_t* /*super*/) {
+    return V::zero();
+  }
+};
+
+// Two halves: weight = d * code + m, so the min is -m.
+struct HalfScaleAndMin {
+  static constexpr bool kMins = true, kHalves = false;
+  static constexpr int kScaleFields = 2, kScaleBytes = 2, kSuperFields = 0;
+  template <class V>
+  static GUMBELSPEC_INLINE auto d(const uint8_t* scales, const uint8_t* /*super*/) {
+    return V::load_half(scales);
+  }
+  template <class V>
+  static GUMBELSPEC_INLINE auto m(const uint8_t* scales, const uint8_t* /*super*/) {
+    return V::sub(V::zero(), V::load_half(scales + 32));
+  }
+};
+
+// A power of two: byte e stands for 2^(e - 128).
+struct PowerOfTwo {
+  static constexpr bool kMins = false, kHalves = false;
+  static constexpr int kScaleFields = 1, kScaleBytes = 1, kSuperFields = 0;
+  template <class V>
+  static GUMBELSPEC_INLINE auto d(const uint8_t* scales, const uint8_t* /*super*/) {
+    return V::load_power(scales);
+  }
+  template <class V>
+  static GUMBELSPEC_INLINE auto m(const uint8_t* /*scales*/, const uint8_t* /*super*/) {
+    return V::zero();
+  }
+};
+
+// A signed byte, half d: weight = d * scale * (code - kOffset).
+struct SignedScale {
+  static constexpr bool kMins = false, kHalves = false;
+  static constexpr int kScaleFields = 1, kScaleBytes = 1, kSuperFields = 1;
+  template <class V>
+  static GUMBELSPEC_INLINE auto d(const uint8_t* scales, const uint8_t* super) {
+    return V::mul(V::load_half(super), V::load_i8(scales));
   }
   template <class V>
   static GUMBELSPEC_INLINE auto m(const uint8_t* /*scales*/, const uint8_t* /*super*/) {
@@ -115,6 +189,35 @@ struct TwoScales {
   template <class V>
   static GUMBELSPEC_INLINE auto m(const uint8_t* scales, const uint8_t* super) {
     return V::mul(V::load_half(super), V::load_i8(scales + 16));
+  }
+};
+
+// For each half of the block a byte with a scale (low) and a min (high), half d and dmin:
+// weight = d * scale * code - dmin * min.
+struct TwoScalesAndMins {
+  static constexpr bool kMins = true, kHalves = true;
+  static constexpr int kScaleFields = 2, kScaleBytes = 1, kSuperFields = 2;
+  template <class V>
+  static GUMBELSPEC_INLINE auto d(const uint8_t* scales, const uint8_t* super) {
+    return V::mul(V::load_half(super), V::load_low_nibbles(scales));
+  }
+  template <class V>
+  static GUMBELSPEC_INLINE auto m(const uint8_t* scales, const uint8_t* super) {
+    return V::mul(V::load_half(super), V::load_low_nibbles(scales + 16));
+  }
+  template <class V>
+  static GUMBELSPEC_INLINE auto min_low(const uint8_t* scales, const uint8_t* super) {
+    return V::mul(thirty_second<V>(super), V::load_high_nibbles(scales));
+  }
+  template <class V>
+  static GUMBELSPEC_INLINE auto min_high(const uint8_t* scales, const uint8_t* super) {
+    return V::mul(thirty_second<V>(super), V::load_high_nibbles(scales + 16));
+  }
+
+ private:
+  template <class V>
+  static GUMBELSPEC_INLINE auto thirty_second(const uint8_t* super) {
+    return V::mul(V::load_half(super + 32), V::set1(1.0F / 32.0F));
   }
 };
 

@@ -5,8 +5,16 @@
 #include <utility>
 
 #include "kernels/src/formats/floats.h"
+#include "kernels/src/formats/iq4_nl.h"
+#include "kernels/src/formats/iq4_xs.h"
+#include "kernels/src/formats/mxfp4.h"
+#include "kernels/src/formats/q2_k.h"
+#include "kernels/src/formats/q3_k.h"
 #include "kernels/src/formats/q4_0.h"
+#include "kernels/src/formats/q4_1.h"
 #include "kernels/src/formats/q4_k.h"
+#include "kernels/src/formats/q5_0.h"
+#include "kernels/src/formats/q5_1.h"
 #include "kernels/src/formats/q5_k.h"
 #include "kernels/src/formats/q6_k.h"
 #include "kernels/src/formats/q8_0.h"

@@ -88,6 +88,7 @@ inline void unpack_codes(const PackedCodes<Format>& from, uint8_t* to) {
 // Factors of a block, rows 0-7 and 8-15. m: of the min, or of the second half of the block.
 struct BlockScales {
   __m256 d[2], m[2];
+  __m256 min_low[2], min_high[2];  // of the halves that have scales and mins, by 32
 };
 
 template <class Format>
@@ -99,6 +100,10 @@ inline BlockScales load_scales(const uint8_t* panel, const PanelLayout& layout, 
     const uint8_t* super = super_of<Format>(panel, layout, b) + half * 16;
     s.d[half] = Format::template d<Avx2>(scales, super);
     s.m[half] = Format::template m<Avx2>(scales, super);
+    if constexpr (Format::kHalves && Format::kMins) {
+      s.min_low[half] = Format::template min_low<Avx2>(scales, super);
+      s.min_high[half] = Format::template min_high<Avx2>(scales, super);
+    }
   }
   return s;
 }
@@ -116,6 +121,9 @@ struct BlockColumns {
   }
   __m256 sum(int c) const { return _mm256_set1_ps(float_at(more + extra::kSum * n + 4 * c)); }
   int32_t extra_word(size_t field, int c) const { return word_at(more + field * n + 4 * c); }
+  __m256 extra_float(size_t field, int c) const {
+    return _mm256_set1_ps(static_cast<float>(extra_word(field, c)));
+  }
 };
 
 inline BlockColumns block_columns(const GemmJob& job, int64_t b, int column) {
@@ -167,12 +175,16 @@ inline void block_step(const Codes& w, const BlockScales& s, const BlockColumns&
       const __m256 t = _mm256_cvtepi32_ps(acc.half[half][c]);
       __m256 y;
       if constexpr (Format::kHalves) {
-        y = _mm256_fmadd_ps(_mm256_fmadd_ps(t, s.m[half], low[half][c]), scale,
-                            _mm256_load_ps(sum));
+        __m256 both = _mm256_fmadd_ps(t, s.m[half], low[half][c]);
+        if constexpr (Format::kMins) {
+          both = _mm256_fmadd_ps(x.extra_float(extra::kMinus32Low, c), s.min_low[half], both);
+          both = _mm256_fmadd_ps(x.extra_float(extra::kMinus32High, c), s.min_high[half], both);
+        }
+        y = _mm256_fmadd_ps(both, scale, _mm256_load_ps(sum));
       } else {
         y = _mm256_fmadd_ps(t, _mm256_mul_ps(s.d[half], scale), _mm256_load_ps(sum));
+        if constexpr (Format::kMins) y = _mm256_fnmadd_ps(s.m[half], x.sum(c), y);
       }
-      if constexpr (Format::kMins) y = _mm256_fnmadd_ps(s.m[half], x.sum(c), y);
       _mm256_store_ps(sum, y);
     }
   }

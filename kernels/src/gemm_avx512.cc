@@ -90,7 +90,8 @@ GUMBELSPEC_INLINE void dot(__m512i (&acc)[kM], const __m512i (&w)[8], const uint
 }
 
 struct BlockScales {
-  __m512 d, m;  // m: of the min, or of the second half of the block
+  __m512 d, m;               // m: of the min, or of the second half of the block
+  __m512 min_low, min_high;  // of the halves that have scales and mins, by 32
 };
 
 // Where the sums of a block start: what codes stored plus kWant have too much, from the field for
@@ -127,6 +128,12 @@ GUMBELSPEC_INLINE void columns_step(const __m512i (&w)[8], const BlockScales& s,
     dot<4, 8, kM>(acc, w, codes);
     GUMBELSPEC_UNROLL for (int c = 0; c < kM; ++c) {
       t[c] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc[c]), s.m, t[c]);
+      if constexpr (Format::kMins) {
+        const __m512i low = broadcast(extra_field(extra::kMinus32Low, c));
+        const __m512i high = broadcast(extra_field(extra::kMinus32High, c));
+        t[c] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(low), s.min_low, t[c]);
+        t[c] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(high), s.min_high, t[c]);
+      }
       sum[kColumn + c] =
           _mm512_fmadd_ps(t[c], broadcast_float(field(Record::kScale, c)), sum[kColumn + c]);
     }
@@ -167,8 +174,13 @@ GUMBELSPEC_INLINE void block_step(const uint8_t* panel, const PanelLayout& layou
                         static_cast<size_t>(b) * extra::kBytes * kN;
   const uint8_t* at = panel + layout.scales + b * kScalePitch<Format>;
   const uint8_t* super = super_of<Format>(panel, layout, b);
-  const BlockScales scales = {Format::template d<Avx512>(at, super),
-                              Format::template m<Avx512>(at, super)};
+  BlockScales scales{};
+  scales.d = Format::template d<Avx512>(at, super);
+  scales.m = Format::template m<Avx512>(at, super);
+  if constexpr (Format::kHalves && Format::kMins) {
+    scales.min_low = Format::template min_low<Avx512>(at, super);
+    scales.min_high = Format::template min_high<Avx512>(at, super);
+  }
   all_columns<Format, kN>(w, scales, rec, more, sum);
 }
 

@@ -36,6 +36,24 @@ struct Avx2 {
     return _mm256_cvtepi32_ps(
         _mm256_cvtepu8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p))));
   }
+  static Float load_low_nibbles(const void* p) {
+    return to_float(_mm256_and_si256(widened(p), _mm256_set1_epi32(15)));
+  }
+  static Float load_high_nibbles(const void* p) {
+    return to_float(_mm256_srli_epi32(widened(p), 4));
+  }
+  // Byte e is 2^(e - 128): from 2 on the exponent of a normal number is e - 1.
+  static Float load_power(const void* p) {
+    const Int e = widened(p), one = _mm256_set1_epi32(1);
+    const Int normal = _mm256_slli_epi32(_mm256_sub_epi32(e, one), 23);
+    const Int small = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), _mm256_min_epi32(e, one));
+    return _mm256_castsi256_ps(_mm256_max_epi32(normal, small));
+  }
+  // table[c] for every byte c < 16 of the codes.
+  static Int lookup(const uint8_t (&table)[16], Int codes) {
+    const __m128i once = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(once), codes);
+  }
   static Float add(Float a, Float b) { return _mm256_add_ps(a, b); }
   static Float sub(Float a, Float b) { return _mm256_sub_ps(a, b); }
   static Float mul(Float a, Float b) { return _mm256_mul_ps(a, b); }
@@ -108,6 +126,11 @@ struct Avx2 {
     const Float u = _mm256_hadd_ps(_mm256_hadd_ps(a[0], a[1]), _mm256_hadd_ps(a[2], a[3]));
     const Float v = _mm256_hadd_ps(_mm256_hadd_ps(a[4], a[5]), _mm256_hadd_ps(a[6], a[7]));
     return add(_mm256_permute2f128_ps(u, v, 0x20), _mm256_permute2f128_ps(u, v, 0x31));
+  }
+
+ private:
+  static Int widened(const void* p) {
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p)));
   }
 };
 

@@ -37,6 +37,24 @@ struct Avx512 {
     return _mm512_cvtepi32_ps(
         _mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p))));
   }
+  static Float load_low_nibbles(const void* p) {
+    return to_float(_mm512_and_si512(widened(p), _mm512_set1_epi32(15)));
+  }
+  static Float load_high_nibbles(const void* p) {
+    return to_float(_mm512_srli_epi32(widened(p), 4));
+  }
+  // Byte e is 2^(e - 128): from 2 on the exponent of a normal number is e - 1.
+  static Float load_power(const void* p) {
+    const Int e = widened(p), one = _mm512_set1_epi32(1);
+    const Int normal = _mm512_slli_epi32(_mm512_sub_epi32(e, one), 23);
+    const Int small = _mm512_sllv_epi32(_mm512_set1_epi32(0x00200000), _mm512_min_epi32(e, one));
+    return _mm512_castsi512_ps(_mm512_max_epi32(normal, small));
+  }
+  // table[c] for every byte c < 16 of the codes.
+  static Int lookup(const uint8_t (&table)[16], Int codes) {
+    const __m128i once = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(once), codes);
+  }
   static Float add(Float a, Float b) { return _mm512_add_ps(a, b); }
   static Float sub(Float a, Float b) { return _mm512_sub_ps(a, b); }
   static Float mul(Float a, Float b) { return _mm512_mul_ps(a, b); }
@@ -95,6 +113,11 @@ struct Avx512 {
     }
     const Float w = add(_mm512_unpacklo_ps(v[0], v[1]), _mm512_unpackhi_ps(v[0], v[1]));
     return _mm512_shuffle_f32x4(w, w, 0xd8);
+  }
+
+ private:
+  static Int widened(const void* p) {
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p)));
   }
 };
 

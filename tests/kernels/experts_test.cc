@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <numeric>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -43,9 +44,11 @@ double tolerance_of(ggml_type type) {
 // A mixture as llama.cpp builds it: two products with the same columns and ids, a gate, a product
 // with a column for each pair, and the weights of the experts.
 TEST_P(Experts, OfAMixtureAgree) {
+  const std::set<ggml_type> thoroughly = {GGML_TYPE_F32, GGML_TYPE_Q8_0, GGML_TYPE_Q4_K};
   for (const ggml_type type : weight_types()) {
-    for (const auto& [n_experts, n_used, n_tokens] :
-         std::vector<std::tuple<int, int, int>>{{1, 1, 1}, {8, 2, 3}, {5, 5, 4}, {8, 3, 40}}) {
+    std::vector<std::tuple<int, int, int>> shapes = {{3, 2, 2}};
+    if (thoroughly.count(type) == 1) shapes = {{1, 1, 1}, {3, 3, 2}, {5, 3, 40}};
+    for (const auto& [n_experts, n_used, n_tokens] : shapes) {
       SCOPED_TRACE(std::string(ggml_type_name(type)) + " " + std::to_string(n_tokens));
       Sandbox box(size_t{48} << 20);
       ggml_tensor *up = box.values(type, 256, 256, n_experts), *ids = nullptr;

@@ -203,6 +203,28 @@ TEST_P(Products, AreTheSameBitsForEveryBatchAndPosition) {
   }
 }
 
+// Of a column that is one and else zero the activations are exact, so the product is a weight: no
+// value and no scale is even slightly wrong.
+TEST_P(Products, GiveBackEveryWeight) {
+  const int64_t k = std::max<int64_t>(256, ggml_blck_size(type_));
+  const Matrix m(type_, k, 21);
+  const auto want = as_floats(type_, m.ggml_form, k, m.rows);
+  float largest = 0.0f;
+  for (const float w : want) largest = std::max(largest, std::abs(w));
+  for (int64_t first = 0; first < k; first += 16) {
+    std::vector<float> x(static_cast<size_t>(16 * k));
+    for (int64_t c = 0; c < 16; ++c) x[static_cast<size_t>(c * k + first + c)] = 1.0f;
+    const auto out = m.times(*set_, x, 16);
+    for (int64_t c = 0; c < 16; ++c) {
+      for (int64_t r = 0; r < m.rows; ++r) {
+        ASSERT_NEAR(out[static_cast<size_t>(c * m.rows + r)],
+                    want[static_cast<size_t>(r * k + first + c)], 1e-6f * largest)
+            << "row " << r << " column " << first + c;
+      }
+    }
+  }
+}
+
 TEST_P(Products, PackWithoutLoss) {
   for (const int64_t k : column_counts(type_)) {
     const Matrix m(type_, k, 21);
@@ -212,6 +234,28 @@ TEST_P(Products, PackWithoutLoss) {
       unpack_row(type_, k, r, m.packed.data(), back.data());
       ASSERT_EQ(std::memcmp(back.data(), m.ggml_form.data() + static_cast<size_t>(r) * row, row), 0)
           << "row " << r;
+    }
+  }
+}
+
+// Powers of two over the whole range in which weights are floats, down to no normal numbers.
+TEST(Scales, OfMxfp4ArePowersOfTwo) {
+  for (const std::string& name : instruction_sets()) {
+    const KernelSet* set = kernels_named(name);
+    if (!set) continue;
+    for (int exponent = 0; exponent <= 252; ++exponent) {
+      Matrix m(GGML_TYPE_MXFP4, 32, 19);
+      for (int r = 0; r < 19; ++r) {
+        uint8_t* row = m.ggml_form.data() + static_cast<size_t>(r) * 17;
+        row[0] = static_cast<uint8_t>(exponent);
+        pack_row(m.type, m.k, r, row, m.packed.data());
+      }
+      const float size = std::ldexp(1.0f, std::max(-60, 100 - exponent));
+      std::vector<float> x = noise(32, 9);
+      for (float& v : x) v *= size;
+      const auto want = reference(m, x, 1);
+      EXPECT_LT(relative_error(m.times(*set, x, 1), want), 0.02)
+          << name << ", 2^" << exponent - 128;
     }
   }
 }

@@ -174,7 +174,7 @@ TEST(Support, RefusesProductsItCannotCompute) {
        [&](Sandbox& b) { return ggml_mul_mat(b, packed(b), b.packed(b.floats(64, 3))); }},
       {"of a type that is not packed",
        [](Sandbox& b) {
-         return ggml_mul_mat(b, b.packed(b.values(GGML_TYPE_Q5_0, 64, 21)), b.floats(64, 2));
+         return ggml_mul_mat(b, b.packed(b.values(GGML_TYPE_NVFP4, 64, 21)), b.floats(64, 2));
        }},
   });
 }
@@ -291,7 +291,7 @@ TEST(Support, RefusesEveryOtherOperation) {
 // llama.cpp puts an adapter's matrices, of any type, beside the matrix they are for.
 TEST(PackedMemory, HoldsWhatCannotBePacked) {
   Sandbox box;
-  ggml_tensor* plain = box.values(GGML_TYPE_Q5_0, 64, 21);
+  ggml_tensor* plain = box.values(GGML_TYPE_NVFP4, 64, 21);
   ggml_tensor* kept = box.packed(plain);
   EXPECT_FALSE(is_packed(kept));
   std::vector<uint8_t> back(ggml_nbytes(plain));

@@ -17,16 +17,11 @@ struct FormatTraits<GGML_TYPE_Q4_0> : CodeBits<4, 0, 8>, HalfScale {
   static_assert(sizeof(Block) == 18);
 
   static void read(const Block& block, Parts<FormatTraits>* parts) {
-    for (int i = 0; i < 16; ++i) {
-      parts->codes[i] = block.q[i] & 15;
-      parts->codes[i + 16] = block.q[i] >> 4;
-    }
+    split_nibbles(block.q, parts->codes);
     std::memcpy(parts->scales[0], &block.d, 2);
   }
   static void write(const Parts<FormatTraits>& parts, Block* block) {
-    for (int i = 0; i < 16; ++i) {
-      block->q[i] = static_cast<uint8_t>(parts.codes[i] | (parts.codes[i + 16] << 4));
-    }
+    join_nibbles(parts.codes, block->q);
     std::memcpy(&block->d, parts.scales[0], 2);
   }
 };
