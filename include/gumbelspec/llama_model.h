@@ -123,6 +123,7 @@ struct PassGuarantee {
 };
 
 class Grammar;
+struct GrammarTrigger;
 
 class LlamaModel final : public LanguageModel {
  public:
@@ -194,7 +195,8 @@ class LlamaModel final : public LanguageModel {
 
  private:
   friend std::shared_ptr<const Grammar> compile_grammar(const LlamaModel& model,
-                                                        const std::string& gbnf);
+                                                        const std::string& gbnf,
+                                                        const GrammarTrigger& trigger);
   class Impl;
   explicit LlamaModel(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

@@ -1,164 +1,128 @@
-// Of llama.cpp's private grammar functions (which its shared library exports) rather than its
-// sampler: they say what is wrong with a grammar, and let a state be kept, compared and set again,
-// where the sampler can only be copied as a whole. Most places in a text share their state with
-// earlier ones (inside a string, for one), and texts of one grammar with each other, so that most
-// masks are found and not computed.
-//
-// llama.cpp lets tokens pass that would leave the text outside the grammar all the same: control
-// tokens whose name fits, but which write nothing, bytes that are no character, which readers of
-// the text replace, and tokens whose text it does not know. Those are taken out here.
+// The masks of a grammar's places: which tokens may follow there. All pieces of the vocabulary are
+// walked as one tree, so that a place forbids what begins alike at once. Most places in a text are
+// those of earlier ones (inside a string, for one), and texts of one grammar share them, so that
+// most masks are found and not computed.
 #include "src/llama/grammar.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
-#include <exception>
 #include <mutex>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "gumbelspec/error.h"
-#include "src/llama/grammar_parser.h"
+#include "src/llama/gbnf.h"
+#include "src/llama/grammar_program.h"
+#include "src/llama/grammar_states.h"
 #include "src/llama/grammar_tokens.h"
 #include "src/llama/mask_cache.h"
+#include "src/llama/utf8.h"
 
 namespace gumbelspec::internal {
 namespace {
 
-// Where a text is in the grammar. The pointers in the stacks are into the grammar's rules, so equal
-// places have equal stacks.
-struct State {
-  llama_grammar_stacks stacks;
-  llama_partial_utf8 partial{};
-  std::string unfinished;  // the beginning of a character that the text ends with
-};
-
-MaskKey key_of(const State& state) {
-  MaskKey key = {state.partial.value, static_cast<std::uint32_t>(state.partial.n_remain), 0};
-  for (const char byte : state.unfinished) {  // at most three
-    key.back() = key.back() << 8U | static_cast<unsigned char>(byte);
-  }
-  for (const llama_grammar_stack& stack : state.stacks) {
-    key.push_back(stack.size());
-    for (const llama_grammar_element* at : stack) {
-      key.push_back(reinterpret_cast<std::uintptr_t>(at));
-    }
-  }
-  return key;
-}
-
-// The grammar asks for the token itself, as in "<[123]>", and not for characters.
-bool names_token(const State& at, llama_token token) {
-  return std::any_of(at.stacks.begin(), at.stacks.end(), [&](const llama_grammar_stack& stack) {
-    if (stack.empty()) return false;
-    const llama_grammar_element& next = *stack.back();
-    const bool is_it = next.value == static_cast<std::uint32_t>(token);
-    return (next.type == LLAMA_GRETYPE_TOKEN && is_it) ||
-           (next.type == LLAMA_GRETYPE_TOKEN_NOT && !is_it);
-  });
-}
-
-// What the matchers of one grammar share. llama.cpp's functions read the rules and change the
-// stacks of one object, which here is set to whatever place is asked about: so the lock.
+// What the matchers of one grammar share; its places grow while texts find them, so the lock.
 class CompiledGrammar {
  public:
-  CompiledGrammar(std::shared_ptr<const GrammarTokens> tokens, GrammarPtr grammar,
-                  std::size_t max_mask_bytes)
+  CompiledGrammar(std::shared_ptr<const GrammarTokens> tokens, GrammarProgram program,
+                  GrammarTriggers triggers, std::size_t max_mask_bytes)
       : tokens_(std::move(tokens)),
-        grammar_(std::move(grammar)),
-        begin_(state({})),
+        states_(std::move(program), std::move(triggers)),
         masks_(max_mask_bytes) {}
 
-  [[nodiscard]] const State& begin() const { return begin_; }
+  [[nodiscard]] PlacePtr begin() const { return states_.begin(); }
   [[nodiscard]] const Mask& ends() const { return tokens_->ends(); }
 
-  // The state behind a token; none behind the end of the text, and behind what the grammar does not
+  // The place behind a token; null behind the end of the text, and behind what the grammar does not
   // allow. (A draft that knows no grammar may propose that; the target never goes there.)
-  [[nodiscard]] std::optional<State> after(const State& before, TokenId token) const {
-    const auto id = static_cast<llama_token>(token);
-    if (llama_vocab_is_eog(tokens_->vocab(), id)) return std::nullopt;
-    std::optional<std::string> unfinished = unfinished_behind(before, id);
-    if (!unfinished) return std::nullopt;
+  [[nodiscard]] PlacePtr after(const PlacePtr& before, TokenId id) const {
+    const auto token = static_cast<std::uint32_t>(id);
+    if (before == nullptr || token >= tokens_->n_vocab() || tokens_->is_end(token)) return nullptr;
     const std::lock_guard lock(mutex_);
-    restore(before);
-    try {
-      llama_grammar_accept_impl(*grammar_, id);
-    } catch (const std::exception&) {
-      return std::nullopt;
+    states_.begin_work();
+    const std::string_view piece = tokens_->piece(token);
+    const bool is_waiting = before->waiting != GrammarPlace::kActive;
+    GrammarPlace* at = piece.empty() && !is_waiting ? nullptr : before.get();
+    for (const char byte : piece) {
+      if (at == nullptr) break;
+      at = states_.next(*at, static_cast<std::uint8_t>(byte));
     }
-    return state(std::move(*unfinished));
+    if (tokens_->is_whole(token)) at = states_.next_by_token(*before, token, at, piece);
+    return states_.hold(at);
   }
 
-  [[nodiscard]] std::shared_ptr<const Mask> mask(const State& at) const {
-    MaskKey key = key_of(at);
+  [[nodiscard]] std::shared_ptr<const Mask> mask(GrammarPlace& at) const {
     const std::lock_guard lock(mutex_);
+    const MaskKey key = {at.id};
     if (auto known = masks_.find(key)) return known;
+    states_.begin_work();
     auto mask = std::make_shared<const Mask>(made_mask(at));
-    masks_.keep(std::move(key), mask);
+    masks_.keep(key, mask);
     return mask;
   }
 
  private:
-  [[nodiscard]] State state(std::string unfinished) const {
-    // Behind a whole character llama.cpp leaves it there; it would tell places apart that are one.
-    const bool is_whole = grammar_->partial_utf8.n_remain == 0;
-    return {grammar_->stacks, is_whole ? llama_partial_utf8{} : grammar_->partial_utf8,
-            std::move(unfinished)};
-  }
-
-  void restore(const State& state) const {
-    grammar_->stacks = state.stacks;
-    grammar_->partial_utf8 = state.partial;
-  }
-
-  // nullopt if the token may not follow, whatever the grammar's characters.
-  [[nodiscard]] std::optional<std::string> unfinished_behind(const State& before,
-                                                             llama_token token) const {
-    if (before.unfinished.empty() && tokens_->is_whole(token)) return std::string();
-    if (!tokens_->writes(token) && !names_token(before, token)) return std::nullopt;
-    return tokens_->unfinished_behind(before.unfinished, token);
-  }
-
-  [[nodiscard]] bool may_follow(const State& at, llama_token token) const {
-    return llama_vocab_is_eog(tokens_->vocab(), token) ? at.unfinished.empty()
-                                                       : unfinished_behind(at, token).has_value();
-  }
-
-  [[nodiscard]] Mask made_mask(const State& at) const {
-    // In the middle of a character none of the whole ones can follow.
-    Mask mask = at.unfinished.empty() ? tokens_->whole() : Mask(ends().size(), 0);
-    if (at.unfinished.empty()) clear_rejected(at, mask);
-    std::vector<llama_token_data> others;
-    others.reserve(tokens_->others().size());
-    for (const llama_token token : tokens_->others()) others.push_back({token, 0.0F, 0.0F});
-    llama_token_data_array array{others.data(), others.size(), -1, false};
-    restore(at);
-    llama_grammar_apply_impl(*grammar_, &array);
-    for (const llama_token_data& other : others) {
-      if (!std::isinf(other.logit) && may_follow(at, other.id)) {
-        set_bit(mask, static_cast<std::size_t>(other.id));
-      }
+  [[nodiscard]] Mask made_mask(GrammarPlace& at) const {
+    const bool is_waiting = at.waiting != GrammarPlace::kActive;
+    Mask mask = is_waiting ? tokens_->others() : Mask(ends().size(), 0);
+    walk_pieces(at, mask, is_waiting);
+    if (is_waiting) {
+      for (const std::uint32_t token : states_.triggers().tokens) set_by_name(at, token, mask);
+    }
+    if (at.has_tokens) set_named(at, mask);
+    if (at.may_end) {
+      for (std::size_t i = 0; i < mask.size(); ++i) mask[i] |= ends()[i];
     }
     return mask;
   }
 
-  // As llama_grammar_apply_impl() does, which reads the text of every token anew each time: what
-  // all stacks reject is forbidden.
-  void clear_rejected(const State& at, Mask& mask) const {
-    const llama_grammar_candidates* left = &tokens_->whole_candidates();
-    llama_grammar_candidates rejected;
-    for (const llama_grammar_stack& stack : at.stacks) {
-      rejected = llama_grammar_reject_candidates_for_stack(grammar_->rules, stack, *left);
-      left = &rejected;
+  // is_waiting: all tokens are in the mask, and those that lead nowhere are taken out.
+  void walk_pieces(GrammarPlace& at, Mask& mask, bool is_waiting) const {
+    const PieceTrie& trie = tokens_->trie();
+    const auto nodes = trie.nodes();
+    std::vector<GrammarPlace*> places(trie.max_depth() + 1, nullptr);  // by the bytes read
+    places[0] = &at;
+    for (std::size_t i = 0; i < trie.size();) {
+      const PieceTrie::Node& node = nodes[i];
+      GrammarPlace* to = states_.next(*places[node.depth], node.byte);
+      if (to == nullptr) {
+        if (is_waiting) {
+          for (const std::uint32_t token : trie.tokens_below(i)) clear_bit(mask, token);
+        }
+        i = node.behind;
+        continue;
+      }
+      places[node.depth + 1U] = to;
+      for (const std::uint32_t token : trie.tokens_at(i)) set_bit(mask, token);
+      ++i;
     }
-    for (const llama_grammar_candidate& candidate : *left) clear_bit(mask, candidate.index);
+  }
+
+  void set_by_name(GrammarPlace& at, std::uint32_t token, Mask& mask) const {
+    if (states_.next_by_token(at, token, nullptr, tokens_->piece(token)) == nullptr) {
+      clear_bit(mask, token);
+    }
+  }
+
+  // The grammar asks for the token itself, as in "<[123]>", and not for characters.
+  void set_named(const GrammarPlace& at, Mask& mask) const {
+    for (const GrammarReading& reading : at.readings) {
+      const GrammarStep& step = states_.program().steps[reading.step];
+      const auto set = [&](std::uint32_t token) {
+        if (!tokens_->is_end(token) && tokens_->is_whole(token)) set_bit(mask, token);
+      };
+      if (step.kind == GrammarStep::Kind::token && step.a < tokens_->n_vocab()) set(step.a);
+      if (step.kind != GrammarStep::Kind::not_token) continue;
+      for (std::uint32_t token = 0; token < tokens_->n_vocab(); ++token) {
+        if (token != step.a) set(token);
+      }
+    }
   }
 
   std::shared_ptr<const GrammarTokens> tokens_;
-  mutable std::mutex mutex_;  // of the stacks and the masks
-  GrammarPtr grammar_;
-  const State begin_;
+  mutable std::mutex mutex_;  // of the places and the masks
+  mutable GrammarStates states_;
   mutable MaskCache masks_;
 };
 
@@ -170,8 +134,8 @@ class Matcher final : public TokenConstraint {
   std::span<const std::uint32_t> allowed(std::span<const TokenId> generated,
                                          std::span<const TokenId> path) override {
     follow(generated);
-    const std::optional<State>& at = follow_path(path);
-    if (!at) return grammar_->ends();
+    const PlacePtr& at = follow_path(path);
+    if (at == nullptr) return grammar_->ends();
     mask_ = grammar_->mask(*at);
     return *mask_;
   }
@@ -179,13 +143,8 @@ class Matcher final : public TokenConstraint {
  private:
   struct Step {
     TokenId token{};
-    std::optional<State> state;  // behind it
+    PlacePtr place;  // behind it
   };
-
-  [[nodiscard]] std::optional<State> after(const std::optional<State>& before,
-                                           TokenId token) const {
-    return before ? grammar_->after(*before, token) : std::nullopt;
-  }
 
   void follow(std::span<const TokenId> generated) {
     const bool goes_on = generated.size() >= followed_.size() &&
@@ -198,38 +157,38 @@ class Matcher final : public TokenConstraint {
     for (const TokenId token : generated.subspan(followed_.size())) {
       // The text mostly goes on along the path that was asked about last.
       if (!path_.empty() && path_.front().token == token) {
-        base_ = std::move(path_.front().state);
+        base_ = std::move(path_.front().place);
         path_.erase(path_.begin());
       } else {
-        base_ = after(base_, token);
+        base_ = grammar_->after(base_, token);
         path_.clear();
       }
       followed_.push_back(token);
     }
   }
 
-  // Returns: the state behind the path. A walk asks about each of its nodes, whose paths begin
+  // Returns: the place behind the path. A walk asks about each of its nodes, whose paths begin
   // alike.
-  const std::optional<State>& follow_path(std::span<const TokenId> path) {
+  const PlacePtr& follow_path(std::span<const TokenId> path) {
     std::size_t n = 0;
     while (n < path.size() && n < path_.size() && path_[n].token == path[n]) ++n;
     path_.resize(n);
     for (const TokenId token : path.subspan(n)) {
-      path_.push_back({token, after(path_.empty() ? base_ : path_.back().state, token)});
+      path_.push_back({token, grammar_->after(path_.empty() ? base_ : path_.back().place, token)});
     }
-    return path_.empty() ? base_ : path_.back().state;
+    return path_.empty() ? base_ : path_.back().place;
   }
 
   std::shared_ptr<const CompiledGrammar> grammar_;
-  std::optional<State> base_;      // behind followed_
+  PlacePtr base_;                  // behind followed_; null: nowhere
   std::vector<TokenId> followed_;  // of the generated text
   std::vector<Step> path_;         // behind it, as asked about last
   std::shared_ptr<const Mask> mask_;
 };
 
-class LlamaGrammar final : public Grammar {
+class CompiledGrammarOfModel final : public Grammar {
  public:
-  explicit LlamaGrammar(std::shared_ptr<const CompiledGrammar> compiled)
+  explicit CompiledGrammarOfModel(std::shared_ptr<const CompiledGrammar> compiled)
       : compiled_(std::move(compiled)) {}
   [[nodiscard]] std::unique_ptr<TokenConstraint> matcher() const override {
     return std::make_unique<Matcher>(compiled_);
@@ -239,6 +198,40 @@ class LlamaGrammar final : public Grammar {
   std::shared_ptr<const CompiledGrammar> compiled_;
 };
 
+// As llama.cpp reads it: the token that the tokenizer, control tokens included, makes of the words.
+std::optional<std::uint32_t> token_written(const llama_vocab* vocab, std::string_view written) {
+  llama_token tokens[2] = {};
+  const int n = llama_tokenize(vocab, written.data(), static_cast<std::int32_t>(written.size()),
+                               tokens, 2, /*add_special=*/false, /*parse_special=*/true);
+  if (n != 1) return std::nullopt;
+  return static_cast<std::uint32_t>(tokens[0]);
+}
+
+GrammarTriggers triggers_of(const GrammarTrigger& trigger, const GrammarTokens& tokens) {
+  constexpr std::size_t kMostBytes = 4096;
+  GrammarTriggers out;
+  std::size_t n_bytes = 0;
+  for (const std::string& word : trigger.words) n_bytes += word.size();
+  if (n_bytes > kMostBytes) {
+    throw Error(ErrorCode::invalid_option,
+                "grammar has triggers of " + std::to_string(n_bytes) + " bytes, at most " +
+                    std::to_string(kMostBytes) + " are allowed; use shorter ones",
+                "grammar");
+  }
+  out.words = trigger.words;
+  for (const TokenId token : trigger.tokens) {
+    if (index(token) >= tokens.n_vocab()) {
+      throw Error(ErrorCode::invalid_option,
+                  "grammar has the trigger token " + std::to_string(index(token)) +
+                      ", but the vocabulary ends at " + std::to_string(tokens.n_vocab() - 1) +
+                      "; use another token",
+                  "grammar");
+    }
+    out.tokens.push_back(static_cast<std::uint32_t>(token));
+  }
+  return out;
+}
+
 }  // namespace
 
 std::shared_ptr<const GrammarTokens> read_grammar_tokens(const llama_vocab* vocab) {
@@ -247,11 +240,50 @@ std::shared_ptr<const GrammarTokens> read_grammar_tokens(const llama_vocab* voca
 
 std::shared_ptr<const Grammar> compile_grammar(std::shared_ptr<const GrammarTokens> tokens,
                                                const std::string& gbnf,
+                                               const GrammarTrigger& trigger,
                                                std::size_t max_mask_bytes) {
   check_grammar(gbnf);
-  GrammarPtr grammar = parse_grammar(tokens->vocab(), gbnf);
-  return std::make_shared<LlamaGrammar>(std::make_shared<const CompiledGrammar>(
-      std::move(tokens), std::move(grammar), max_mask_bytes));
+  const llama_vocab* vocab = tokens->vocab();
+  GrammarProgram program = make_program(parse_gbnf(
+      gbnf, [vocab](std::string_view written) { return token_written(vocab, written); }));
+  GrammarTriggers triggers = triggers_of(trigger, *tokens);
+  return std::make_shared<CompiledGrammarOfModel>(std::make_shared<const CompiledGrammar>(
+      std::move(tokens), std::move(program), std::move(triggers), max_mask_bytes));
+}
+
+std::shared_ptr<const Grammar> GrammarCache::compile(
+    const std::shared_ptr<const GrammarTokens>& tokens, const std::string& gbnf,
+    const GrammarTrigger& trigger) {
+  const auto find = [&]() -> std::shared_ptr<const Grammar> {
+    for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
+      if (entry->gbnf != gbnf || entry->trigger.words != trigger.words ||
+          entry->trigger.tokens != trigger.tokens) {
+        continue;
+      }
+      entries_.splice(entries_.begin(), entries_, entry);
+      return entry->grammar;
+    }
+    return nullptr;
+  };
+  {
+    const std::lock_guard lock(mutex_);
+    if (auto known = find()) return known;
+  }
+  auto compiled = compile_grammar(tokens, gbnf, trigger);
+  const std::lock_guard lock(mutex_);
+  if (auto known = find()) return known;
+  entries_.push_front({gbnf, trigger, compiled});
+  if (entries_.size() > kMaxKeptGrammars) entries_.pop_back();
+  return compiled;
 }
 
 }  // namespace gumbelspec::internal
+
+namespace gumbelspec {
+
+void check_grammar(std::string_view gbnf) {
+  if (gbnf.find('\0') == std::string_view::npos) return;
+  throw Error(ErrorCode::invalid_option, "grammar has a character U+0000; leave it out", "grammar");
+}
+
+}  // namespace gumbelspec

@@ -4,15 +4,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "llama-grammar.h"
 #include "llama.h"
 #include "src/llama/mask_cache.h"
+#include "src/llama/piece_trie.h"
 
 namespace gumbelspec::internal {
 
@@ -28,39 +26,30 @@ class GrammarTokens {
   GrammarTokens& operator=(const GrammarTokens&) = delete;
 
   [[nodiscard]] const llama_vocab* vocab() const { return vocab_; }
+  [[nodiscard]] std::size_t n_vocab() const { return pieces_.size(); }
 
   // Tokens that end the text.
   [[nodiscard]] const Mask& ends() const { return ends_; }
-  // Tokens whose text is whole characters and does not end the text: nearly all. As a mask, and as
-  // llama.cpp's grammars take them; index: the token.
-  [[nodiscard]] const Mask& whole() const { return whole_; }
-  [[nodiscard]] const llama_grammar_candidates& whole_candidates() const { return candidates_; }
-  [[nodiscard]] bool is_whole(llama_token token) const {
-    const auto i = static_cast<std::size_t>(token);
-    return i / 32 < whole_.size() && (whole_[i / 32] >> (i % 32) & 1U) != 0;
+  [[nodiscard]] bool is_end(std::uint32_t token) const {
+    return (ends_[token / 32] >> (token % 32) & 1U) != 0;
   }
-  // All other tokens, the ends among them.
-  [[nodiscard]] std::span<const llama_token> others() const { return others_; }
-
-  // The beginning of a character that the text ends with behind this token, when it ended with
-  // `unfinished` before. nullopt: the token may not follow, whatever characters a grammar takes: it
-  // makes bytes that are no character, or llama.cpp's grammars do not see its text. Of a token that
-  // writes nothing: unfinished.
-  [[nodiscard]] std::optional<std::string> unfinished_behind(const std::string& unfinished,
-                                                             llama_token token) const;
-  // Whether it writes anything; control tokens do not.
-  [[nodiscard]] bool writes(llama_token token) const;
+  // All tokens, but those that end the text.
+  [[nodiscard]] const Mask& others() const { return others_; }
+  // The bytes of a token as grammars read them: empty of control tokens, which write nothing, of
+  // ends of the text, and of tokens with a U+0000, which no grammar takes.
+  [[nodiscard]] std::string_view piece(std::uint32_t token) const { return pieces_[token]; }
+  // Whether a grammar may ask for it by name: its bytes are none, or whole characters.
+  [[nodiscard]] bool is_whole(std::uint32_t token) const { return is_whole_[token] != 0; }
+  // Of all pieces.
+  [[nodiscard]] const PieceTrie& trie() const { return trie_; }
 
  private:
-  // Whether llama.cpp's grammar sees the text of the token. It does not look behind a U+0000.
-  [[nodiscard]] bool is_read_whole(std::string_view piece, llama_token token) const;
-
   const llama_vocab* vocab_;
   Mask ends_;
-  Mask whole_;
-  std::vector<std::uint32_t> code_points_;  // of the whole tokens, a 0 behind each
-  llama_grammar_candidates candidates_;     // point into code_points_
-  std::vector<llama_token> others_;
+  Mask others_;
+  std::vector<std::string> pieces_;
+  std::vector<char> is_whole_;
+  PieceTrie trie_;
 };
 
 }  // namespace gumbelspec::internal

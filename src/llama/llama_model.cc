@@ -96,6 +96,7 @@ class LlamaModel::Impl {
                    [this] { grammar_tokens_ = internal::read_grammar_tokens(vocab()); });
     return grammar_tokens_;
   }
+  [[nodiscard]] internal::GrammarCache& grammars() const { return grammars_; }
   [[nodiscard]] internal::TreeCache& cache() {
     if (cache_ == nullptr) {
       throw Error(ErrorCode::peer_lost,
@@ -204,6 +205,7 @@ class LlamaModel::Impl {
   Description description_;
   mutable std::once_flag grammar_tokens_made_;
   mutable std::shared_ptr<const internal::GrammarTokens> grammar_tokens_;
+  mutable internal::GrammarCache grammars_;
 };
 
 LlamaModel::LlamaModel(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -314,8 +316,13 @@ void LlamaModel::require_same_vocabulary(const LlamaModel& target, const LlamaMo
                   "; use a draft of the target's family");
 }
 
+std::shared_ptr<const Grammar> compile_grammar(const LlamaModel& model, const std::string& gbnf,
+                                               const GrammarTrigger& trigger) {
+  return model.impl_->grammars().compile(model.impl_->grammar_tokens(), gbnf, trigger);
+}
+
 std::shared_ptr<const Grammar> compile_grammar(const LlamaModel& model, const std::string& gbnf) {
-  return internal::compile_grammar(model.impl_->grammar_tokens(), gbnf);
+  return compile_grammar(model, gbnf, {});
 }
 
 std::string LlamaModel::backend_description() {
