@@ -54,7 +54,7 @@ struct GrammarTrigger {
 // Parentheses of a grammar that are open at once, at most.
 inline constexpr std::size_t kMaxGrammarParentheses = 1000;
 
-// What compile_grammar() refuses before it looks at a model: the character U+0000.
+// What compile_grammar() refuses before it looks at a model: what is no GBNF.
 // Threads: any number at once. Throws: Error{invalid_option}, field "grammar".
 void check_grammar(std::string_view gbnf);
 

@@ -369,6 +369,10 @@ CodePointSet code_point_set(std::vector<CodePointRange> ranges, bool is_negated)
 }
 
 Gbnf parse_gbnf(const std::string& text, const TokenOf& token_of) {
+  if (text.find('\0') != std::string::npos) {
+    throw Error(ErrorCode::invalid_option, "grammar has a character U+0000; leave it out",
+                "grammar");
+  }
   return Parser(text, token_of).parse();
 }
 

@@ -1,4 +1,6 @@
 // What the text is to look like, from the command line.
+#include "apps/cli/structure_options.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -6,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "apps/cli/structure_options.h"
 #include "tests/cli/process.h"
 
 namespace gumbelspec::apps::cli {

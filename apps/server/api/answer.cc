@@ -37,6 +37,8 @@ class AnswerImpl final : public Answer {
 
  private:
   [[nodiscard]] bool is_chat() const { return request_.endpoint == Endpoint::chat; }
+  [[nodiscard]] bool is_native() const { return request_.endpoint == Endpoint::native; }
+  [[nodiscard]] Json native_answer() const;
   [[nodiscard]] Json logprobs(std::span<const TokenReport> reports) const;
   [[nodiscard]] std::string new_text(std::size_t i);
   [[nodiscard]] Json chunk_choice(std::size_t i, const std::string& text,
@@ -191,8 +193,15 @@ void AnswerImpl::write_round(std::size_t i, Json trace) {
   const bool has_trace = !trace.is_null();
   // A round may end within a character or a possible stop string, and then has nothing to say.
   if (text.empty() && reports.empty() && !has_trace) return;
-  Json chunk = head_;
-  chunk["choices"] = Json::array({chunk_choice(i, text, reports)});
+  if (is_native() && text.empty() && !has_trace) return;
+  Json chunk;
+  if (is_native()) {
+    chunk = native_event(choices_[i], request_, text);
+    has_begun_[i] = 1;
+  } else {
+    chunk = head_;
+    chunk["choices"] = Json::array({chunk_choice(i, text, reports)});
+  }
   if (has_trace) chunk["gumbelspec_trace"] = std::move(trace);
   write(std::move(chunk));
 }
@@ -200,6 +209,11 @@ void AnswerImpl::write_round(std::size_t i, Json trace) {
 void AnswerImpl::write_last(std::size_t i) {
   write_round(i, nullptr);  // what was held back
   if (is_over_) return;
+  if (is_native()) {
+    Json end = native_end(model_, choices_[i], request_, new_text(i));
+    end["gumbelspec"] = gumbelspec_json(request_, options_.seed, summary());
+    return write_raw(to_event(end));
+  }
   const bool is_last = n_running_ == 0;
   Json chunk = head_;
   Json choice = chunk_choice(i, has_begun_[i] == 0 ? new_text(i) : std::string(), {});
@@ -237,7 +251,24 @@ void AnswerImpl::add_totals(Json& json) const {
   json["gumbelspec"] = gumbelspec_json(request_, options_.seed, sums);
 }
 
+// One object for one text, as llama.cpp's server has it.
+Json AnswerImpl::native_answer() const {
+  Json list = Json::array();
+  for (const AnswerChoice& choice : choices_) {
+    const std::size_t i = choice.index();
+    const std::string echo = request_.echo ? request_.prompt_texts[choice.prompt()] : std::string();
+    Json text = native_end(model_, choice, request_, echo + texts_[i]);
+    if (request_.n_logprobs >= 0) {
+      text["completion_probabilities"] = chat_logprobs(model_, reports_[i])["content"];
+    }
+    text["gumbelspec"] = gumbelspec_json(request_, options_.seed, summary());
+    list.push_back(std::move(text));
+  }
+  return list.size() == 1 ? list.front() : list;
+}
+
 Json AnswerImpl::whole_answer() const {
+  if (is_native()) return native_answer();
   Json out = head_;
   Json list = Json::array();
   for (const AnswerChoice& choice : choices_) {

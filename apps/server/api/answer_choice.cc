@@ -1,5 +1,6 @@
 #include "apps/server/api/answer_choice.h"
 
+#include <string_view>
 #include <utility>
 
 namespace gumbelspec::server {
@@ -38,6 +39,12 @@ void AnswerChoice::finish(Outcome outcome, const Statistics& statistics) {
   statistics_ = statistics;
   const bool is_full = outcome == Outcome::length || outcome == Outcome::context_full;
   finish_reason_ = is_full && !text_.is_stopped() ? "length" : "stop";
+}
+
+const char* AnswerChoice::stop_type() const {
+  if (finish_reason_ == nullptr) return "none";
+  if (text_.is_stopped()) return "word";
+  return std::string_view(finish_reason_) == "length" ? "limit" : "eos";
 }
 
 std::vector<TokenReport> AnswerChoice::take_reports() {

@@ -48,6 +48,9 @@ class AnswerChoice final {
   [[nodiscard]] std::size_t n_rounds() const { return n_rounds_; }
   // "stop" or "length"; null before the end.
   [[nodiscard]] const char* finish_reason() const { return finish_reason_; }
+  // llama.cpp's finer one: "eos", "word", "limit"; "none" before the end.
+  [[nodiscard]] const char* stop_type() const;
+  [[nodiscard]] const std::string& stopping_word() const { return text_.stopped_by(); }
   [[nodiscard]] const Statistics& statistics() const { return statistics_; }
 
  private:

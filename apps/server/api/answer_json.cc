@@ -137,6 +137,43 @@ Json usage_json(const AnswerSummary& summary) {
           {"prompt_tokens_details", {{"cached_tokens", summary.n_reused}}}};
 }
 
+Json native_event(const AnswerChoice& choice, const ParsedRequest& request,
+                  const std::string& text) {
+  return {{"index", choice.index()},
+          {"content", text},
+          {"tokens", Json::array()},
+          {"stop", false},
+          {"id_slot", -1},
+          {"tokens_predicted", choice.n_generated()},
+          {"tokens_evaluated", request.prompts[choice.prompt()].size()}};
+}
+
+Json native_end(const ApiModel& model, const AnswerChoice& choice, const ParsedRequest& request,
+                const std::string& text) {
+  const SamplingOptions& sampling = request.sampling;
+  Json out = native_event(choice, request, text);
+  out["stop"] = true;
+  out["model"] = model.id;
+  out["generation_settings"] = {{"temperature", sampling.temperature},
+                                {"top_k", sampling.top_k},
+                                {"top_p", sampling.top_p},
+                                {"min_p", sampling.min_p},
+                                {"repeat_penalty", sampling.repeat_penalty},
+                                {"presence_penalty", sampling.presence_penalty},
+                                {"frequency_penalty", sampling.frequency_penalty},
+                                {"repeat_last_n", sampling.penalty_last_n},
+                                {"n_predict", request.max_tokens},
+                                {"stop", request.stop},
+                                {"stream", request.stream}};
+  out["prompt"] = request.prompt_texts[choice.prompt()];
+  out["truncated"] = false;
+  out["stop_type"] = choice.stop_type();
+  out["stopping_word"] = choice.stopping_word();
+  out["tokens_cached"] = choice.n_reused();
+  out["timings"] = timings_json({&choice, 1});
+  return out;
+}
+
 Json gumbelspec_json(const ParsedRequest& request, std::uint64_t seed,
                      const AnswerSummary& summary) {
   return {{"seed", seed},

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "apps/server/api/answer.h"
@@ -29,6 +30,13 @@ namespace gumbelspec::server {
 // {"seed", "noise_version", "guarantee", "method", "tokens_per_pass"}
 [[nodiscard]] Json gumbelspec_json(const ParsedRequest& request, std::uint64_t seed,
                                    const AnswerSummary& summary);
+
+// llama.cpp's own form, of /completion: an event of a text under way, and a text at its end, with
+// what is still to be written of it.
+[[nodiscard]] Json native_event(const AnswerChoice& choice, const ParsedRequest& request,
+                                const std::string& text);
+[[nodiscard]] Json native_end(const ApiModel& model, const AnswerChoice& choice,
+                              const ParsedRequest& request, const std::string& text);
 
 // A round as the web page draws it (docs/server-stream.md).
 [[nodiscard]] Json trace_json(const ApiModel& model, const BatchRound& round, std::size_t n_round,

@@ -117,7 +117,9 @@ void settle_guarantee(RequestReading& reading) {
   request.guarantee = Guarantee::distribution;
 }
 
-ParsedRequest parse(std::string_view text, const ApiModel& model, Endpoint endpoint) {
+}  // namespace
+
+ParsedRequest parse_request(std::string_view text, const ApiModel& model, Endpoint endpoint) {
   const Json body = parse_body(text);
   RequestReading reading{model};
   ParsedRequest& request = reading.request;
@@ -145,18 +147,20 @@ ParsedRequest parse(std::string_view text, const ApiModel& model, Endpoint endpo
   }
   check_prompts(reading, param);
   settle_grammar(reading);
-  if (!request.echo) request.prompt_texts.clear();
+  if (!request.echo && endpoint != Endpoint::native) request.prompt_texts.clear();
   return std::move(request);
 }
 
-}  // namespace
-
 ParsedRequest parse_completion(std::string_view body, const ApiModel& model) {
-  return parse(body, model, Endpoint::completions);
+  return parse_request(body, model, Endpoint::completions);
 }
 
 ParsedRequest parse_chat(std::string_view body, const ApiModel& model) {
-  return parse(body, model, Endpoint::chat);
+  return parse_request(body, model, Endpoint::chat);
+}
+
+ParsedRequest parse_native(std::string_view body, const ApiModel& model) {
+  return parse_request(body, model, Endpoint::native);
 }
 
 std::string chat_prompt(std::string_view body, const ApiModel& model) {

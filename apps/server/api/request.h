@@ -20,12 +20,13 @@
 
 namespace gumbelspec::server {
 
-enum class Endpoint { completions, chat };
+// native: llama.cpp's /completion, which asks as completions does and is answered otherwise.
+enum class Endpoint { completions, chat, native };
 
 struct ParsedRequest {
   Endpoint endpoint = Endpoint::completions;
   std::vector<std::vector<TokenId>> prompts;  // at least one, none empty, each fits the context
-  std::vector<std::string> prompt_texts;      // [prompts.size()] where the answer echoes them
+  std::vector<std::string> prompt_texts;      // [prompts.size()] where the answer has them
   int n = 1;                                  // choices for each prompt, [1, 16]
   bool stream = false;
   bool includes_usage = false;  // stream_options.include_usage
@@ -59,6 +60,9 @@ inline constexpr std::size_t kMaxTexts = 64;  // of one request: prompts times n
 // the prompt. Throws: ApiError, with the field in param().
 [[nodiscard]] ParsedRequest parse_completion(std::string_view body, const ApiModel& model);
 [[nodiscard]] ParsedRequest parse_chat(std::string_view body, const ApiModel& model);
+[[nodiscard]] ParsedRequest parse_native(std::string_view body, const ApiModel& model);
+[[nodiscard]] ParsedRequest parse_request(std::string_view body, const ApiModel& model,
+                                          Endpoint endpoint);
 
 // The text that a chat's messages become. Throws: ApiError.
 [[nodiscard]] std::string chat_prompt(std::string_view body, const ApiModel& model);

@@ -18,7 +18,12 @@ bool TextStream::append(std::string_view bytes) {
   n_characters_ += n_characters_of(more);
   held_ += more;
   std::size_t first = std::string::npos;
-  for (const std::string& stop : stops_) first = std::min(first, held_.find(stop));
+  for (const std::string& stop : stops_) {
+    const std::size_t at = held_.find(stop);
+    if (at >= first) continue;
+    first = at;
+    stopped_by_ = stop;
+  }
   if (first == std::string::npos) return true;
   held_.resize(first);
   is_stopped_ = true;

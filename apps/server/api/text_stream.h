@@ -29,6 +29,8 @@ class TextStream {
   [[nodiscard]] std::string take();
 
   [[nodiscard]] bool is_stopped() const { return is_stopped_; }
+  // The string that ended it; empty: none.
+  [[nodiscard]] const std::string& stopped_by() const { return stopped_by_; }
   // Bytes of text so far: given out, and with what is held back.
   [[nodiscard]] std::size_t n_taken() const { return n_taken_; }
   [[nodiscard]] std::size_t n_bytes() const { return n_taken_ + held_.size(); }
@@ -44,6 +46,7 @@ class TextStream {
   std::size_t n_taken_ = 0;
   std::size_t n_characters_ = 0;
   bool is_stopped_ = false;
+  std::string stopped_by_;
   bool is_finished_ = false;
 };
 

@@ -8,10 +8,14 @@
 namespace gumbelspec::server {
 namespace {
 
-constexpr std::array<EndpointDoc, 17> kEndpoints = {{
+constexpr std::array<EndpointDoc, 18> kEndpoints = {{
     {"POST", "/v1/completions", true, "Continues a prompt, as OpenAI's endpoint of that name."},
     {"POST", "/v1/chat/completions", true,
      "Answers messages, as OpenAI's endpoint of that name; the chat template is the model's."},
+    {"POST", "/completion", true,
+     "The same request, answered in the form of llama.cpp's server: `content`, `stop`, "
+     "`stop_type`, "
+     "`timings`; of several texts an array."},
     {"POST", "/completions", true, "The same as `/v1/completions`."},
     {"POST", "/chat/completions", true, "The same as `/v1/chat/completions`."},
     {"POST", "/v1/chat/completions/input_tokens", true,

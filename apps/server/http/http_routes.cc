@@ -152,6 +152,9 @@ void add_posts(httplib::Server& server, HttpState& state) {
       answer_completion(state, Endpoint::completions, request, response, body);
     });
   }
+  add_post(server, "/completion", [&state](const auto& request, auto& response, auto& body) {
+    answer_completion(state, Endpoint::native, request, response, body);
+  });
   for (const char* path : {"/v1/chat/completions", "/chat/completions"}) {
     add_post(server, path, [&state](const auto& request, auto& response, auto& body) {
       answer_completion(state, Endpoint::chat, request, response, body);

@@ -84,8 +84,7 @@ ApiError Service::refusal(Admission admission) const {
 
 std::shared_ptr<Exchange> Service::complete(Endpoint endpoint, std::string_view body) {
   auto exchange = std::make_shared<Exchange>(scheduler_, options_.max_event_bytes);
-  ParsedRequest request =
-      endpoint == Endpoint::chat ? parse_chat(body, model_) : parse_completion(body, model_);
+  ParsedRequest request = parse_request(body, model_, endpoint);
   AnswerOptions options;
   options.id = random_id();
   options.created = static_cast<std::int64_t>(std::time(nullptr));

@@ -69,6 +69,22 @@ TEST(AnswerStream, HasOpenAisFormOfChats) {
   EXPECT_EQ(c.event(2)["choices"][0]["finish_reason"], "length");
 }
 
+TEST(AnswerStream, HasLlamaCppsOwnForm) {
+  Conversation c;
+  c.ask_native({{"prompt", "Hi"}, {"stream", true}, {"echo", true}});
+  (void)c.say("ab");
+  (void)c.say("c");
+  c.end(Outcome::length);
+  ASSERT_EQ(c.events.size(), 3U) << "no [DONE]";
+  EXPECT_EQ(c.event(0)["content"], "Hiab");
+  EXPECT_EQ(c.event(0)["stop"], false);
+  EXPECT_EQ(c.event(1)["content"], "c");
+  EXPECT_EQ(c.event(2)["content"], "");
+  EXPECT_EQ(c.event(2)["stop"], true);
+  EXPECT_EQ(c.event(2)["stop_type"], "limit");
+  EXPECT_TRUE(c.event(2)["timings"].is_object());
+}
+
 TEST(AnswerStream, SaysWhoSpeaksEvenWhereNothingIsSaid) {
   Conversation c;
   c.ask_chat({{"messages", kMessages}, {"stream", true}});

@@ -180,6 +180,34 @@ TEST(Answer, EchoesThePrompt) {
   EXPECT_EQ(c.body()["choices"][0]["text"], "Hi you");
 }
 
+TEST(Answer, HasLlamaCppsOwnForm) {
+  Conversation c;
+  c.ask_native({{"prompt", "Hi"}, {"stop", {"!"}}, {"logprobs", 1}, {"seed", 5}});
+  (void)c.say(FakeRound(byte_tokens("ab"), 1));
+  (void)c.say(FakeRound(byte_tokens("!"), 1));
+  c.end(Outcome::stop);
+  const json body = c.body();
+  EXPECT_EQ(body["content"], "ab");
+  EXPECT_EQ(body["stop"], true);
+  EXPECT_EQ(body["stop_type"], "word");
+  EXPECT_EQ(body["stopping_word"], "!");
+  EXPECT_EQ(body["prompt"], "Hi");
+  EXPECT_EQ(body["tokens_evaluated"], 3);
+  EXPECT_EQ(body["tokens_predicted"], 3);
+  EXPECT_EQ(body["completion_probabilities"].size(), 2U);
+  EXPECT_EQ(body["gumbelspec"]["seed"], 5);
+  Conversation both;
+  both.ask_native({{"prompt", {"a", "b"}}});
+  for (const std::size_t i : {0U, 1U}) {
+    (void)both.say("x", i);
+    both.end(i == 0 ? Outcome::length : Outcome::eos, i);
+  }
+  ASSERT_EQ(both.body().size(), 2U);
+  EXPECT_EQ(both.body()[0]["stop_type"], "limit");
+  EXPECT_EQ(both.body()[1]["stop_type"], "eos");
+  EXPECT_EQ(both.body()[1]["prompt"], "b");
+}
+
 TEST(Answer, HasLogprobsOfCompletions) {
   Conversation c;
   c.ask_completion({{"prompt", "Hi"}, {"logprobs", 2}});

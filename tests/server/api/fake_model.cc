@@ -147,6 +147,8 @@ void Conversation::ask(ParsedRequest request) {
 void Conversation::ask_completion(const json& body) { ask(parse_completion(body.dump(), model)); }
 void Conversation::ask_chat(const json& body) { ask(parse_chat(body.dump(), model)); }
 
+void Conversation::ask_native(const json& body) { ask(parse_native(body.dump(), model)); }
+
 bool Conversation::say(const FakeRound& round, std::size_t job) {
   return jobs.at(job).sink->on_round(round.view());
 }

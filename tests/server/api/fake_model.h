@@ -69,6 +69,7 @@ struct Conversation {
 
   void ask_completion(const json& body);
   void ask_chat(const json& body);
+  void ask_native(const json& body);
   bool say(std::string_view text, std::size_t job = 0);
   bool say(const FakeRound& round, std::size_t job = 0);
   void end(Outcome outcome = Outcome::eos, std::size_t job = 0, const Error* error = nullptr,

@@ -102,11 +102,11 @@ TEST(OpenApi, IsOfThisVersion) { EXPECT_EQ(openapi()["info"]["version"], GUMBELS
 TEST(OpenApi, HasAllEndpoints) {
   std::set<std::string> paths;
   for (const auto& [path, methods] : openapi()["paths"].items()) paths.insert(path);
-  EXPECT_EQ(paths, (std::set<std::string>{"/v1/completions", "/completions", "/v1/chat/completions",
-                                          "/chat/completions", "/v1/chat/completions/input_tokens",
-                                          "/apply-template", "/v1/models", "/v1/models/{id}",
-                                          "/models", "/health", "/v1/health", "/props", "/slots",
-                                          "/metrics", "/tokenize", "/detokenize"}));
+  EXPECT_EQ(paths, (std::set<std::string>{
+                       "/v1/completions", "/completion", "/completions", "/v1/chat/completions",
+                       "/chat/completions", "/v1/chat/completions/input_tokens", "/apply-template",
+                       "/v1/models", "/v1/models/{id}", "/models", "/health", "/v1/health",
+                       "/props", "/slots", "/metrics", "/tokenize", "/detokenize"}));
 }
 
 TEST(OpenApi, RefersToSchemasThatAreThere) {
@@ -150,6 +150,19 @@ TEST(OpenApi, DescribesCompletions) {
     c.end(Outcome::length, 1);
     expect_valid(c.body(), "Completion");
   }
+}
+
+TEST(OpenApi, DescribesLlamaCppsForm) {
+  Conversation c;
+  c.ask_native({{"prompt", "Hi"}, {"logprobs", 1}});
+  (void)c.say("a");
+  c.end();
+  expect_valid(c.body(), "NativeCompletion");
+  Conversation stream;
+  stream.ask_native({{"prompt", "Hi"}, {"stream", true}});
+  (void)stream.say("a");
+  stream.end();
+  for (std::size_t i = 0; i < 2; ++i) expect_valid(stream.event(i), "NativeCompletion");
 }
 
 TEST(OpenApi, DescribesChats) {

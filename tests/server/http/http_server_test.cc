@@ -113,6 +113,7 @@ TEST_F(HttpTest, AnswersUnderThePathsOfLlamaCppsServer) {
   error_of(client().Get("/v1/models/no/such"), 404);
   EXPECT_EQ(Json::parse(client().Get("/slots")->body).size(), 2U);
   EXPECT_EQ(client().Post("/completions", body("a", 1), kJson)->status, 200);
+  EXPECT_EQ(Json::parse(client().Post("/completion", body("a", 1), kJson)->body)["content"], "a");
   const std::string chat = R"({"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1})";
   for (const char* path :
        {"/chat/completions", "/v1/chat/completions/input_tokens", "/apply-template"}) {
