@@ -35,9 +35,24 @@ enum class ActivationFormat : uint8_t { int8, bf16, f32 };
 //   Block             as it lies in a GGUF file
 //   kColumns          weights of a Block, a multiple of kBlock
 //   read, write       between a Block and its Parts, lossless
+//   Panel             if another type has panels like these: codes, scales and kColumns of both, so
+//                     that they share their products
 // Of floats: see formats/floats.h.
 template <ggml_type kType>
 struct FormatTraits {};
+
+// What the products know of a type.
+template <class Format>
+struct PanelOfFormat {
+  using Type = Format;
+};
+template <class Format>
+requires requires { typename Format::Panel; }
+struct PanelOfFormat<Format> {
+  using Type = typename Format::Panel;
+};
+template <class Format>
+using PanelOf = typename PanelOfFormat<Format>::Type;
 
 // A Block taken apart.
 template <class Format>
@@ -142,6 +157,20 @@ struct PowerOfTwo {
   template <class V>
   static GUMBELSPEC_INLINE auto d(const uint8_t* scales, const uint8_t* /*super*/) {
     return V::load_power(scales);
+  }
+  template <class V>
+  static GUMBELSPEC_INLINE auto m(const uint8_t* /*scales*/, const uint8_t* /*super*/) {
+    return V::zero();
+  }
+};
+
+// Half d alone: weight = d * (code - kOffset).
+struct SuperScale {
+  static constexpr bool kMins = false, kHalves = false;
+  static constexpr int kScaleFields = 0, kScaleBytes = 1, kSuperFields = 1;
+  template <class V>
+  static GUMBELSPEC_INLINE auto d(const uint8_t* /*scales*/, const uint8_t* super) {
+    return V::load_half(super);
   }
   template <class V>
   static GUMBELSPEC_INLINE auto m(const uint8_t* /*scales*/, const uint8_t* /*super*/) {

@@ -5,9 +5,16 @@
 #include <utility>
 
 #include "kernels/src/formats/floats.h"
+#include "kernels/src/formats/iq1_m.h"
+#include "kernels/src/formats/iq1_s.h"
+#include "kernels/src/formats/iq2_xs.h"
+#include "kernels/src/formats/iq2_xxs.h"
+#include "kernels/src/formats/iq3_s.h"
+#include "kernels/src/formats/iq3_xxs.h"
 #include "kernels/src/formats/iq4_nl.h"
 #include "kernels/src/formats/iq4_xs.h"
 #include "kernels/src/formats/mxfp4.h"
+#include "kernels/src/formats/q1_0.h"
 #include "kernels/src/formats/q2_k.h"
 #include "kernels/src/formats/q3_k.h"
 #include "kernels/src/formats/q4_0.h"
@@ -18,6 +25,7 @@
 #include "kernels/src/formats/q5_k.h"
 #include "kernels/src/formats/q6_k.h"
 #include "kernels/src/formats/q8_0.h"
+#include "kernels/src/formats/tq2_0.h"
 
 namespace gumbelspec::kernels {
 namespace {  // compiled once per instruction set: a table that the linker merged would mix them up

@@ -142,7 +142,12 @@ inline __m256i start_of(const BlockColumns& x, int c, bool is_second_half = fals
     return _mm256_setzero_si256();
   } else if constexpr (Format::kHalves) {
     const size_t field = is_second_half ? extra::kMinus32High : extra::kMinus32Low;
-    return _mm256_set1_epi32(x.extra_word(field, c) >> kHalvings<32, Format::kOffset>);
+    const int32_t word = x.extra_word(field, c);
+    if constexpr (Format::kOffset > 32) {
+      return _mm256_set1_epi32(word * (Format::kOffset / 32));
+    } else {
+      return _mm256_set1_epi32(word >> kHalvings<32, Format::kOffset>);
+    }
   } else {
     return _mm256_set1_epi32(x.word(RecordLayout::kMinus128, c) >> kHalvings<128, Format::kOffset>);
   }
@@ -244,7 +249,7 @@ struct Products {
   struct Of {
     static constexpr Product product() {
       if constexpr (Format::kActivations == ActivationFormat::int8) {
-        return int_panels_256<Dot, Format>;
+        return int_panels_256<Dot, PanelOf<Format>>;
       } else {
         return float_panels_256<Format>;
       }

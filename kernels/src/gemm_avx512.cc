@@ -102,6 +102,8 @@ GUMBELSPEC_INLINE __m512i start_of(const uint8_t* field) {
     return _mm512_setzero_si512();
   } else if constexpr (kWant == kHave) {
     return broadcast(field);
+  } else if constexpr (kWant > kHave) {
+    return _mm512_slli_epi32(broadcast(field), kHalvings<kWant, kHave>);
   } else {
     return _mm512_srai_epi32(broadcast(field), kHalvings<kHave, kWant>);
   }
@@ -277,7 +279,7 @@ struct Tile {
   struct Of {
     static constexpr Product product() {
       if constexpr (Format::kActivations == ActivationFormat::int8) {
-        return int_panels<Format, kN>;
+        return int_panels<PanelOf<Format>, kN>;
       } else if constexpr (Format::kActivations == ActivationFormat::bf16) {
         return bf16_panels<kN>;
       } else {

@@ -67,7 +67,6 @@ void get_fields(const uint8_t* section, int n, size_t size, int64_t row, void* f
 template <class Format>
 struct Quantised {
   // What the products rely on.
-  static_assert(Format::kOffset == 0 || !Format::kHalves || Format::kOffset <= 32);
   static_assert(Format::kValueBits < 8 || Format::kOffset == 128);
 
   static PanelLayout layout(int64_t n_columns) {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <map>
 #include <numeric>
 #include <random>
 #include <string>
@@ -28,10 +29,16 @@ std::vector<float> noise(size_t n, unsigned seed, float outliers = 0.0f) {
   return x;
 }
 
-std::vector<uint8_t> quantised(ggml_type type, int64_t k, int64_t rows, unsigned seed) {
-  const auto x = noise(static_cast<size_t>(k * rows), seed);
-  std::vector<uint8_t> data(ggml_row_size(type, k) * static_cast<size_t>(rows));
-  ggml_quantize_chunk(type, x.data(), data.data(), 0, rows, k, nullptr);
+// Some types take long, and each is asked for on every set.
+const std::vector<uint8_t>& quantised(ggml_type type, int64_t k, int64_t rows) {
+  static std::map<std::tuple<ggml_type, int64_t, int64_t>, std::vector<uint8_t>> known;
+  std::vector<uint8_t>& data = known[{type, k, rows}];
+  if (data.empty()) {
+    const auto x = noise(static_cast<size_t>(k * rows), 3);
+    const std::vector<float> importance(static_cast<size_t>(k), 1.0f);
+    data.resize(ggml_row_size(type, k) * static_cast<size_t>(rows));
+    ggml_quantize_chunk(type, x.data(), data.data(), 0, rows, k, importance.data());
+  }
   return data;
 }
 
@@ -56,7 +63,7 @@ struct Matrix {
       : type(of_weights),
         k(n_columns),
         rows(n_rows),
-        ggml_form(quantised(of_weights, n_columns, n_rows, 3)),
+        ggml_form(quantised(of_weights, n_columns, n_rows)),
         packed(packed_bytes(of_weights, n_columns, n_rows)) {
     const size_t row = ggml_row_size(type, k);
     for (int64_t r = 0; r < rows; ++r) {
@@ -148,6 +155,10 @@ std::vector<int64_t> column_counts(ggml_type type) {
   switch (ggml_blck_size(type)) {
     case 256:
       return {256, 768};
+    case 128:
+      return {128, 640};
+    case 64:
+      return {64, 448};
     case 32:
       return {32, 96, 704};
     default:

@@ -110,7 +110,9 @@ class Sandbox {
     if (t->type == GGML_TYPE_F32) {
       std::memcpy(t->data, x.data(), ggml_nbytes(t));
     } else {
-      ggml_quantize_chunk(t->type, x.data(), t->data, 0, ggml_nrows(t), t->ne[0], nullptr);
+      const std::vector<float> importance(static_cast<size_t>(t->ne[0]), 1.0f);
+      ggml_quantize_chunk(t->type, x.data(), t->data, 0, ggml_nrows(t), t->ne[0],
+                          importance.data());
     }
   }
 
