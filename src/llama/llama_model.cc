@@ -154,6 +154,7 @@ class LlamaModel::Impl {
     file.main_gpu = options_.main_gpu;
     file.use_mmap = options_.use_mmap;
     file.is_batch_invariant = options_.attention == Attention::exact;
+    if (options_.accelerators) file.accelerated_types = options_.order_free_types;
     file.on_progress = options_.on_progress;
     internal::PlacementLog placement(log_, devices);
     const internal::DeviceList list(options_.accelerators);

@@ -224,6 +224,15 @@ struct DeviceParams {
   std::vector<float> split;
 };
 
+// In any case.
+bool is_among(std::string_view type, const std::vector<std::string>& types) {
+  return std::any_of(types.begin(), types.end(), [&](const std::string& t) {
+    return std::equal(
+        t.begin(), t.end(), type.begin(), type.end(),
+        [](unsigned char a, unsigned char b) { return std::tolower(a) == std::tolower(b); });
+  });
+}
+
 }  // namespace
 
 LlamaModelPtr load_model_file(const ModelFileOptions& options, const LogSink& log) {
@@ -247,7 +256,8 @@ LlamaModelPtr load_model_file(const ModelFileOptions& options, const LogSink& lo
   params.load_mode = is_mapped ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_NONE;
   params.vocab_only = options.vocabulary_only;
   const bool is_on_cpu = options.n_gpu_layers == 0 || options.devices.empty();
-  const WeightLayout layout(header.tensors.get(), is_on_cpu);
+  const WeightLayout layout(header.tensors.get(),
+                            is_on_cpu && !is_among("IQ4_NL", options.accelerated_types));
   if (options.is_batch_invariant) {
     layout.put(params);
     turn_off_iq_panels();
@@ -269,16 +279,8 @@ bool has_only_types(const std::string& path, const std::vector<std::string>& typ
   const Header header = read_header(path, log);
   const gguf_context* gguf = header.gguf.get();
   if (gguf_find_key(gguf, "split.count") >= 0) return false;
-  const auto is_same = [](std::string_view a, std::string_view b) {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
-      return std::tolower(x) == std::tolower(y);
-    });
-  };
   for (std::int64_t i = 0; i < gguf_get_n_tensors(gguf); ++i) {
-    const std::string_view type = ggml_type_name(gguf_get_tensor_type(gguf, i));
-    const bool is_known = std::any_of(types.begin(), types.end(),
-                                      [&](const std::string& t) { return is_same(t, type); });
-    if (!is_known || contains(gguf_get_tensor_name(gguf, i), "_exps")) return false;
+    if (!is_among(ggml_type_name(gguf_get_tensor_type(gguf, i)), types)) return false;
   }
   return true;
 }

@@ -29,14 +29,17 @@ struct ModelFileOptions {
   bool vocabulary_only = false;  // no weights: only for comparing and tokenizing
   // Weights in an order in which a product does not depend on how many tokens a pass has.
   bool is_batch_invariant = false;
+  // Types (ggml's names, in any case) whose matrices a registered accelerator takes: they are left
+  // to it.
+  std::vector<std::string> accelerated_types;
   std::function<bool(float)> on_progress;
 };
 
 // Throws: Error{file_not_found, invalid_model, out_of_memory}.
 LlamaModelPtr load_model_file(const ModelFileOptions& options, const LogSink& log);
 
-// Whether all weights are of these types (ggml's names, in any case), and none belong to a mixture
-// of experts. false for the first part of a split model, which does not tell.
+// Whether all weights are of these types (ggml's names, in any case). false for the first part of a
+// split model, which does not tell.
 bool has_only_types(const std::string& path, const std::vector<std::string>& types,
                     const LogSink& log);
 
