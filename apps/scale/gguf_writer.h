@@ -49,6 +49,8 @@ struct Tensor {
   std::string name;
   ggml_type type;
   int64_t columns, rows;
+  int64_t n_matrices = 1;  // one for each expert
+  int64_t n_rows() const { return rows * n_matrices; }
 };
 
 // Quantised rows of uniform noise of variance 1 / columns, so that activations keep their size.
@@ -61,7 +63,7 @@ class Noise {
   std::vector<uint8_t> matrix(const Tensor& t) {
     const size_t row_bytes = ggml_row_size(t.type, t.columns);
     const int64_t distinct =
-        distinct_rows_ > 0 ? std::min<int64_t>(distinct_rows_, t.rows) : t.rows;
+        distinct_rows_ > 0 ? std::min<int64_t>(distinct_rows_, t.n_rows()) : t.n_rows();
     const std::vector<uint8_t>* rows = &pool_[{t.type, t.columns}];
     std::vector<uint8_t> own;
     if (distinct_rows_ <= 0 || static_cast<int64_t>(rows->size() / row_bytes) < distinct) {
@@ -69,10 +71,10 @@ class Noise {
       if (distinct_rows_ > 0) pool_[{t.type, t.columns}] = own;
       rows = &own;
     }
-    if (distinct == t.rows && rows == &own) return own;
-    std::vector<uint8_t> data(row_bytes * static_cast<size_t>(t.rows));
+    if (distinct == t.n_rows() && rows == &own) return own;
+    std::vector<uint8_t> data(row_bytes * static_cast<size_t>(t.n_rows()));
     const size_t have = rows->size() / row_bytes;
-    for (int64_t r = 0; r < t.rows; ++r) {
+    for (int64_t r = 0; r < t.n_rows(); ++r) {
       std::memcpy(data.data() + static_cast<size_t>(r) * row_bytes,
                   rows->data() + rng_() % have * row_bytes, row_bytes);
     }
@@ -86,6 +88,8 @@ class Noise {
     const float range = std::sqrt(3.0f / static_cast<float>(t.columns));
     const auto first_seed = static_cast<uint32_t>(rng_());
     ggml_quantize_init(t.type);
+    // The types of one and two bits want to know which columns matter: all alike.
+    const std::vector<float> importance(static_cast<size_t>(t.columns), 1.0f);
     const auto work = [&](int64_t begin, int64_t end) {
       std::vector<float> row(static_cast<size_t>(t.columns));
       for (int64_t r = begin; r < end; ++r) {
@@ -93,7 +97,7 @@ class Noise {
         std::uniform_real_distribution<float> uniform(-range, range);
         for (float& x : row) x = uniform(rng);
         ggml_quantize_chunk(t.type, row.data(), out.data() + static_cast<size_t>(r) * row_bytes, 0,
-                            1, t.columns, nullptr);
+                            1, t.columns, importance.data());
       }
     };
     const int n = static_cast<int>(std::min<int64_t>(threads_, n_rows));
@@ -124,7 +128,7 @@ class WriteError : public std::runtime_error {
 };
 
 inline size_t tensor_bytes(const Tensor& t) {
-  return ggml_row_size(t.type, t.columns) * static_cast<size_t>(t.rows);
+  return ggml_row_size(t.type, t.columns) * static_cast<size_t>(t.n_rows());
 }
 
 // A file under a temporary name until it is complete; an incomplete one is removed.
@@ -159,8 +163,12 @@ inline void write_gguf(const std::string& path, gguf_context* out,
   const std::unique_ptr<ggml_context, GgmlDeleter> meta(
       ggml_init({(tensors.size() + 1) * ggml_tensor_overhead(), nullptr, true}));
   for (const Tensor& t : tensors) {
-    ggml_tensor* shape = t.rows == 1 ? ggml_new_tensor_1d(meta.get(), t.type, t.columns)
-                                     : ggml_new_tensor_2d(meta.get(), t.type, t.columns, t.rows);
+    const int64_t sizes[] = {t.columns, t.rows, t.n_matrices};
+    ggml_tensor* shape = ggml_new_tensor(meta.get(), t.type,
+                                         t.n_matrices > 1 ? 3
+                                         : t.rows > 1     ? 2
+                                                          : 1,
+                                         sizes);
     ggml_set_name(shape, t.name.c_str());
     gguf_add_tensor(out, shape);
   }

@@ -97,6 +97,11 @@ __attribute__((target("avx2,fma"))) void dot_floats() {
 #undef SEQUENCE
 }
 
+// Whether what is multiplied needs all eight bits.
+bool has_wide_codes(ggml_type type) {
+  return type == GGML_TYPE_Q8_0 || type == GGML_TYPE_IQ4_NL || type == GGML_TYPE_IQ4_XS;
+}
+
 // Multiply-adds per second of that sequence for a format; 0 where none is written down here.
 double dot_peak(const KernelSet* kernels, ggml_type type, int threads) {
   const std::string name = kernels->name;
@@ -108,7 +113,7 @@ double dot_peak(const KernelSet* kernels, ggml_type type, int threads) {
   } else if (name == "avx2" && !whole) {
     loop = dot_floats, products = 8;
   } else if (name == "avx2") {
-    loop = type == GGML_TYPE_Q8_0 ? dot_signed : dot_bytes, products = 32;
+    loop = has_wide_codes(type) ? dot_signed : dot_bytes, products = 32;
   }
   if (!loop) return 0.0;
   const double t = median_seconds(5, [&] {

@@ -1,7 +1,9 @@
-// Writes a GGUF model of any size with random weights (llama architecture), for measurements.
+// Writes a GGUF model of any size with random weights (llama architecture, or qwen3moe with
+// --experts), for measurements.
 //
 //   make_model --vocab ggml-vocab-llama-spm.gguf --out 1b-q8_0.gguf --type q8_0
 //              --layers 22 --embd 2048 --ff 5632 --heads 32 --heads-kv 4
+//              [--experts 128 --experts-used 8]      # --ff: of one expert
 //
 // The tokenizer is copied from --vocab: a vocabulary-only file of llama.cpp (models/ggml-vocab-*)
 // or any model. Texts of such a model are noise; only its speed means something.
@@ -47,6 +49,7 @@ void parse_options(const OptionTable& table, int argc, char** argv) {
 struct Options {
   std::string vocab, out;
   std::string type = "q8_0";
+  int experts = 0, experts_used = 8;
   int layers = 22, embd = 2048, ff = 5632, heads = 32, heads_kv = 4;
   int context = 8192;
   bool tied = false;        // no output matrix of its own
@@ -59,6 +62,8 @@ Options parse(int argc, char** argv) {
   Options o;
   parse_options({{{"--layers", &o.layers},
                   {"--embd", &o.embd},
+                  {"--experts", &o.experts},
+                  {"--experts-used", &o.experts_used},
                   {"--ff", &o.ff},
                   {"--heads", &o.heads},
                   {"--heads-kv", &o.heads_kv},
@@ -72,12 +77,24 @@ Options parse(int argc, char** argv) {
   if (o.vocab.empty() || o.out.empty()) fail("--vocab and --out are needed");
   if (o.heads < 1 || o.embd % o.heads != 0) fail("--embd must be a multiple of --heads");
   if (o.heads_kv < 1 || o.heads % o.heads_kv != 0) fail("--heads: a multiple of --heads-kv");
+  if (o.experts < 0 || (o.experts > 0 && o.experts_used > o.experts)) {
+    fail("--experts-used: at most --experts");
+  }
   return o;
+}
+
+// Any type that ggml can quantise to.
+ggml_type any_type_named(const std::string& name) {
+  for (int i = 0; i < GGML_TYPE_COUNT; ++i) {
+    const auto type = static_cast<ggml_type>(i);
+    if (ggml_is_quantized(type) && name == ggml_type_name(type)) return type;
+  }
+  return type_named(name, " q4_k_m, or another of ggml's types");
 }
 
 // The mix of llama.cpp's Q4_K_M: better types where errors hurt most.
 ggml_type type_of(const Options& o, const std::string& part, int layer) {
-  if (o.type != "q4_k_m") return type_named(o.type, " q4_k_m");
+  if (o.type != "q4_k_m") return any_type_named(o.type);
   if (part == "output") return GGML_TYPE_Q6_K;
   const int n = o.layers;
   const bool more = layer < n / 8 || layer >= 7 * n / 8 || (layer - n / 8) % 3 == 2;
@@ -96,15 +113,28 @@ std::vector<Tensor> tensors_of(const Options& o, int64_t n_vocab) {
     const auto add = [&](const std::string& part, int64_t columns, int64_t rows) {
       all.push_back({prefix + part + ".weight", type_of(o, part, i), columns, rows});
     };
+    const auto add_experts = [&](const std::string& part, int64_t columns, int64_t rows) {
+      all.push_back(
+          {prefix + part + "_exps.weight", type_of(o, part, i), columns, rows, o.experts});
+    };
     all.push_back({prefix + "attn_norm.weight", GGML_TYPE_F32, o.embd, 1});
     add("attn_q", o.embd, o.embd);
     add("attn_k", o.embd, kv);
     add("attn_v", o.embd, kv);
     add("attn_output", o.embd, o.embd);
     all.push_back({prefix + "ffn_norm.weight", GGML_TYPE_F32, o.embd, 1});
-    add("ffn_gate", o.embd, o.ff);
-    add("ffn_up", o.embd, o.ff);
-    add("ffn_down", o.ff, o.embd);
+    if (o.experts == 0) {
+      add("ffn_gate", o.embd, o.ff);
+      add("ffn_up", o.embd, o.ff);
+      add("ffn_down", o.ff, o.embd);
+      continue;
+    }
+    all.push_back({prefix + "attn_q_norm.weight", GGML_TYPE_F32, o.embd / o.heads, 1});
+    all.push_back({prefix + "attn_k_norm.weight", GGML_TYPE_F32, o.embd / o.heads, 1});
+    all.push_back({prefix + "ffn_gate_inp.weight", GGML_TYPE_F32, o.embd, o.experts});
+    add_experts("ffn_gate", o.embd, o.ff);
+    add_experts("ffn_up", o.embd, o.ff);
+    add_experts("ffn_down", o.ff, o.embd);
   }
   return all;
 }
@@ -116,22 +146,30 @@ int64_t vocabulary_size(const gguf_context* g) {
 }
 
 void set_parameters(const Options& o, gguf_context* g, int64_t n_vocab) {
+  const std::string architecture = o.experts > 0 ? "qwen3moe" : "llama";
+  const auto key_of = [&](const char* key) { return architecture + "." + key; };
   const auto number = [&](const char* key, int value) {
-    gguf_set_val_u32(g, key, static_cast<uint32_t>(value));
+    gguf_set_val_u32(g, key_of(key).c_str(), static_cast<uint32_t>(value));
   };
-  gguf_set_val_str(g, "general.architecture", "llama");
+  gguf_set_val_str(g, "general.architecture", architecture.c_str());
   gguf_set_val_str(g, "general.name", "random weights");
   gguf_remove_key(g, "general.file_type");
-  number("llama.block_count", o.layers);
-  number("llama.context_length", o.context);
-  number("llama.embedding_length", o.embd);
-  number("llama.feed_forward_length", o.ff);
-  number("llama.attention.head_count", o.heads);
-  number("llama.attention.head_count_kv", o.heads_kv);
-  number("llama.rope.dimension_count", o.embd / o.heads);
-  number("llama.vocab_size", static_cast<int>(n_vocab));
-  gguf_set_val_f32(g, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
-  gguf_set_val_f32(g, "llama.rope.freq_base", 10000.0f);
+  number("block_count", o.layers);
+  number("context_length", o.context);
+  number("embedding_length", o.embd);
+  number("feed_forward_length", o.ff);
+  number("attention.head_count", o.heads);
+  number("attention.head_count_kv", o.heads_kv);
+  number("rope.dimension_count", o.embd / o.heads);
+  number("vocab_size", static_cast<int>(n_vocab));
+  gguf_set_val_f32(g, key_of("attention.layer_norm_rms_epsilon").c_str(), 1e-5f);
+  gguf_set_val_f32(g, key_of("rope.freq_base").c_str(), 10000.0f);
+  if (o.experts == 0) return;
+  number("expert_count", o.experts);
+  number("expert_used_count", o.experts_used);
+  number("expert_feed_forward_length", o.ff);
+  number("attention.key_length", o.embd / o.heads);
+  number("attention.value_length", o.embd / o.heads);
 }
 
 void write_model(const Options& o) {
