@@ -94,7 +94,7 @@ function(gumbelspec_copy_llama)
     file(COPY ${source}/src/llama-${header}.h DESTINATION ${GUMBELSPEC_LLAMA_DIR}/src)
   endforeach()
   # What apps/llama_common compiles.
-  foreach(file json json-schema json-schema-to-grammar trie unicode)
+  foreach(file json unicode)
     file(COPY ${source}/common/${file}.cpp ${source}/common/${file}.h
       DESTINATION ${GUMBELSPEC_LLAMA_DIR}/common)
   endforeach()

@@ -1,16 +1,5 @@
 #include "apps/llama_common/common.h"
 
-#include <cstdarg>
-#include <stdexcept>
-
-int gumbelspec_schema_warning(FILE* /*file*/, const char* format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  const std::string what = va_arg(arguments, const char*);
-  va_end(arguments);
-  throw std::invalid_argument(what);
-}
-
 std::string string_join(const std::vector<std::string>& values, const std::string& separator) {
   std::string out;
   for (std::size_t i = 0; i < values.size(); ++i) {

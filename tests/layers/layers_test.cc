@@ -77,8 +77,7 @@ Rules house_rules() {
       {"gguf.h", tests + Names{"src/llama", "apps/scale"}},
       {"tests/test-llama-archs.cpp", {"testing/zoo"}},  // llama.cpp's
       {"jinja/", {"apps/server/api"}},
-      {"json.h", {"apps/server/api", "apps/structure"}},
-      {"json-schema-to-grammar.h", {"apps/server/api", "apps/structure"}},
+      {"json.h", {"apps/server/api"}},
       {"httplib.h", tests + Names{"apps/server/http"}},
       {"openssl/", tests},
       {"prometheus/", {"apps/server/service"}},

@@ -1,0 +1,53 @@
+#include "apps/structure/string_formats.h"
+
+#include <utility>
+
+namespace gumbelspec::structure {
+namespace {
+
+// RFC 3339. February has 29 days in years divisible by 4, but for hundreds that are not by 400.
+#define GUMBELSPEC_DATE                                                                   \
+  "([0-9]{4}-(0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|[0-9]{4}-(0[469]|11)-(0[1-9]|[12]" \
+  "[0-9]|30)|[0-9]{4}-02-(0[1-9]|1[0-9]|2[0-8])|([0-9]{2}(0[48]|[2468][048]|[13579][26])" \
+  "|([02468][048]|[13579][26])00)-02-29)"
+#define GUMBELSPEC_TIME \
+  "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
+#define GUMBELSPEC_BYTE "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+#define GUMBELSPEC_LABEL "[a-zA-Z0-9]([a-zA-Z0-9-]{0,30}[a-zA-Z0-9])?"
+#define GUMBELSPEC_HOST GUMBELSPEC_LABEL "(\\." GUMBELSPEC_LABEL "){0,5}"
+
+constexpr std::pair<std::string_view, const char*> kFormats[] = {
+    {"date", "^" GUMBELSPEC_DATE "$"},
+    {"time", "^" GUMBELSPEC_TIME "$"},
+    {"date-time", "^" GUMBELSPEC_DATE "T" GUMBELSPEC_TIME "$"},
+    {"duration",
+     "^P([0-9]{1,9}W|[0-9]{1,9}Y([0-9]{1,9}M([0-9]{1,9}D)?)?|[0-9]{1,9}M([0-9]{1,9}D)?|"
+     "[0-9]{1,9}D|([0-9]{1,9}D)?T([0-9]{1,9}H([0-9]{1,9}M([0-9]{1,9}S)?)?|[0-9]{1,9}M([0-9]{1,9}"
+     "S)?|[0-9]{1,9}S))$"},
+    {"uuid", "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"},
+    {"ipv4", "^" GUMBELSPEC_BYTE "(\\." GUMBELSPEC_BYTE "){3}$"},
+    {"ipv6",
+     "^(([0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}|([0-9a-fA-F]{1,4}:){1,6}:[0-9a-fA-F]{1,4}|::1)$"},
+    {"hostname", "^" GUMBELSPEC_HOST "$"},
+    {"email", "^[a-zA-Z0-9_+-]{1,30}(\\.[a-zA-Z0-9_+-]{1,30})?@" GUMBELSPEC_HOST "\\.[a-z]{2,8}$"},
+    {"uri", "^https?://" GUMBELSPEC_HOST "(/[a-zA-Z0-9._~-]*)*(\\?[a-zA-Z0-9._~=&-]*)?$"},
+    {"password", ""},
+    {"binary", ""},
+};
+
+}  // namespace
+
+const char* pattern_of_format(std::string_view format) {
+  for (const auto& [name, pattern] : kFormats) {
+    if (name == format) return pattern;
+  }
+  return nullptr;
+}
+
+std::string known_formats() {
+  std::string out;
+  for (const auto& [name, pattern] : kFormats) out += (out.empty() ? "" : ", ") + std::string(name);
+  return out;
+}
+
+}  // namespace gumbelspec::structure
