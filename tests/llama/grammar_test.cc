@@ -99,6 +99,25 @@ TEST(Grammar, TakesThePathAsTextThatGoesOn) {
       << "what was asked about a path does not stay";
 }
 
+TEST(Grammar, WaitsForATriggerAcrossTokens) {
+  const GrammarTrigger trigger{.words = {"ab"}, .tokens = {}};
+  const auto matcher = compile_grammar(model(), "root ::= \"abc\"", trigger)->matcher();
+  const auto mask = matcher->allowed({}, {});
+  std::size_t n_with = 0;
+  for (std::size_t i = 0; i < model().limits().n_vocab; ++i) {
+    const std::string piece = model().piece(token_id(i));
+    const std::size_t at = piece.find("ab");
+    n_with += at == std::string::npos ? 0 : 1;
+    const bool fits =
+        at == std::string::npos || piece.size() <= at + 2 || piece.substr(at) == "abc";
+    EXPECT_EQ(is_set(mask, token_id(i)), fits) << piece;
+  }
+  EXPECT_GT(n_with, 0U);
+  EXPECT_EQ(allowed_texts(*matcher, {letter('a')}, {letter('b')}), std::vector<std::string>{"c"});
+  EXPECT_TRUE(is_set(matcher->allowed(std::vector<TokenId>{letter('a')}, {}), letter('x')));
+  EXPECT_THROW((void)compile_grammar(model(), "root ::= \"x\"", trigger), Error);
+}
+
 TEST(Grammar, DoesNotDependOnTheOrderOfQuestions) {
   const std::string gbnf = "root ::= (\"a\" \"b\"* \"c\")*";
   const auto grammar = matcher_of(gbnf);
@@ -134,8 +153,8 @@ TEST(Grammar, FollowsCharactersOfSeveralTokens) {
 // A vocabulary in which every byte is a token (3 + byte), with control tokens.
 class BytesGrammar {
  public:
-  explicit BytesGrammar(const std::string& gbnf)
-      : grammar_(compile_grammar(tiny(), gbnf)->matcher()) {}
+  explicit BytesGrammar(const std::string& gbnf, const GrammarTrigger& trigger = {})
+      : grammar_(compile_grammar(tiny(), gbnf, trigger)->matcher()) {}
 
   static TokenId byte(unsigned value) { return token_id(3 + value); }
   static TokenId control(std::size_t i) { return token_id(320 + i); }
@@ -180,6 +199,19 @@ TEST(Grammar, TakesAControlTokenThatItAsksFor) {
   EXPECT_FALSE(grammar.allows({BytesGrammar::byte('a')}, BytesGrammar::control(2)));
   EXPECT_TRUE(
       grammar.allows({BytesGrammar::byte('a'), BytesGrammar::control(1)}, BytesGrammar::byte('b')));
+}
+
+TEST(Grammar, WaitsForATriggerToken) {
+  BytesGrammar grammar("root ::= <[321]> \"b\"",
+                       {.words = {}, .tokens = {BytesGrammar::control(1)}});
+  const std::vector<TokenId> before = {BytesGrammar::byte('x'), BytesGrammar::byte(0xFF)};
+  EXPECT_TRUE(grammar.allows(before, token_id(2))) << "a text may end without it";
+  EXPECT_TRUE(grammar.allows(before, BytesGrammar::control(0))) << "any token";
+  EXPECT_TRUE(grammar.allows(before, BytesGrammar::control(1)));
+  const std::vector<TokenId> behind = {BytesGrammar::byte('x'), BytesGrammar::control(1)};
+  EXPECT_TRUE(grammar.allows(behind, BytesGrammar::byte('b')));
+  EXPECT_FALSE(grammar.allows(behind, BytesGrammar::byte('x')));
+  EXPECT_FALSE(grammar.allows(behind, token_id(2)));
 }
 
 // The oracle decodes by arithmetic and knows the shortest form of a number.
