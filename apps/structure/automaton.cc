@@ -1,6 +1,7 @@
 #include "apps/structure/automaton.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <set>
 #include <utility>
@@ -259,6 +260,47 @@ Automaton Automaton::of_length(std::uint64_t least, std::uint64_t most) {
     if (i == n && most != kNoLimit) break;
     const auto to = static_cast<std::uint32_t>(std::min(i + 1, n));
     for (const PointRange& range : all_points()) states[i].edges.push_back({range, to});
+  }
+  return Automaton(std::move(states));
+}
+
+// Moore's algorithm: states are told apart by what their edges lead to, until nothing new is found.
+Automaton Automaton::smaller() const {
+  constexpr int kMaxRounds = 64;  // chains need one per state
+  using Signature = std::pair<std::uint32_t, std::vector<std::array<std::uint32_t, 3>>>;
+  std::vector<std::uint32_t> classes;
+  for (const State& state : states_) classes.push_back(state.is_text ? 1 : 0);
+  std::size_t n_classes = 0;
+  for (int round = 0;; ++round) {
+    if (round == kMaxRounds) return *this;
+    std::map<Signature, std::uint32_t> known;
+    std::vector<std::uint32_t> next;
+    for (std::size_t i = 0; i < states_.size(); ++i) {
+      Signature signature{classes[i], {}};
+      for (const Edge& edge : states_[i].edges) {
+        auto& edges = signature.second;
+        const std::uint32_t to = classes[edge.to];
+        if (!edges.empty() && edges.back()[2] == to && edges.back()[1] + 1 == edge.points.first) {
+          edges.back()[1] = edge.points.last;
+        } else {
+          edges.push_back({edge.points.first, edge.points.last, to});
+        }
+      }
+      next.push_back(known.emplace(std::move(signature), static_cast<std::uint32_t>(known.size()))
+                         .first->second);
+    }
+    classes = std::move(next);
+    if (known.size() == n_classes) break;
+    n_classes = known.size();
+  }
+  // Classes are numbered as they are met, so the first is that of the beginning.
+  std::vector<State> states(n_classes);
+  for (std::size_t i = 0; i < states_.size(); ++i) {
+    State& state = states[classes[i]];
+    state.is_text = states_[i].is_text;
+    if (!state.edges.empty()) continue;
+    for (const Edge& edge : states_[i].edges)
+      state.edges.push_back({edge.points, classes[edge.to]});
   }
   return Automaton(std::move(states));
 }

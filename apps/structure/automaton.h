@@ -45,6 +45,8 @@ class Automaton {
   // Texts of at least and at most so many characters.
   static Automaton of_length(std::uint64_t least, std::uint64_t most);
 
+  // The same texts with fewer states, where that takes few rounds; else the same automaton.
+  [[nodiscard]] Automaton smaller() const;
   [[nodiscard]] Automaton others() const;  // all texts that this does not take
   friend Automaton common(const Automaton& a, const Automaton& b);
 

@@ -327,8 +327,10 @@ Automaton numbers_within(const NumberLimits& given) {
   }
   Automaton out = either(positive, negative);
   for (const Decimal& value : limits.multiples_of) {
-    out = common(out, multiples_of(value, limits.is_integer));
+    out = common(out, multiples_of(value, limits.is_integer)).smaller();
   }
+  constexpr std::size_t kMostStates = 6000;
+  if (out.states().size() > kMostStates) throw TooLarge();
   return out;
 }
 

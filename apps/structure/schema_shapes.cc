@@ -58,7 +58,7 @@ void add_unique(Conjunction& conjunction, const JsonNode* node) {
 
 bool is_never(const Conjunction& conjunction) {
   return std::any_of(conjunction.begin(), conjunction.end(),
-                     [](const JsonNode* node) { return node->is(Kind::boolean); });
+                     [](const JsonNode* node) { return node->is(Kind::boolean) && !node->truth; });
 }
 
 const JsonNode& SchemaShapes::made_node(JsonNode node) {
