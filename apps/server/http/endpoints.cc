@@ -28,7 +28,7 @@ constexpr std::array<EndpointDoc, 18> kEndpoints = {{
     {"POST", "/detokenize", true, "`{\"tokens\": [...]}` to `{\"content\": TEXT}`."},
     {"GET", "/health", false,
      "200 when requests are taken; 503 while the models are being loaded, while the server shuts "
-     "down, and when its engine has failed."},
+     "down, when its engine has failed, and while it has been in one round for 10 seconds."},
     {"GET", "/v1/health", false, "The same as `/health`."},
     {"GET", "/props", true,
      "What llama.cpp's server tells of itself, as far as it is so here: the context, the number of "

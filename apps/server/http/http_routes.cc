@@ -1,3 +1,4 @@
+#include <chrono>
 #include <exception>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -83,6 +84,14 @@ void tell_health(const HttpState& state, httplib::Response& response) {
   if (service->scheduler().has_failed()) {
     return unavailable("failed",
                        {503, "server_error", "the engine has failed; restart the server"});
+  }
+  constexpr std::chrono::seconds kLongestRound{10};
+  const auto in_round = service->scheduler().time_in_round();
+  if (in_round > kLongestRound) {
+    const auto n = std::chrono::duration_cast<std::chrono::seconds>(in_round).count();
+    return unavailable("stuck", {503, "server_error",
+                                 "the engine has been in one round for " + std::to_string(n) +
+                                     " seconds; smaller prompts or batches take less"});
   }
   response.set_content(answer_health(), kJson);
 }

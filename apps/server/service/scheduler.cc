@@ -119,6 +119,11 @@ bool Scheduler::has_failed() const {
   return has_failed_;
 }
 
+Clock::duration Scheduler::time_in_round() const {
+  const std::lock_guard lock(mutex_);
+  return round_began_ ? Clock::now() - *round_began_ : Clock::duration::zero();
+}
+
 void Scheduler::run() {
   for (bool quits = false; !quits;) {
     Mail mail = wait_for_mail();
@@ -210,6 +215,16 @@ void Scheduler::end_everything() {
 }
 
 void Scheduler::step() {
+  const auto note = [this](std::optional<Clock::time_point> began) {
+    const std::lock_guard lock(mutex_);
+    round_began_ = began;
+  };
+  note(Clock::now());
+  make_round();
+  note(std::nullopt);
+}
+
+void Scheduler::make_round() {
   try {
     has_work_ = engine_->step();
     if (options_.on_round) options_.on_round(engine_->statistics());

@@ -98,6 +98,8 @@ class Scheduler {
 
   [[nodiscard]] std::size_t n_texts() const;  // active and waiting
   [[nodiscard]] bool has_failed() const;
+  // How long the engine's thread has been in the same round; zero between rounds.
+  [[nodiscard]] Clock::duration time_in_round() const;
 
  private:
   class Forward;
@@ -136,6 +138,7 @@ class Scheduler {
   void end_overdue();
   void end_everything();
   void step();
+  void make_round();
   void fail(const std::string& what);
   void lose(const Error& cause);
   void note_stopped(RequestId id);
@@ -156,6 +159,7 @@ class Scheduler {
   std::uint64_t last_id_ = 0;
   bool accepts_ = true;
   bool has_failed_ = false;
+  std::optional<Clock::time_point> round_began_;  // of the round under way
 
   std::thread thread_;  // last: it uses the others
 };

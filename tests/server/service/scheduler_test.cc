@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -294,6 +295,21 @@ TEST_F(SchedulerTest, ALostMachineEndsItsTextsAndIsUsedAgainWhenItIsBack) {
   EXPECT_FALSE(scheduler_->has_failed());
   EXPECT_TRUE(is_idle());
   EXPECT_EQ(n_losses, 1);
+}
+
+// What /health tells of an engine that does not come back.
+TEST_F(SchedulerTest, TellsHowLongARoundTakes) {
+  control_->hold();
+  start(1, 1);
+  EXPECT_EQ(scheduler_->time_in_round(), Clock::duration::zero());
+  ASSERT_EQ(add(a_, a_.jobs(1, 3)), Admission::accepted);
+  while (scheduler_->time_in_round() == Clock::duration::zero()) std::this_thread::yield();
+  const auto before = scheduler_->time_in_round();
+  EXPECT_GE(scheduler_->time_in_round(), before) << "it is the same round still";
+  control_->release();
+  a_.wait();
+  EXPECT_TRUE(is_idle());
+  while (scheduler_->time_in_round() != Clock::duration::zero()) std::this_thread::yield();
 }
 
 TEST_F(SchedulerTest, ABrokenEngineEndsEverythingAndIsNotUsedAgain) {
