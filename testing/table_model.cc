@@ -1,5 +1,6 @@
 #include "testing/table_model.h"
 
+#include <algorithm>
 #include <random>
 #include <stdexcept>
 
@@ -74,7 +75,8 @@ SeqId TableModel::open() {
   std::size_t i = 0;
   while (i < sequences_.size() && sequences_[i].is_open) ++i;
   if (i == sequences_.size()) sequences_.emplace_back();
-  sequences_[i] = {.is_open = true, .text = {}, .pending = {}};
+  sequences_[i] = {};
+  sequences_[i].is_open = true;
   // So that whoever counts allocations sees the caller's only.
   sequences_[i].pending.reserve(limits_.max_pass_nodes);
   rows_.reserve(limits_.max_pass_nodes);
@@ -94,6 +96,9 @@ PassOutcome TableModel::extend(SeqId seq, std::span<const TokenId> tokens) {
   if (is_cancelled_) return PassOutcome::cancelled;
   if (is_full_ || s.text.size() + tokens.size() > limits_.n_context) return PassOutcome::no_space;
   s.text.insert(s.text.end(), tokens.begin(), tokens.end());
+  n_read_ += tokens.size();
+  n_reread_ += s.n_owed;
+  s.n_owed = 0;
   return PassOutcome::ok;
 }
 
@@ -104,6 +109,14 @@ PassOutcome TableModel::evaluate(std::span<const PassNode> nodes) {
   rows_.clear();
   wanted_.clear();
   ++n_passes_;
+  n_extra_ = 0;
+  for (const PassNode& node : nodes) {
+    Sequence& s = sequence(node.seq);
+    s.n_last = 0;
+    n_extra_ += s.n_owed;
+    s.n_owed = 0;
+  }
+  n_reread_ += n_extra_;
   for (const PassNode& node : nodes) {
     Sequence& s = sequence(node.seq);
     const bool is_first = node.parent == kCommitted;
@@ -120,6 +133,7 @@ PassOutcome TableModel::evaluate(std::span<const PassNode> nodes) {
     rows_.push_back(table_row(before, node.token));
     wanted_.push_back(node.wants_row);
     s.pending.push_back({node.parent, node.token, depth});
+    ++s.n_last;
   }
   return PassOutcome::ok;
 }
@@ -138,17 +152,56 @@ void TableModel::commit(SeqId seq, std::span<const PendingId> path) {
     s.text.push_back(s.pending[index(id)].token);
     above = id;
   }
-  require(limits_.can_drop || path.size() == s.pending.size(), "TableModel: cannot drop tokens");
+  drop_all_but(s, path.size());
   s.pending.clear();
+  s.n_last = 0;
+}
+
+// Of the pending tokens; checks that they can be dropped.
+void TableModel::drop_all_but(Sequence& s, std::size_t n_kept) const {
+  const std::size_t n_dropped = s.pending.size() - n_kept;
+  if (n_dropped == 0 || limits_.can_drop) return;
+  if (limits_.can_drop_passes) {
+    require(n_kept > 0, "TableModel: cannot drop the first pending token");
+    s.n_owed += n_kept;
+    return;
+  }
+  require(n_dropped <= limits_.max_drop && n_dropped < s.n_last, "TableModel: cannot drop tokens");
+}
+
+void TableModel::become_recurrent(std::size_t n_snapshots) {
+  limits_.can_branch = limits_.can_drop = false;
+  limits_.can_drop_passes = n_snapshots == 0;
+  limits_.max_drop = n_snapshots == 0 ? limits_.max_pass_nodes : n_snapshots;
+  limits_.max_leaves = limits_.n_sequences;
+}
+
+std::size_t TableModel::n_restorable(SeqId seq, std::size_t n) const {
+  const Sequence& s = sequence(seq);
+  require(n <= s.text.size(), "TableModel::n_restorable: the text is shorter");
+  if (limits_.can_drop || n == s.text.size()) return n;
+  const auto behind = std::upper_bound(s.remembered.begin(), s.remembered.end(), n);
+  return behind == s.remembered.begin() ? 0 : *(behind - 1);
+}
+
+void TableModel::remember(SeqId seq) {
+  Sequence& s = sequence(seq);
+  require(s.pending.empty(), "TableModel::remember: tokens are pending");
+  if (limits_.can_drop || s.text.empty()) return;
+  if (s.remembered.empty() || s.remembered.back() < s.text.size()) {
+    s.remembered.push_back(s.text.size());
+  }
 }
 
 void TableModel::truncate(SeqId seq, std::size_t n) {
   Sequence& s = sequence(seq);
   require(n <= s.text.size(), "TableModel::truncate: the text is shorter");
-  require(limits_.can_drop || n == 0 || (n == s.text.size() && s.pending.empty()),
-          "TableModel: cannot drop tokens");
+  require(limits_.can_drop || n == 0 || s.pending.empty(), "TableModel: cannot drop tokens");
+  require(n == n_restorable(seq, n), "TableModel: the state is not remembered");
   s.text.resize(n);
   s.pending.clear();
+  s.n_owed = 0;
+  std::erase_if(s.remembered, [n](std::size_t length) { return length > n; });
 }
 
 }  // namespace gumbelspec::testing

@@ -31,6 +31,12 @@ class TableModel final : public LanguageModel {
 
   // To play models that cannot branch or drop, or whose cache is full.
   ModelLimits& mutable_limits() { return limits_; }
+  // Plays one with recurrent layers: chains, of which the last n_snapshots tokens of a pass can be
+  // dropped; 0: all but the first pending one, and what is kept of them counts as read again.
+  void become_recurrent(std::size_t n_snapshots);
+  // Tokens that were evaluated or read again, and those that extend() read, since it was made.
+  [[nodiscard]] std::size_t n_read() const { return n_read_; }
+  [[nodiscard]] std::size_t n_reread() const { return n_reread_; }
   void set_full(bool is_full) { is_full_ = is_full; }
   void set_cancelled(bool is_cancelled) { is_cancelled_ = is_cancelled; }
   [[nodiscard]] std::size_t n_passes() const { return n_passes_; }
@@ -46,6 +52,9 @@ class TableModel final : public LanguageModel {
   [[nodiscard]] std::span<const float> row(std::size_t i) const override;
   void commit(SeqId seq, std::span<const PendingId> path) override;
   void truncate(SeqId seq, std::size_t n) override;
+  [[nodiscard]] std::size_t n_restorable(SeqId seq, std::size_t n) const override;
+  void remember(SeqId seq) override;
+  [[nodiscard]] std::size_t n_extra() const override { return n_extra_; }
 
  private:
   struct Pending {
@@ -57,9 +66,13 @@ class TableModel final : public LanguageModel {
     bool is_open = false;
     std::vector<TokenId> text;
     std::vector<Pending> pending;
+    std::size_t n_last = 0;               // of them, those of the last pass
+    std::size_t n_owed = 0;               // committed, to be read again
+    std::vector<std::size_t> remembered;  // lengths, ascending
   };
   Sequence& sequence(SeqId seq);
   [[nodiscard]] const Sequence& sequence(SeqId seq) const;
+  void drop_all_but(Sequence& s, std::size_t n_kept) const;
   [[nodiscard]] std::size_t table_row(TokenId before_last, TokenId last) const;
 
   Options options_;
@@ -69,6 +82,9 @@ class TableModel final : public LanguageModel {
   std::vector<std::size_t> rows_;  // per node of the last pass, its row of the table
   std::vector<bool> wanted_;
   std::size_t n_passes_ = 0;
+  std::size_t n_read_ = 0;
+  std::size_t n_reread_ = 0;
+  std::size_t n_extra_ = 0;
   bool is_full_ = false;
   bool is_cancelled_ = false;
 };

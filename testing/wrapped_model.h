@@ -29,6 +29,11 @@ class WrappedModel : public LanguageModel {
   [[nodiscard]] std::span<const float> row(std::size_t i) const override { return model_.row(i); }
   void commit(SeqId seq, std::span<const PendingId> path) override { model_.commit(seq, path); }
   void truncate(SeqId seq, std::size_t n) override { model_.truncate(seq, n); }
+  [[nodiscard]] std::size_t n_restorable(SeqId seq, std::size_t n) const override {
+    return model_.n_restorable(seq, n);
+  }
+  void remember(SeqId seq) override { model_.remember(seq); }
+  [[nodiscard]] std::size_t n_extra() const override { return model_.n_extra(); }
 
  protected:
   LanguageModel& model_;

@@ -87,7 +87,9 @@ Json limits_json(const ModelLimits& l) {
           {"max_pass_nodes", l.max_pass_nodes},
           {"max_leaves", l.max_leaves},
           {"can_branch", l.can_branch},
-          {"can_drop", l.can_drop}};
+          {"can_drop", l.can_drop},
+          {"max_drop", l.max_drop},
+          {"can_drop_passes", l.can_drop_passes}};
 }
 
 ModelLimits limits_of(const Json& json) {
@@ -98,6 +100,8 @@ ModelLimits limits_of(const Json& json) {
   l.max_leaves = json.at("max_leaves");
   l.can_branch = json.at("can_branch");
   l.can_drop = json.at("can_drop");
+  l.max_drop = json.value("max_drop", l.max_drop);
+  l.can_drop_passes = json.value("can_drop_passes", l.can_drop_passes);
   return l;
 }
 

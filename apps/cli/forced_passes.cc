@@ -45,7 +45,7 @@ class Forced {
       if (model_.limits().can_branch) {
         tree_along(n);
       } else {
-        chain_of(std::min(n, kAccepted), PassKind::tree);
+        chain_along(std::min(n, kAccepted));
       }
     }
   }
@@ -96,6 +96,25 @@ class Forced {
       see_(begin + i, PassKind::tree, model_.row(index(path[i])));
     }
     path.resize(std::min(n, kAccepted));
+    model_.commit(seq_, path);
+  }
+
+  // The text's next tokens, and behind them others, which are dropped again.
+  void chain_along(std::size_t n) {
+    constexpr std::size_t kWrong = 2;
+    const std::size_t begin = position();
+    std::vector<PassNode> nodes;
+    std::vector<PendingId> path;
+    const std::size_t n_wrong = std::min(kWrong, model_.limits().longest_chain());
+    for (std::size_t i = 0; i < n + n_wrong; ++i) {
+      const PendingId parent = i == 0 ? kCommitted : pending_id(i - 1);
+      const bool is_text = i < n;
+      nodes.push_back(
+          {seq_, parent, is_text ? text_.tokens[begin + i] : wrong_at(begin + n - 1), is_text});
+      if (is_text) path.push_back(pending_id(i));
+    }
+    check(model_.evaluate(nodes));
+    for (std::size_t i = 0; i < n; ++i) see_(begin + i, PassKind::tree, model_.row(i));
     model_.commit(seq_, path);
   }
 

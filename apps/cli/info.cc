@@ -57,17 +57,33 @@ std::string program_text() {
          line("methods", methods);
 }
 
-std::string model_text(const std::string& name, const LlamaModel& model) {
-  const ModelLimits& limits = model.limits();
-  const std::string shapes =
-      !limits.can_drop    ? "plain decoding only, the model " + std::string(limits.why_no_drop)
-      : limits.can_branch ? "trees are possible"
-                          : "chains only, no trees";
-  return line(name, model.description() + ", vocabulary " + std::to_string(limits.n_vocab) +
-                        ", context " + std::to_string(limits.n_context) + "; " + shapes);
+std::string in_mib(std::size_t bytes) { return std::to_string(bytes >> 20U) + " MiB"; }
+
+std::string shapes(const ModelLimits& limits) {
+  if (limits.can_branch) return "trees are possible";
+  const std::string why = "the model " + std::string(limits.why_no_drop);
+  if (limits.longest_chain() == 0) return "plain decoding only, " + why;
+  if (limits.can_drop_passes) return "chains only, " + why;
+  return "chains of up to " + std::to_string(limits.longest_chain()) + " tokens only, " + why;
 }
 
-std::string in_mib(std::size_t bytes) { return std::to_string(bytes >> 20U) + " MiB"; }
+// What going back takes, where there is a recurrent state.
+std::string rollback_text(const LlamaModel& model) {
+  const LlamaRollback rollback = model.rollback();
+  if (rollback.state_bytes == 0) return {};
+  const std::string of_state = "a state of " + in_mib(rollback.state_bytes);
+  if (rollback.n_snapshots == 0) return line("", of_state + ", and a copy of it to go back to");
+  return line("", of_state + ", and " + std::to_string(rollback.n_snapshots) +
+                      " snapshots of it to go back to, " + in_mib(rollback.rollback_bytes) +
+                      " (--snapshots)");
+}
+
+std::string model_text(const std::string& name, const LlamaModel& model) {
+  const ModelLimits& limits = model.limits();
+  return line(name, model.description() + ", vocabulary " + std::to_string(limits.n_vocab) +
+                        ", context " + std::to_string(limits.n_context) + "; " + shapes(limits)) +
+         rollback_text(model);
+}
 
 std::string devices_text(const ModelOptions& options) {
   std::string text;

@@ -43,7 +43,7 @@ PassesResult measure_passes(LlamaModel& model, const ForcedText& text) {
   PassesResult result;
   result.said = model.guarantee();
   // Plain decoding has one kind of pass.
-  if (!model.limits().can_drop) return result;
+  if (model.limits().longest_chain() == 0) return result;
   const Rows alone = rows_of(model, text);
   force_all_kinds(model, text, [&](std::size_t position, PassKind, std::span<const float> row) {
     ++result.n_rows;

@@ -165,6 +165,12 @@ void add_model_options(Arguments& arguments, ModelOptions& options) {
       "exact: a token's attention is the same number in every pass, so a seed's text does "
       "not depend on the method; fast: llama.cpp's defaults (default: exact)",
       [&](const std::string& text) { options.attention = parse_attention(text); });
+  add_integer(
+      arguments, "--snapshots", 0, 64,
+      [&](std::int64_t n) { options.n_snapshots = static_cast<std::size_t>(n); },
+      "Of a target with recurrent layers, tokens that can be taken back at once, so the longest "
+      "chain that is verified; each takes the memory of a state per text, see gumbelspec info; 0: "
+      "a copy of the state instead (default: 5)");
   arguments.add_flag(
       "--no-mmap", [&] { options.use_mmap = false; }, "Read the models instead of mapping them");
   arguments.add_flag(
@@ -227,6 +233,7 @@ LlamaModelOptions target_load_options(const ModelOptions& options, Progress& pro
   load.main_gpu = options.main_gpu;
   load.rpc_servers = options.rpc_servers;
   load.n_sequences = options.n_sequences;
+  load.n_snapshots = options.n_snapshots;
   return load;
 }
 

@@ -31,8 +31,9 @@ struct ModelOptions {
   int main_gpu = 0;
   std::vector<std::string> rpc_servers;  // "HOST:PORT"
   std::chrono::seconds rpc_timeout{10};
-  std::size_t n_sequences = 1;        // that sessions or a batch need
-  std::size_t n_draft_sequences = 1;  // the same for the draft
+  std::size_t n_sequences = 1;                                // that sessions or a batch need
+  std::size_t n_draft_sequences = 1;                          // the same for the draft
+  std::size_t n_snapshots = LlamaModelOptions{}.n_snapshots;  // of the target
   bool use_mmap = true;
   bool use_kernels = true;  // the CPU kernels, where this build and this processor have them
   bool is_verbose = false;  // llama.cpp's messages go to standard error

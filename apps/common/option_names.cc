@@ -25,6 +25,7 @@ constexpr std::array<Name, 19> kNames = {{
     {"max_gap_ms", "--max-gap-ms"},
     {"n_context", "-c"},
     {"n_threads", "-t"},
+    {"n_snapshots", "--snapshots"},
     {"devices", "--device"},
     {"tensor_split", "--tensor-split"},
     {"split_mode", "--split-mode"},

@@ -51,7 +51,7 @@ class DraftReader {
   [[nodiscard]] std::size_t n_levels(std::span<const TokenId> text) const;
 
   // Forgets the text but for its first token and the last n tokens, which will be read next.
-  // Requires: nothing pending; limits().can_drop.
+  // Does nothing where the model cannot drop what it has read. Requires: nothing pending.
   void skip_to_last(std::span<const TokenId> text, std::size_t n);
 
   // Reads what is missing, in one pass unless it is long; of the last n_rows tokens of that pass

@@ -33,12 +33,23 @@ struct ModelLimits {
   std::size_t max_pass_nodes = 0;  // nodes of one pass
   std::size_t max_leaves = 0;      // branch ends in one pass, and over all pending trees
   bool can_branch = true;          // several children of one parent (tree attention)
-  bool can_drop = true;            // evaluated tokens can be dropped again
-  std::size_t n_sequences = 1;     // sequences open at once
-  std::size_t max_context = 0;     // what n_context could be; 0: no more than it is
+  bool can_drop = true;            // any evaluated tokens can be dropped again
+  // Where can_drop is false (recurrent layers): how many of its last pending tokens commit() can
+  // drop of a sequence, if one pass evaluated them and at least one token of that pass stays.
+  std::size_t max_drop = 0;
+  // Where can_drop is false: whether commit() can drop what several passes evaluated, all but the
+  // first pending token. What is kept of them is then read again with the next pass.
+  bool can_drop_passes = false;
+  std::size_t n_sequences = 1;  // sequences open at once
+  std::size_t max_context = 0;  // what n_context could be; 0: no more than it is
   // Why not, where can_drop is false: what stands behind "the model ", e.g. "is recurrent".
   // Lifetime: of the program.
   std::string_view why_no_drop = "keeps a state that cannot go back";
+
+  // How long a chain below the root can be verified, and whether a draft can be followed over
+  // several passes and then dropped.
+  [[nodiscard]] std::size_t longest_chain() const { return can_drop ? max_pass_nodes : max_drop; }
+  [[nodiscard]] bool can_draft() const { return can_drop || can_drop_passes; }
 };
 
 // A sequence has a committed text, which only grows, and below it a tree of pending tokens. A
@@ -75,12 +86,28 @@ class LanguageModel {
   [[nodiscard]] virtual std::span<const float> row(std::size_t i) const = 0;
 
   // Appends a path of pending tokens to the committed text and drops all other pending ones.
-  // Requires: path[0]'s parent is kCommitted, path[i]'s parent is path[i - 1]. May be empty.
+  // Requires: path[0]'s parent is kCommitted, path[i]'s parent is path[i - 1]. May be empty. What
+  // is dropped is within limits().
   virtual void commit(SeqId seq, std::span<const PendingId> path) = 0;
 
   // Shortens the committed text to n tokens and drops everything pending.
-  // Requires: n <= n_committed(seq); limits().can_drop unless n == 0 or n == n_committed(seq).
+  // Requires: n <= n_committed(seq), n == n_restorable(seq, n); limits().can_drop if anything is
+  // pending and n > 0.
   virtual void truncate(SeqId seq, std::size_t n) = 0;
+
+  // The largest length up to n that truncate() can shorten the committed text to.
+  // Requires: n <= n_committed(seq).
+  [[nodiscard]] virtual std::size_t n_restorable(SeqId seq, std::size_t n) const {
+    return limits().can_drop || n == n_committed(seq) ? n : 0;
+  }
+  // Remembers the committed text's end, so that truncate() can come back to it; of several such
+  // places of a sequence the last few. Does nothing where that is possible anyway.
+  // Requires: nothing pending. Throws: Error{out_of_memory}.
+  virtual void remember(SeqId /*seq*/) {}
+
+  // Tokens that the last evaluate() computed besides its nodes: read again after others were
+  // dropped, or to make the texts of a pass equally long.
+  [[nodiscard]] virtual std::size_t n_extra() const { return 0; }
 };
 
 }  // namespace gumbelspec

@@ -44,6 +44,12 @@ struct LlamaModelOptions {
   std::size_t max_pass_nodes = 256;  // nodes of one pass besides prompts
   int n_threads = 0;                 // 0: one per physical core
   int n_gpu_layers = -1;             // on the devices; -1: all; without a device none
+  // Of a model with recurrent layers: tokens of a pass that can be dropped again, so the longest
+  // chain that can be verified, where llama.cpp keeps snapshots of the architecture's state. Each
+  // takes the memory of one state for every sequence (LlamaModel::rollback). 0, and all other
+  // architectures: a second copy of the state, from which accepted tokens are read again after
+  // others were dropped. At most 64.
+  std::size_t n_snapshots = 5;
   // Names as devices() lists them; empty: all; {"none"}: the CPU alone.
   std::vector<std::string> devices = {};
   std::vector<float> tensor_split = {};  // the devices' parts; empty: by their free memory
@@ -122,6 +128,14 @@ struct PassGuarantee {
   [[nodiscard]] std::string reason() const;
 };
 
+// How a model with recurrent layers takes back tokens, and what that takes. Units: bytes, of all
+// sequences together.
+struct LlamaRollback {
+  std::size_t n_snapshots = 0;     // of each sequence; 0: a copy of the state, or nothing recurrent
+  std::size_t state_bytes = 0;     // the recurrent states themselves; 0: the model has none
+  std::size_t rollback_bytes = 0;  // snapshots, or copies
+};
+
 class Grammar;
 struct GrammarTrigger;
 
@@ -141,6 +155,9 @@ class LlamaModel final : public LanguageModel {
   [[nodiscard]] std::span<const float> row(std::size_t i) const override;
   void commit(SeqId seq, std::span<const PendingId> path) override;
   void truncate(SeqId seq, std::size_t n) override;
+  [[nodiscard]] std::size_t n_restorable(SeqId seq, std::size_t n) const override;
+  void remember(SeqId seq) override;
+  [[nodiscard]] std::size_t n_extra() const override;
 
   // A pass that needs a lost RPC server throws Error{peer_lost} with the server's name, at most
   // rpc_timeout after its last sign of life, and so does every later pass. restore() connects again
@@ -170,6 +187,8 @@ class LlamaModel final : public LanguageModel {
   [[nodiscard]] int n_threads() const;
 
   [[nodiscard]] PassGuarantee guarantee() const;
+
+  [[nodiscard]] LlamaRollback rollback() const;
 
   // Where its layers were placed when it was loaded.
   [[nodiscard]] std::vector<LlamaPlacement> placement() const;

@@ -57,8 +57,7 @@ Batch::Impl::Impl(LanguageModel& target, LanguageModel* draft, BatchOptions opti
   max_active_ = std::min(max_active_, slots_.size());
   if (draft != nullptr) {
     max_active_ =
-        std::min({max_active_, draft->limits().max_pass_nodes,
-                  draft->limits().can_branch ? draft->limits().max_leaves : slots_.size()});
+        std::min({max_active_, draft->limits().max_pass_nodes, draft->limits().max_leaves});
   }
   if (options_.max_active > 0) max_active_ = std::min(max_active_, options_.max_active);
 }
@@ -141,11 +140,20 @@ BatchText* Batch::Impl::next_reader() {
   return best;
 }
 
-// Pieces end at multiples of their size, so that they do not depend on what else there is to read.
+// Pieces end at multiples of their size, so that they do not depend on what else there is to read;
+// and where a model is to remember the text.
 std::size_t Batch::Impl::next_piece(const BatchText& text) const {
   const std::size_t size = options_.prompt_tokens_per_round;
-  if (text.n_to_read() > 0) return std::min(text.n_to_read(), size - text.n_read % size);
-  return std::min(text.n_draft_to_read(), size - text.n_draft_read % size);
+  const auto up_to = [](std::size_t n_read, std::size_t n, std::size_t place) {
+    return n_read < place ? std::min(n, place - n_read) : n;
+  };
+  if (text.n_to_read() > 0) {
+    const std::size_t n = std::min(text.n_to_read(), size - text.n_read % size);
+    return target_.limits().can_drop ? n : up_to(text.n_read, n, text.n_to_remember());
+  }
+  const std::size_t n = std::min(text.n_draft_to_read(), size - text.n_draft_read % size);
+  const bool remembers = draft_ != nullptr && !draft_->limits().can_drop;
+  return remembers ? up_to(text.n_draft_read, n, text.n_to_remember()) : n;
 }
 
 void Batch::Impl::read_prompts() {
@@ -194,14 +202,18 @@ PassOutcome Batch::Impl::read_target(BatchText& text) {
   if (outcome != PassOutcome::ok) return outcome;
   slot.tokens.insert(slot.tokens.end(), piece.begin(), piece.end());
   text.n_read += piece.size();
+  if (text.n_read == text.n_to_remember()) target_.remember(slot.target);
   statistics_.n_prompt += piece.size();
   return outcome;
 }
 
 // The draft follows the target, or catches up with it where it had less in its cache.
 PassOutcome Batch::Impl::read_draft(BatchText& text) {
-  const std::size_t size = options_.prompt_tokens_per_round;
-  const std::size_t n = std::min(text.n_read - std::min(text.n_read, text.n_draft_read), size);
+  const std::size_t n_behind = text.n_read - std::min(text.n_read, text.n_draft_read);
+  const std::size_t n_most = std::min(n_behind, options_.prompt_tokens_per_round);
+  const std::size_t place = text.n_to_remember();
+  const bool stops = !draft_->limits().can_drop && text.n_draft_read < place;
+  const std::size_t n = stops ? std::min(n_most, place - text.n_draft_read) : n_most;
   const auto piece = text.prompt().subspan(text.n_draft_read, n);
   DraftReader& reader = *text.reader();
   const ClockWatch watch(clock_);
@@ -216,6 +228,7 @@ PassOutcome Batch::Impl::read_draft(BatchText& text) {
     text.drop_drafter();
   } else {
     text.n_draft_read += n;
+    if (text.n_draft_read == place) draft_->remember(slots_[text.slot()].draft);
   }
   return PassOutcome::ok;
 }

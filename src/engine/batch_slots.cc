@@ -26,8 +26,8 @@ std::size_t BatchSlots::n_shared(const BatchSlot& slot, std::span<const TokenId>
   const std::size_t n_most = std::min(slot.tokens.size(), prompt.size() - 1);
   std::size_t n = 0;
   while (n < n_most && slot.tokens[n] == prompt[n]) ++n;
-  // A recurrent state cannot go back.
-  return target_.limits().can_drop || n == slot.tokens.size() ? n : 0;
+  // A recurrent state can go back to few places.
+  return target_.n_restorable(slot.target, n);
 }
 
 void BatchSlots::shorten(BatchSlot& slot, std::size_t n) {
@@ -36,7 +36,7 @@ void BatchSlots::shorten(BatchSlot& slot, std::size_t n) {
   if (draft_ == nullptr) return;
   const std::size_t n_read = draft_->n_committed(slot.draft);
   std::size_t n_kept = std::min(n, slot.n_draft);
-  if (!draft_->limits().can_drop && n_kept != n_read) n_kept = 0;
+  n_kept = draft_->n_restorable(slot.draft, n_kept);
   if (n_kept != n_read) draft_->truncate(slot.draft, n_kept);
   slot.n_draft = n_kept;
 }

@@ -36,6 +36,14 @@ class BatchText final : public Text {
   [[nodiscard]] std::size_t n_draft_to_read() const {
     return reads_with_draft() && !defers_draft ? prompt().size() - 1 - n_draft_read : 0;
   }
+  // Where models that cannot go back anywhere remember the text, for a prompt that continues it:
+  // shortly before its end, because the last tokens of a chat's prompt (the beginning of the
+  // answer) are often written differently when the answer has become history. 0: nowhere.
+  [[nodiscard]] std::size_t n_to_remember() const {
+    constexpr std::size_t kShort = 64;  // read again as fast
+    constexpr std::size_t kBeforeEnd = 8;
+    return prompt().size() < kShort ? 0 : prompt().size() - kBeforeEnd;
+  }
   [[nodiscard]] bool is_reading() const { return n_to_read() > 0 || n_draft_to_read() > 0; }
   // Whether the draft model follows the text.
   [[nodiscard]] bool reads_with_draft() const { return has_drafter() && reader() != nullptr; }

@@ -102,6 +102,8 @@ class Measurement {
       if (model_.extend(seq_, piece) != PassOutcome::ok) break;
       n += piece.size();
     }
+    n_prefix_ = n;
+    n_most_ = std::min(2 * n + 256, model_.limits().n_context);
     return n > 0;
   }
   // All sizes, each so often, in a row or in turns. Returns: false if the time ran out.
@@ -132,11 +134,27 @@ class Measurement {
     for (std::size_t i = 0; i < n; ++i) {
       pass_.push_back({seq_, i == 0 ? kCommitted : pending_id(i - 1), token(i), true});
     }
+    if (model_.n_committed(seq_) + n > n_most_) begin_anew();
     const Stopwatch watch;
     if (model_.evaluate(pass_) != PassOutcome::ok) return 0.0;
     const double seconds = watch.seconds();
-    model_.commit(seq_, {});
+    kept_.clear();
+    for (std::size_t i = 0; i < n_kept(n); ++i) kept_.push_back(pending_id(i));
+    model_.commit(seq_, kept_);
     return seconds;
+  }
+  // Of a chain of n tokens, those that the model cannot drop again.
+  [[nodiscard]] std::size_t n_kept(std::size_t n) const {
+    const ModelLimits& limits = model_.limits();
+    if (limits.can_drop) return 0;
+    // What is read again would be timed with the next pass.
+    return limits.can_drop_passes || n > limits.max_drop + 1 ? n : std::min<std::size_t>(n, 1);
+  }
+  // What could not be dropped has become a text that is too long.
+  void begin_anew() {
+    model_.truncate(seq_, 0);
+    const std::vector<TokenId> prefix(n_prefix_, token(0));
+    if (model_.extend(seq_, prefix) != PassOutcome::ok) n_prefix_ = 0;
   }
 
   // A processor that was idle, or others' until now, is slow for the first second or so.
@@ -172,6 +190,9 @@ class Measurement {
   std::vector<std::size_t> sizes_;
   std::vector<std::vector<double>> times_;
   std::vector<PassNode> pass_;
+  std::vector<PendingId> kept_;
+  std::size_t n_prefix_ = 0;  // tokens before what is measured
+  std::size_t n_most_ = 0;    // of the text, then it begins anew
 };
 
 }  // namespace

@@ -65,6 +65,8 @@ std::size_t DraftReader::n_levels(std::span<const TokenId> text) const {
 }
 
 void DraftReader::skip_to_last(std::span<const TokenId> text, std::size_t n) {
+  // A recurrent state goes on or begins anew, and reading on is less than that.
+  if (!model_.limits().can_drop) return;
   // The first token stays: models give it a part of their attention wherever they are in a text.
   const std::size_t n_kept = std::min<std::size_t>(model_.n_committed(seq_), 1);
   model_.truncate(seq_, n_kept);

@@ -192,10 +192,11 @@ PossibleMethod possible_method(const Method& wanted, const ModelLimits& target,
                           "the " + which + " model " + std::string(limits.why_no_drop) +
                               " and cannot drop drafted tokens: decoding plainly " + kept};
   };
-  if (!target.can_drop) return plain("target", target);
-  if (!draft.can_drop) return plain("draft", draft);
-  // Several candidates of one node branch, too.
-  const bool branches = wanted.width > 1 || wanted.kind == MethodKind::rejection_tree;
+  if (!target.can_drop && target.max_drop == 0) return plain("target", target);
+  if (!draft.can_draft()) return plain("draft", draft);
+  // Several candidates of one node branch, too. What is planned is planned as a chain by itself.
+  const bool branches =
+      !wanted.is_planned() && (wanted.width > 1 || wanted.kind == MethodKind::rejection_tree);
   if (branches && (!target.can_branch || !draft.can_branch)) {
     Method chain =
         Method::of(wanted.keeps_seed() ? MethodKind::gumbel_chain : MethodKind::rejection);

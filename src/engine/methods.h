@@ -26,7 +26,7 @@ struct MethodParts {
 // Whether a text of these options may use rejection as well as gumbel-tree.
 [[nodiscard]] bool is_mixed(const TextOptions& options);
 
-// Children per node that gumbel-tree looks at with this draft.
+// Children per node that gumbel-tree looks at with this draft; one, where trees are chains.
 [[nodiscard]] std::size_t n_ranks(const ModelLimits& draft);
 
 // The nodes that a round of the options can have, for Proposals.

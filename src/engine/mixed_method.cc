@@ -81,6 +81,7 @@ class Mix {
   Arm fastest(const KnownCosts& costs);
 
   MixedOptions mixed_;
+  std::size_t max_leaves_;
   Planner* planner_ = nullptr;
   std::array<ArmParts, kArms> arms_;
   AcceptanceRates hopeful_;
@@ -107,6 +108,7 @@ Method rejection_method(const Method& planned, MethodKind kind) {
 
 Mix::Mix(const TextOptions& options, const ModelLimits& draft, MixedOptions mixed)
     : mixed_(std::move(mixed)),
+      max_leaves_(std::min(draft.max_leaves, kMostCandidates)),
       blocks_{Block{.costs = KnownCosts(kMostCandidates + kMaxChildren + 2)},
               Block{.costs = KnownCosts(kMostCandidates + kMaxChildren + 2)}} {
   arms_[0].drafter = make_tree_drafter(draft, options.sampling, options.method);
@@ -169,7 +171,7 @@ Arm Mix::fastest(const KnownCosts& costs) {
     if (arms_[i].is_measured() && arms_[i].rate() > arms_[best].rate()) best = i;
   }
   const ShapeRoom any = {
-      .max_depth = mixed_.block, .max_nodes = kMostCandidates, .max_leaves = kMostCandidates};
+      .max_depth = mixed_.block, .max_nodes = kMostCandidates, .max_leaves = max_leaves_};
   for (std::size_t i = 1; i < kArms; ++i) {
     if (arms_[i].was_tried) continue;
     const double expected = arms_[i].planner->plan(any, hopeful_, costs).rate;

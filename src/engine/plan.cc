@@ -20,7 +20,7 @@ NodeCount best_node_count(std::span<const double> values, const Prices& prices) 
   double tokens = 0.0;
   for (std::size_t n = 1; n <= values.size(); ++n) {
     tokens += values[n - 1];
-    const double gain = tokens - prices.verify(n);
+    const double gain = tokens - prices.verify(n) - prices.reread(tokens, values[n - 1]);
     if (gain > best.gain) best = {n, gain};
   }
   return best;

@@ -40,12 +40,23 @@ struct Prices {
   double rate = 0.0;  // tokens per second
   Company others = {};
   double own_node_s = 0.0;  // seconds that a verified node takes besides the pass
+  // Where trees are chains: what was accepted before a rejection is read again with the next pass.
+  bool rereads = false;
 
   // Of a target pass that verifies n drafted nodes, beyond one that verifies none.
   [[nodiscard]] double verify(std::size_t n) const {
     const std::size_t n_before = others.n_verified + 1;
     return rate * (costs->target.seconds(n_before + n) - costs->target.seconds(n_before) +
                    own_node_s * static_cast<double>(n));
+  }
+  // What is expected to be read again after a round of a chain that brings so many tokens and is
+  // accepted in full with the chance of its last node.
+  [[nodiscard]] double reread(double tokens, double last_value) const {
+    if (!rereads) return 0.0;
+    const std::size_t n_before = others.n_verified + 1;
+    const auto n = static_cast<std::size_t>(tokens + 1.5);  // the root, too
+    return rate * (1.0 - last_value) *
+           (costs->target.seconds(n_before + n) - costs->target.seconds(n_before));
   }
   // Of a draft pass over n tokens: what a pass with one token for each text takes is shared out
   // evenly, further tokens are charged with what they add.

@@ -30,6 +30,9 @@ class Planner {
   [[nodiscard]] const Calibration& calibration() const { return calibration_; }
   [[nodiscard]] CostModel& costs() { return *costs_; }
 
+  // The target reads accepted tokens again after a rejection.
+  void set_rereads(bool rereads) { rereads_ = rereads; }
+
   void begin_round(const PlannedRound& round);
   // The other texts, as they are now; to be said again when that changes.
   void set_company(const Company& others) { others_ = others; }
@@ -67,7 +70,7 @@ class Planner {
  private:
   [[nodiscard]] Prices prices() const {
     return {costs_.get(), rate(), others_,
-            others_.rate > 0.0 ? others_.own_node_s : rate_.own_node_s()};
+            others_.rate > 0.0 ? others_.own_node_s : rate_.own_node_s(), rereads_};
   }
   // This text's part of what is allowed to all of them.
   [[nodiscard]] double share() const { return 1.0 / static_cast<double>(others_.n_texts + 1); }
@@ -83,6 +86,7 @@ class Planner {
 
   RoundRate rate_;  // of this text alone
 
+  bool rereads_ = false;
   PlannedRound round_;
   Company others_;
   int n_levels_ = 0;

@@ -53,7 +53,9 @@ PassOutcome Round::evaluate_trees(const Texts& texts) {
   const double seconds = watch.seconds();
   target_s_ += seconds;
   // A cancelled pass said nothing.
-  if (outcome == PassOutcome::ok) costs_.target.observe(pass_.size(), seconds);
+  if (outcome == PassOutcome::ok) {
+    costs_.target.observe(pass_.size() + target_.n_extra(), seconds);
+  }
   return outcome;
 }
 

@@ -117,9 +117,10 @@ PassOutcome RoundDrafting::append_level(Texts texts, std::size_t level) {
     set_company(texts, i, level);
     text.first_node = pass_.size();
     const std::size_t n_before = text.reader()->n_ends();
-    const PassOutcome outcome =
-        append_text(text, {n_most - pass_.size() - n_behind,
-                           limits.max_leaves - std::min(limits.max_leaves, n_ends)});
+    // Where nothing can branch, another text's place is of no use.
+    const std::size_t n_free =
+        limits.can_branch ? limits.max_leaves - std::min(limits.max_leaves, n_ends) : 0;
+    const PassOutcome outcome = append_text(text, {n_most - pass_.size() - n_behind, n_free});
     if (outcome == PassOutcome::cancelled) return outcome;
     n_ends += text.reader()->n_ends() - n_before;
     text.n_nodes = pass_.size() - text.first_node;
@@ -146,6 +147,7 @@ PassOutcome RoundDrafting::run_pass(Texts texts) {
   for (Text* text : texts) {
     if (text->n_nodes > 0) text->reader()->count_pass(seconds);
   }
+  n_extra_ = draft_->n_extra();
   if (outcome == PassOutcome::ok) take_level(texts, seconds);
   return outcome;
 }
@@ -163,7 +165,7 @@ void RoundDrafting::take_level(Texts texts, double pass_s) {
   take_s_ += take_s;
   const double seconds = pass_s + take_s;
   const bool is_first = std::exchange(last_pass_round_, n_rounds_) + 1 < n_rounds_;
-  if (is_one_pass) costs_.draft.observe(pass_.size(), seconds, is_first);
+  if (is_one_pass) costs_.draft.observe(pass_.size() + n_extra_, seconds, is_first);
   for (Text* text : texts) {
     Planner* planner = text->planner();
     if (text->n_nodes == 0 || planner == nullptr || planner->n_probe() == 0) continue;
@@ -239,17 +241,14 @@ void RoundDrafting::choose_by_value(Texts texts) {
       values_.push_back({value, i});
     }
   }
-  std::sort(values_.begin(), values_.end(), [](const Value& a, const Value& b) {
-    return a.value != b.value ? a.value > b.value : a.text < b.text;
-  });
-  const std::size_t n_free = target_.max_pass_nodes - std::min(n_fixed, target_.max_pass_nodes);
-  values_.resize(n_verified_in_time(n_fixed, std::min(values_.size(), n_free)));
-  sorted_.clear();
-  for (const Value& v : values_) sorted_.push_back(v.value);
-  const Prices prices{&costs_, plan_.rate, {.n_verified = n_fixed - 1}, plan_.own_node_s};
-  const std::size_t n = best_node_count(sorted_, prices).n;
   n_chosen_.assign(texts.size(), 0);
-  for (const Value& v : std::span(values_).first(n)) ++n_chosen_[v.text];
+  if (target_.can_branch) {
+    choose_among_all(n_fixed);
+  } else {
+    choose_one_length(texts, n_fixed);
+  }
+  std::size_t n = 0;
+  for (const std::size_t chosen : n_chosen_) n += chosen;
   for (std::size_t i = 0; i < texts.size(); ++i) {
     if (!texts[i]->has_drafted) continue;
     Planner* planner = texts[i]->planner();
@@ -260,6 +259,46 @@ void RoundDrafting::choose_by_value(Texts texts) {
                           .own_node_s = plan_.own_node_s});
     texts[i]->finish(n_chosen_[i]);
   }
+}
+
+void RoundDrafting::choose_among_all(std::size_t n_fixed) {
+  std::sort(values_.begin(), values_.end(), [](const Value& a, const Value& b) {
+    return a.value != b.value ? a.value > b.value : a.text < b.text;
+  });
+  const std::size_t n_free = target_.max_pass_nodes - std::min(n_fixed, target_.max_pass_nodes);
+  values_.resize(n_verified_in_time(n_fixed, std::min(values_.size(), n_free)));
+  sorted_.clear();
+  for (const Value& v : values_) sorted_.push_back(v.value);
+  const Prices prices{&costs_, plan_.rate, {.n_verified = n_fixed - 1}, plan_.own_node_s};
+  const std::size_t n = best_node_count(sorted_, prices).n;
+  for (const Value& v : std::span(values_).first(n)) ++n_chosen_[v.text];
+}
+
+// Chains of several texts are computed as if all were as long as the longest one, so one length is
+// chosen for all of them; nobody gains by a shorter one. Requires: values_ in the texts' order.
+void RoundDrafting::choose_one_length(Texts texts, std::size_t n_fixed) {
+  const Prices prices{&costs_, plan_.rate, {.n_verified = n_fixed - 1}, plan_.own_node_s};
+  const std::size_t n_free = target_.max_pass_nodes - std::min(n_fixed, target_.max_pass_nodes);
+  const std::size_t n_in_time = n_verified_in_time(n_fixed, n_free);
+  double best_gain = 0.0;
+  std::size_t best = 0;
+  double tokens = 0.0;
+  for (std::size_t length = 1; length * texts.size() <= n_in_time; ++length) {
+    bool is_any = false;
+    std::size_t depth = 0;
+    for (std::size_t v = 0; v < values_.size(); ++v) {
+      depth = v > 0 && values_[v].text == values_[v - 1].text ? depth + 1 : 1;
+      if (depth != length) continue;
+      tokens += values_[v].value;
+      is_any = true;
+    }
+    if (!is_any) break;
+    const double gain = tokens - prices.verify(length * texts.size());
+    if (gain <= best_gain) continue;
+    best_gain = gain;
+    best = length;
+  }
+  for (const Value& v : values_) n_chosen_[v.text] = std::min(n_chosen_[v.text] + 1, best);
 }
 
 }  // namespace gumbelspec

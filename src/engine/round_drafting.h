@@ -59,6 +59,8 @@ class RoundDrafting {
   void set_company(Texts texts, std::size_t i, std::size_t level);
   void finish(Texts texts);
   void choose_by_value(Texts texts);
+  void choose_among_all(std::size_t n_fixed);
+  void choose_one_length(Texts texts, std::size_t n_fixed);
 
   LanguageModel* draft_;
   ModelLimits target_;
@@ -75,6 +77,7 @@ class RoundDrafting {
   double pass_s_ = 0.0;
   double take_s_ = 0.0;
   double counted_s_ = 0.0;
+  std::size_t n_extra_ = 0;  // tokens of the last pass besides what was appended
 
   struct Value {
     double value = 0.0;

@@ -8,6 +8,17 @@
 #include "src/engine/tree_drafter.h"
 
 namespace gumbelspec {
+namespace {
+
+// Where one of the models cannot branch, trees are chains. nullopt: there is no draft.
+std::optional<ModelLimits> draft_limits(const Text::Models& models) {
+  if (models.draft == nullptr) return std::nullopt;
+  ModelLimits limits = models.draft->limits();
+  if (!models.target->limits().can_branch || !limits.can_branch) limits.max_leaves = 1;
+  return limits;
+}
+
+}  // namespace
 
 void Text::prepare(const Models& models) {
   models_ = models;
@@ -16,10 +27,12 @@ void Text::prepare(const Models& models) {
   const Method& method = options_.method;
   n_context_ = target.n_context;
   weights_.emplace(options_.sampling, target.n_vocab);
-  const ModelLimits* draft = models.draft == nullptr ? nullptr : &models.draft->limits();
+  const std::optional<ModelLimits> of_draft = draft_limits(models);
+  const ModelLimits* draft = of_draft ? &*of_draft : nullptr;
   if (method.drafts()) {
     if (method.is_planned() && models.costs) {
       planner_.emplace(method, models.costs, draft == nullptr ? 1 : n_ranks(*draft));
+      planner_->set_rereads(!target.can_drop && target.can_drop_passes);
     }
     const MethodParts parts = make_method(options_, draft);
     drafter_ = options_.drafter ? options_.drafter : parts.drafter;
@@ -124,13 +137,15 @@ void Text::begin_round(std::size_t max_nodes, std::size_t max_leaves, bool may_d
     allowed_.assign(allowed.begin(), allowed.end());
   }
   // A node at the depth of the room would be followed by a token that is not wanted any more.
-  has_drafted = may_draft && drafter_ != nullptr && room() >= 2;
+  const ModelLimits& target = models_.target->limits();
+  const std::size_t max_depth = std::min({room() - 1, n_levels(), target.longest_chain()});
+  has_drafted = may_draft && drafter_ != nullptr && max_depth >= 1;
   is_drafting = has_drafted && reader_.has_value();
   if (!has_drafted) return;
   draft_round_ = {.text = text_,
-                  .max_depth = std::min(room() - 1, n_levels()),
+                  .max_depth = max_depth,
                   .max_nodes = max_nodes,
-                  .max_leaves = max_leaves,
+                  .max_leaves = target.can_branch ? max_leaves : 1,
                   .allowed = allowed_,
                   .noise = noise_,
                   .proposals = &*proposals_,

@@ -9,9 +9,12 @@
 
 #include "ggml-backend.h"
 #include "gumbelspec/error.h"
+#include "src/llama/chain_cache.h"
 #include "src/llama/cpu_topology.h"
 #include "src/llama/graph_traits.h"
 #include "src/llama/model_file.h"
+#include "src/llama/recurrent_memory.h"
+#include "src/llama/tree_cache.h"
 
 namespace gumbelspec::internal {
 namespace {
@@ -105,8 +108,8 @@ std::size_t context_length(const llama_model* model, const LlamaModelOptions& op
   return options.n_context;
 }
 
-// What keeps a model from holding several continuations and from dropping tokens again; empty if
-// nothing does.
+// What keeps a model from holding several continuations and from dropping any tokens again; empty
+// if nothing does.
 std::string_view why_no_drop(const llama_model* model) {
   const std::string name = model_metadata(model, "general.architecture");
   // Copies of a prefix do not share the summaries.
@@ -116,6 +119,14 @@ std::string_view why_no_drop(const llama_model* model) {
   if (llama_model_is_recurrent(model)) return "is recurrent";
   if (llama_model_is_hybrid(model)) return "has recurrent layers";
   return {};
+}
+
+// Snapshots are asked for; whether the architecture has them is known when the context is made.
+Rollback rollback_of(const llama_model* model, const LlamaModelOptions& options) {
+  if (why_no_drop(model).empty()) return Rollback::cells;
+  const std::string name = model_metadata(model, "general.architecture");
+  if (name == "deepseek4" || name == "minimax-m3") return Rollback::none;
+  return options.n_snapshots > 0 ? Rollback::snapshots : Rollback::copies;
 }
 
 bool uses_device(const LlamaModelOptions& options, std::span<const Device> devices) {
@@ -136,17 +147,18 @@ std::size_t max_cells_for_short_factors(const llama_model* model) {
   return n;
 }
 
-TreeCacheSettings cache_settings(const llama_model* model, const LlamaModelOptions& options,
-                                 bool is_order_free) {
-  TreeCacheSettings cache;
+CacheSettings cache_settings(const llama_model* model, const LlamaModelOptions& options,
+                             bool is_order_free) {
+  CacheSettings cache;
   cache.n_sequences = options.n_sequences;
   cache.n_context = context_length(model, options);
   cache.max_pass_nodes = options.max_pass_nodes;
-  cache.can_branch = why_no_drop(model).empty();
-  cache.keeps_order = cache.can_branch && options.attention == Attention::exact && !is_order_free;
+  cache.rollback = rollback_of(model, options);
+  cache.n_snapshots = cache.rollback == Rollback::snapshots ? options.n_snapshots : 0;
+  cache.keeps_order = cache.can_branch() && options.attention == Attention::exact && !is_order_free;
   cache.has_window = llama_model_n_swa(model) > 0;
   const std::size_t n_text = cache.n_sequences * cache.n_context;
-  std::size_t n_spare = cache.can_branch ? options.max_pass_nodes : 0;
+  std::size_t n_spare = cache.rollback == Rollback::none ? 0 : options.max_pass_nodes;
   if (cache.keeps_order) n_spare += std::max<std::size_t>(512, n_text / 8);
   // With several texts nearly all that is rejected lies before some other text and stays parked.
   if (cache.keeps_order && cache.n_sequences > 1) {
@@ -165,8 +177,7 @@ TreeCacheSettings cache_settings(const llama_model* model, const LlamaModelOptio
   return cache;
 }
 
-llama_context_params context_params(const TreeCacheSettings& cache,
-                                    const LlamaModelOptions& options,
+llama_context_params context_params(const CacheSettings& cache, const LlamaModelOptions& options,
                                     std::span<const Device> devices) {
   llama_context_params params = llama_context_default_params();
   params.n_ctx = static_cast<std::uint32_t>(cache.n_cells);
@@ -174,7 +185,9 @@ llama_context_params context_params(const TreeCacheSettings& cache,
   params.n_batch = static_cast<std::uint32_t>(std::max(kPromptChunk, options.max_pass_nodes));
   params.n_ubatch = params.n_batch;
   // Only sequences' own ids count here (buffers grow with it); a unified cache takes all ids.
-  params.n_seq_max = static_cast<std::uint32_t>(cache.n_sequences);
+  params.n_seq_max =
+      static_cast<std::uint32_t>(ChainCache::n_ids(cache.n_sequences, cache.rollback));
+  params.n_rs_seq = static_cast<std::uint32_t>(cache.n_snapshots);
   params.n_outputs_max =
       static_cast<std::uint32_t>(std::max(options.max_pass_nodes, cache.n_sequences));
   params.pooling_type = LLAMA_POOLING_TYPE_NONE;
@@ -192,31 +205,78 @@ llama_context_params context_params(const TreeCacheSettings& cache,
   return params;
 }
 
-ModelLimits limits_of(const llama_model* model, const TreeCacheSettings& cache) {
+ModelLimits limits_of(const llama_model* model, const CacheSettings& cache) {
   ModelLimits limits;
   limits.n_vocab = static_cast<std::size_t>(llama_vocab_n_tokens(llama_model_get_vocab(model)));
   limits.n_context = cache.n_context;
   limits.max_context = static_cast<std::size_t>(std::max(0, llama_model_n_ctx_train(model)));
   limits.max_pass_nodes = cache.max_pass_nodes;
-  limits.can_branch = cache.can_branch;
-  limits.can_drop = cache.can_branch;
-  if (!limits.can_drop) limits.why_no_drop = why_no_drop(model);
   limits.n_sequences = cache.n_sequences;
-  limits.max_leaves = cache.can_branch ? TreeCache::max_leaves(cache.n_sequences) : 1;
+  limits.can_branch = limits.can_drop = cache.can_branch();
+  if (!limits.can_drop) limits.why_no_drop = why_no_drop(model);
+  switch (cache.rollback) {
+    case Rollback::cells:
+      limits.max_leaves = TreeCache::max_leaves(cache.n_sequences);
+      break;
+    case Rollback::snapshots:
+      limits.max_leaves = cache.n_sequences;
+      limits.max_drop = cache.n_snapshots;
+      break;
+    case Rollback::copies:
+      limits.max_leaves = cache.n_sequences;
+      limits.max_drop = cache.max_pass_nodes - 1;
+      limits.can_drop_passes = true;
+      break;
+    case Rollback::none:
+      limits.max_leaves = 1;
+      break;
+  }
   return limits;
 }
 
-PassFacts facts_of(const TreeCacheSettings& cache, const LlamaModelOptions& options,
+PassFacts facts_of(const CacheSettings& cache, const LlamaModelOptions& options,
                    std::span<const Device> devices) {
   PassFacts facts;
   facts.trusts_accelerators = options.accelerators && !options.order_free_types.empty();
   facts.has_steady_attention = options.attention == Attention::exact &&
                                !uses_gpu(options, devices) &&
-                               (cache.keeps_order || !cache.can_branch);
-  facts.decodes_plainly = !cache.can_branch && cache.n_sequences == 1;
+                               (cache.keeps_order ||
+                                // What a chain drops lies behind its text, if not behind others'.
+                                (!cache.can_branch() && cache.n_sequences == 1));
+  facts.decodes_plainly = cache.rollback == Rollback::none && cache.n_sequences == 1;
   facts.max_pass_nodes = cache.max_pass_nodes;
   facts.devices.assign(devices.begin(), devices.end());
   return facts;
+}
+
+// n_state_bytes: becomes what recurrent layers keep.
+LlamaContextPtr new_context(llama_model* model, llama_context_params params, const LogSink& log,
+                            std::size_t& n_state_bytes) {
+  const RecurrentMemoryLog states(log);
+  const LogCapture capture(states.sink());
+  LlamaContextPtr context(llama_init_from_model(model, params));
+  if (context == nullptr && params.type_k != params.type_v) {
+    // Latent attention keeps keys and values in one tensor, so they have one type; bfloat16 is the
+    // only 16-bit one that is neither split nor tiled.
+    params.type_k = params.type_v;
+    context.reset(llama_init_from_model(model, params));
+  }
+  n_state_bytes = states.n_bytes();
+  if (context != nullptr) return context;
+  throw Error(ErrorCode::out_of_memory, "no context of " + std::to_string(params.n_ctx) +
+                                            " tokens could be made: " + capture.last_error() +
+                                            "; ask for a shorter context, fewer sequences" +
+                                            (params.n_rs_seq > 0 ? " or fewer snapshots" : ""));
+}
+
+LlamaRollback rollback_of_bytes(std::size_t n_bytes, const CacheSettings& cache) {
+  LlamaRollback rollback;
+  rollback.n_snapshots = cache.n_snapshots;
+  // Planes of states: the sequences' own, and their snapshots or copies.
+  const std::size_t n_planes = cache.rollback == Rollback::copies ? 2 : 1 + rollback.n_snapshots;
+  rollback.state_bytes = n_bytes / n_planes;
+  rollback.rollback_bytes = n_bytes - rollback.state_bytes;
+  return rollback;
 }
 
 }  // namespace
@@ -228,6 +288,7 @@ ContextSetup make_context(llama_model* model, const LlamaModelOptions& options,
   check_is_generator(model);
   check_range("n_sequences", options.n_sequences, 1, 64);
   check_range("max_pass_nodes", options.max_pass_nodes, 1, 4096);
+  check_range("n_snapshots", options.n_snapshots, 0, 64);
   if (options.n_threads < 0 || options.n_threads > 1024) {
     throw Error(ErrorCode::invalid_option,
                 "n_threads is " + std::to_string(options.n_threads) +
@@ -239,28 +300,28 @@ ContextSetup make_context(llama_model* model, const LlamaModelOptions& options,
   const bool is_order_free = options.accelerators && !uses_device(options, devices) &&
                              has_only_types(options.path, options.order_free_types, log);
   setup.cache = cache_settings(model, options, is_order_free);
-  setup.limits = limits_of(model, setup.cache);
-  setup.facts = facts_of(setup.cache, options, devices);
   setup.n_threads = options.n_threads > 0 ? options.n_threads : n_physical_cores();
   llama_context_params params = context_params(setup.cache, options, devices);
   params.n_threads = params.n_threads_batch = setup.n_threads;
-  if (setup.cache.can_branch) {
+  if (setup.cache.can_branch()) {
     params.abort_callback = on_cancel;
     params.abort_callback_data = cancel_data;
   }
-  const LogCapture capture(log);
-  setup.context.reset(llama_init_from_model(model, params));
-  if (setup.context == nullptr && params.type_k != params.type_v) {
-    // Latent attention keeps keys and values in one tensor, so they have one type; bfloat16 is the
-    // only 16-bit one that is neither split nor tiled.
-    params.type_k = params.type_v;
-    setup.context.reset(llama_init_from_model(model, params));
+  std::size_t n_state_bytes = 0;
+  setup.context = new_context(model, params, log, n_state_bytes);
+  if (setup.cache.rollback == Rollback::snapshots && llama_n_rs_seq(setup.context.get()) == 0) {
+    // The architecture has none.
+    setup.cache.rollback = Rollback::copies;
+    setup.cache.n_snapshots = 0;
+    setup.context.reset();
+    params.n_rs_seq = 0;
+    params.n_seq_max =
+        static_cast<std::uint32_t>(ChainCache::n_ids(options.n_sequences, Rollback::copies));
+    setup.context = new_context(model, params, log, n_state_bytes);
   }
-  if (setup.context == nullptr) {
-    throw Error(ErrorCode::out_of_memory, "no context of " + std::to_string(setup.cache.n_cells) +
-                                              " tokens could be made: " + capture.last_error() +
-                                              "; ask for a shorter context or fewer sequences");
-  }
+  setup.limits = limits_of(model, setup.cache);
+  setup.facts = facts_of(setup.cache, options, devices);
+  setup.rollback = rollback_of_bytes(n_state_bytes, setup.cache);
   if (llama_get_memory(setup.context.get()) == nullptr) refuse(model, "keeps no cache");
   setup.cache.graph = read_graph_traits(setup.context.get());
   check_has_logits(model, setup.cache.graph.n_logits, setup.limits.n_vocab);

@@ -10,7 +10,7 @@
 #include "src/llama/devices.h"
 #include "src/llama/log_capture.h"
 #include "src/llama/pass_audit.h"
-#include "src/llama/tree_cache.h"
+#include "src/llama/sequence_cache.h"
 
 namespace gumbelspec::internal {
 
@@ -21,8 +21,9 @@ using LlamaContextPtr = std::unique_ptr<llama_context, LlamaContextDeleter>;
 
 struct ContextSetup {
   LlamaContextPtr context;
-  TreeCacheSettings cache;
+  CacheSettings cache;
   ModelLimits limits;
+  LlamaRollback rollback;
   PassFacts facts;
   int n_threads = 1;
 };

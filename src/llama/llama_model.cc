@@ -12,11 +12,13 @@
 #include "llama.h"
 #include "src/llama/accelerators.h"
 #include "src/llama/backends.h"
+#include "src/llama/chain_cache.h"
 #include "src/llama/context_setup.h"
 #include "src/llama/devices.h"
 #include "src/llama/grammar.h"
 #include "src/llama/model_file.h"
 #include "src/llama/pass_audit.h"
+#include "src/llama/sequence_cache.h"
 #include "src/llama/tree_cache.h"
 #include "src/llama/vocabulary.h"
 
@@ -42,6 +44,7 @@ std::string describe(const llama_model* model) {
 struct Description {
   std::string text;
   ModelLimits limits;
+  LlamaRollback rollback;
   int n_threads = 1;
 };
 
@@ -58,7 +61,7 @@ class LlamaModel::Impl {
                   "rpc_timeout");
     }
     load();
-    description_ = {describe(model_.get()), setup_.limits, setup_.n_threads};
+    description_ = {describe(model_.get()), setup_.limits, setup_.rollback, setup_.n_threads};
     // Who loads is told how far it is; who loads again would not expect it.
     options_.on_progress = {};
     if (relays_.empty()) return;
@@ -81,6 +84,7 @@ class LlamaModel::Impl {
   }
 
   [[nodiscard]] const ModelLimits& limits() const { return description_.limits; }
+  [[nodiscard]] const LlamaRollback& rollback() const { return description_.rollback; }
   [[nodiscard]] int n_threads() const { return description_.n_threads; }
   [[nodiscard]] const std::string& description() const { return description_.text; }
   [[nodiscard]] const std::vector<LlamaPlacement>& placement() const { return placement_; }
@@ -97,7 +101,7 @@ class LlamaModel::Impl {
     return grammar_tokens_;
   }
   [[nodiscard]] internal::GrammarCache& grammars() const { return grammars_; }
-  [[nodiscard]] internal::TreeCache& cache() {
+  [[nodiscard]] internal::SequenceCache& cache() {
     if (cache_ == nullptr) {
       throw Error(ErrorCode::peer_lost,
                   "the model is not loaded since an RPC server was lost; "
@@ -105,7 +109,7 @@ class LlamaModel::Impl {
     }
     return *cache_;
   }
-  [[nodiscard]] const internal::TreeCache& cache() const {
+  [[nodiscard]] const internal::SequenceCache& cache() const {
     return const_cast<Impl*>(this)->cache();
   }
   [[nodiscard]] RpcTraffic traffic() const {
@@ -164,8 +168,12 @@ class LlamaModel::Impl {
                                     is_cancelled_ ? &Impl::ask_cancelled : nullptr, this, log_);
     guarantee_ = internal::audit_passes(setup_.context.get(), setup_.facts);
     if (!relays_.empty()) setup_.cache.check_pass = [this] { check_servers(); };
-    cache_ = std::make_unique<internal::TreeCache>(setup_.context.get(), setup_.cache, log_,
-                                                   is_cancelled_);
+    llama_context* context = setup_.context.get();
+    if (setup_.cache.can_branch()) {
+      cache_ = std::make_unique<internal::TreeCache>(context, setup_.cache, log_, is_cancelled_);
+    } else {
+      cache_ = std::make_unique<internal::ChainCache>(context, setup_.cache, log_, is_cancelled_);
+    }
   }
 
   void unload() {
@@ -200,7 +208,7 @@ class LlamaModel::Impl {
   internal::LlamaModelPtr vocabulary_;  // null: the model's own will do
   internal::LlamaModelPtr model_;
   internal::ContextSetup setup_;
-  std::unique_ptr<internal::TreeCache> cache_;
+  std::unique_ptr<internal::SequenceCache> cache_;
   std::vector<LlamaPlacement> placement_;
   PassGuarantee guarantee_;
   Description description_;
@@ -250,6 +258,11 @@ void LlamaModel::commit(SeqId seq, std::span<const PendingId> path) {
 }
 
 void LlamaModel::truncate(SeqId seq, std::size_t n) { impl_->cache().truncate(seq, n); }
+std::size_t LlamaModel::n_restorable(SeqId seq, std::size_t n) const {
+  return impl_->cache().n_restorable(seq, n);
+}
+void LlamaModel::remember(SeqId seq) { impl_->cache().remember(seq); }
+std::size_t LlamaModel::n_extra() const { return impl_->cache().n_extra(); }
 
 std::vector<TokenId> LlamaModel::tokenize(std::string_view text,
                                           const TokenizeOptions& options) const {
@@ -280,6 +293,7 @@ int LlamaModel::n_threads() const { return impl_->n_threads(); }
 void LlamaModel::restore() { impl_->restore(); }
 
 PassGuarantee LlamaModel::guarantee() const { return impl_->guarantee(); }
+LlamaRollback LlamaModel::rollback() const { return impl_->rollback(); }
 
 std::string PassGuarantee::reason() const {
   if (holds || parts.empty()) return {};

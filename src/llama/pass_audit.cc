@@ -134,6 +134,22 @@ bool is_row_by_row(const ggml_tensor* op) {
   }
 }
 
+// Recurrent layers: one loop over a sequence's tokens, each computed from the state that the one
+// before it has left, in float32 as it is stored between passes.
+bool is_token_by_token(const ggml_tensor* op) {
+  switch (op->op) {
+    case GGML_OP_SSM_CONV:
+    case GGML_OP_SSM_SCAN:
+    case GGML_OP_RWKV_WKV6:
+    case GGML_OP_RWKV_WKV7:
+    case GGML_OP_GATED_LINEAR_ATTN:
+    case GGML_OP_GATED_DELTA_NET:
+      return true;
+    default:
+      return false;
+  }
+}
+
 std::string upper(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) {
     return static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
@@ -308,6 +324,7 @@ class Audit {
       return judge_product(op, is_remote);
     }
     if (is_row_by_row(op)) return {true, "ggml's"};
+    if (is_token_by_token(op)) return {true, "ggml's, one token after the other"};
     // The scores do not depend on the pass; which cells llama.cpp then takes among equal ones does.
     if (op->op == GGML_OP_LIGHTNING_INDEXER) {
       return {false, "which of equally scored cells are attended to depends on where they lie"};

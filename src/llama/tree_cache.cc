@@ -19,7 +19,7 @@ std::size_t n_ids() { return llama_max_parallel_sequences(); }
 // Two ids are reserved: the parked tokens' and the guard's. A sequence's own id serves a branch.
 std::size_t TreeCache::max_leaves(std::size_t n_sequences) { return n_ids() - n_sequences - 1; }
 
-TreeCache::TreeCache(llama_context* context, const TreeCacheSettings& settings, const LogSink& log,
+TreeCache::TreeCache(llama_context* context, const CacheSettings& settings, const LogSink& log,
                      std::function<bool()> is_cancelled)
     : context_(context),
       memory_(llama_get_memory(context)),
@@ -30,7 +30,8 @@ TreeCache::TreeCache(llama_context* context, const TreeCacheSettings& settings, 
       guard_id_(park_id_ - 1),
       branch_ids_(memory_, static_cast<llama_seq_id>(settings.n_sequences),
                   max_leaves(settings.n_sequences) - 1),
-      sequences_(settings.n_sequences) {
+      sequences_(settings.n_sequences),
+      batch_(context, settings.graph, settings.check_pass, log) {
   for (std::size_t s = 0; s < sequences_.size(); ++s) {
     sequences_[s].base = static_cast<llama_seq_id>(s);
     sequences_[s].pending.reserve(settings.max_pass_nodes);
@@ -99,9 +100,6 @@ void TreeCache::mark_path(Sequence& sequence, std::span<const PendingId> path) c
                              " does not follow the one before it");
     }
     parent = id;
-  }
-  if (!settings_.can_branch && path.size() != sequence.pending.size()) {
-    throw std::logic_error("commit: this model cannot drop evaluated tokens");
   }
   for (const PendingId id : path) {
     sequence.pending[index(id)].on_path = true;
@@ -175,12 +173,10 @@ void TreeCache::commit(SeqId seq, std::span<const PendingId> path) {
   if (settings_.keeps_order && path.size() != sequence.pending.size()) {
     park_rejected(sequence, first_free_order(sequence));
   }
-  if (settings_.can_branch) {
-    move_base(sequence, path);
-    for (const Pending& node : sequence.pending) {
-      if (node.is_tip && node.carrier != sequence.base) {
-        branch_ids_.release(node.carrier, n_before);
-      }
+  move_base(sequence, path);
+  for (const Pending& node : sequence.pending) {
+    if (node.is_tip && node.carrier != sequence.base) {
+      branch_ids_.release(node.carrier, n_before);
     }
   }
   n_used_ -= sequence.pending.size() - path.size() - (n_parked_ - n_parked_before);
@@ -205,11 +201,7 @@ void TreeCache::truncate(SeqId seq, std::size_t n) {
     sequence.n_committed = 0;
     return;
   }
-  if (settings_.can_branch) {
-    commit(seq, {});
-  } else if (n != 0 && (n != n_committed(seq) || !sequence.pending.empty())) {
-    throw std::logic_error("truncate: this model cannot drop evaluated tokens");
-  }
+  commit(seq, {});
   const auto n_kept = static_cast<llama_pos>(n);
   std::size_t n_dropped = n_committed(seq) - n + sequence.pending.size();
   if (n_dropped == 0) return;

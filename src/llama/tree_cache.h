@@ -1,4 +1,5 @@
-// Sequences with trees of pending tokens in llama.cpp's key/value cache.
+// Sequences with trees of pending tokens in llama.cpp's key/value cache. Models whose state cannot
+// branch: chain_cache.h.
 #ifndef GUMBELSPEC_SRC_LLAMA_TREE_CACHE_H_
 #define GUMBELSPEC_SRC_LLAMA_TREE_CACHE_H_
 
@@ -11,28 +12,12 @@
 #include "gumbelspec/language_model.h"
 #include "llama.h"
 #include "src/llama/branch_ids.h"
-#include "src/llama/graph_traits.h"
 #include "src/llama/log_capture.h"
+#include "src/llama/pass_batch.h"
 #include "src/llama/pass_plan.h"
+#include "src/llama/sequence_cache.h"
 
 namespace gumbelspec::internal {
-
-struct TreeCacheSettings {
-  std::size_t n_sequences = 1;
-  std::size_t n_context = 0;  // tokens of one sequence
-  std::size_t n_cells = 0;    // of llama.cpp's cache; at least n_sequences * n_context
-  std::size_t max_pass_nodes = 0;
-  // Of several texts, cells that may lie parked before the cache is rewritten although it has room:
-  // attention looks at every cell up to the last one in use.
-  std::size_t n_parked = 0;
-  bool can_branch = true;   // several children, and evaluated tokens can be dropped
-  bool keeps_order = true;  // the cells of a text stay in the order of its positions
-  bool has_window = false;  // some layers see a sliding window only
-  GraphTraits graph = {};
-  // Asked after every pass; throws if the machines that computed it did not all do so. Empty: they
-  // cannot fail.
-  std::function<void()> check_pass = {};
-};
 
 // A token sees a cell iff the cell carries the token's first llama.cpp sequence id and does not
 // lie behind it. So every pending branch end has an id of its own, which the cells of its whole
@@ -46,23 +31,27 @@ struct TreeCacheSettings {
 // and read back in without the parked ones.
 //
 // Threads: one at a time.
-class TreeCache {
+class TreeCache final : public SequenceCache {
  public:
   // Ids that a cache with n sequences leaves for branch ends, one sequence's own included.
   static std::size_t max_leaves(std::size_t n_sequences);
 
   // Lifetime: context and log must outlive it.
-  TreeCache(llama_context* context, const TreeCacheSettings& settings, const LogSink& log,
+  TreeCache(llama_context* context, const CacheSettings& settings, const LogSink& log,
             std::function<bool()> is_cancelled);
 
-  SeqId open();
-  void close(SeqId seq);
-  [[nodiscard]] std::size_t n_committed(SeqId seq) const;
-  [[nodiscard]] PassOutcome extend(SeqId seq, std::span<const TokenId> tokens);
-  [[nodiscard]] PassOutcome evaluate(std::span<const PassNode> nodes);
-  [[nodiscard]] const float* row(std::size_t i) const;
-  void commit(SeqId seq, std::span<const PendingId> path);
-  void truncate(SeqId seq, std::size_t n);
+  SeqId open() override;
+  void close(SeqId seq) override;
+  [[nodiscard]] std::size_t n_committed(SeqId seq) const override;
+  [[nodiscard]] PassOutcome extend(SeqId seq, std::span<const TokenId> tokens) override;
+  [[nodiscard]] PassOutcome evaluate(std::span<const PassNode> nodes) override;
+  [[nodiscard]] const float* row(std::size_t i) const override;
+  void commit(SeqId seq, std::span<const PendingId> path) override;
+  void truncate(SeqId seq, std::size_t n) override;
+  // It can go anywhere.
+  [[nodiscard]] std::size_t n_restorable(SeqId /*seq*/, std::size_t n) const override { return n; }
+  void remember(SeqId /*seq*/) override {}
+  [[nodiscard]] std::size_t n_extra() const override { return 0; }
 
   // How often the cache was rewritten so far.
   [[nodiscard]] std::size_t n_compactions() const { return n_compactions_; }
@@ -100,13 +89,10 @@ class TreeCache {
   void reserve_batch(std::size_t n, std::size_t n_ids);
   void read_parents(std::span<const PassNode> nodes);
   [[nodiscard]] llama_pos position_of(const PassNode& node, std::size_t i) const;
-  void check_chain(std::span<const PassNode> nodes) const;
   [[nodiscard]] bool give_ids(std::span<const PassNode> nodes);
   void take_back_ids(std::span<const PassNode> nodes);
   void fill_batch(std::span<const PassNode> nodes);
   void record(std::span<const PassNode> nodes);
-  void ask_for_rows();
-  void complete_rows();
   [[nodiscard]] PassOutcome decode();
   [[nodiscard]] PassOutcome extend_by(Sequence& sequence, std::span<const TokenId> tokens);
 
@@ -119,7 +105,7 @@ class TreeCache {
 
   llama_context* context_;
   llama_memory_t memory_;
-  TreeCacheSettings settings_;
+  CacheSettings settings_;
   const LogSink& log_;
   std::function<bool()> is_cancelled_;
   llama_seq_id park_id_;
@@ -136,15 +122,10 @@ class TreeCache {
   PassPlan plan_;
   std::vector<std::int32_t> parents_;
   std::vector<llama_pos> positions_;
-  std::vector<llama_seq_id> leaf_ids_;    // by leaf
-  std::vector<bool> leaf_is_borrowed_;    // by leaf: taken over from the node it grows from
-  std::vector<std::int32_t> row_slot_;    // place in the last batch, -1 without a row
-  std::vector<llama_token> batch_token_;  // by batch slot, as the next four
-  std::vector<llama_pos> batch_pos_;
-  std::vector<std::int32_t> batch_n_ids_;
-  std::vector<llama_seq_id*> batch_ids_;
-  std::vector<std::int8_t> batch_wants_row_;
-  std::size_t n_batch_ = 0;
+  std::vector<llama_seq_id> leaf_ids_;  // by leaf
+  std::vector<bool> leaf_is_borrowed_;  // by leaf: taken over from the node it grows from
+  std::vector<std::int32_t> row_slot_;  // place in the last batch, -1 without a row
+  PassBatch batch_;
 };
 
 }  // namespace gumbelspec::internal

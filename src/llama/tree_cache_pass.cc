@@ -3,83 +3,28 @@
 #include <stdexcept>
 #include <string>
 
-#include "gumbelspec/error.h"
 #include "src/llama/tree_cache.h"
 
 namespace gumbelspec::internal {
 
 void TreeCache::reserve_batch(std::size_t n, std::size_t n_ids) {
-  if (batch_token_.size() < n) {
-    batch_token_.resize(n);
-    batch_pos_.resize(n);
-    batch_n_ids_.resize(n);
-    batch_ids_.resize(n);
-    batch_wants_row_.resize(n);
-    row_slot_.reserve(n);
-    parents_.reserve(n);
-    positions_.reserve(n);
-  }
+  batch_.reserve(n);
+  row_slot_.reserve(n);
+  parents_.reserve(n);
+  positions_.reserve(n);
   if (leaf_ids_.size() < n_ids) {
     leaf_ids_.resize(n_ids);
     leaf_is_borrowed_.resize(n_ids);
   }
 }
 
-// Rows that nobody wants, but the graph needs asked for.
-void TreeCache::ask_for_rows() {
-  const auto begin = batch_wants_row_.begin();
-  const auto end = begin + static_cast<std::ptrdiff_t>(n_batch_);
-  const bool has_rows = std::find(begin, end, 1) != end;
-  if (settings_.graph.gives_all_rows && has_rows) std::fill(begin, end, 1);
-  if (settings_.graph.has_first_row_only() && !has_rows) *begin = 1;
-}
-
-// Every row as the graph makes the first one.
-void TreeCache::complete_rows() {
-  const GraphTraits& graph = settings_.graph;
-  if (!graph.has_first_row_only()) return;
-  const float* first = nullptr;
-  for (std::size_t s = 0; s < n_batch_; ++s) {
-    if (batch_wants_row_[s] == 0) continue;
-    float* row = llama_get_logits_ith(context_, static_cast<std::int32_t>(s));
-    if (first == nullptr) first = row;
-    if (row != first) {
-      std::copy(first + graph.first_row_begin, first + graph.first_row_end,
-                row + graph.first_row_begin);
-    }
-  }
-}
-
 PassOutcome TreeCache::decode() {
-  ask_for_rows();
-  llama_batch batch{};
-  batch.n_tokens = static_cast<std::int32_t>(n_batch_);
-  batch.token = batch_token_.data();
-  batch.pos = batch_pos_.data();
-  batch.n_seq_id = batch_n_ids_.data();
-  batch.seq_id = batch_ids_.data();
-  batch.logits = batch_wants_row_.data();
-  const LogCapture capture(log_);
-  const int code = llama_decode(context_, batch);
-  drop_guard();
-  if (settings_.check_pass) {
-    // What is still under way belongs to the pass.
-    llama_synchronize(context_);
-    settings_.check_pass();
-  }
-  switch (code) {
-    case 0:
-      complete_rows();
-      return PassOutcome::ok;
-    case 1:
-      return PassOutcome::no_space;
-    case 2:
-      return PassOutcome::cancelled;
-    default:
-      throw Error(ErrorCode::evaluation_failed,
-                  "llama.cpp failed with code " + std::to_string(code) + " in a pass over " +
-                      std::to_string(n_batch_) + " tokens: " + capture.last_error());
-  }
+  // Whatever comes of the pass, the search for free cells has moved.
+  struct Drop {
+    TreeCache& cache;
+    ~Drop() { cache.drop_guard(); }
+  } const drop{*this};
+  return batch_.decode();
 }
 
 PassOutcome TreeCache::extend(SeqId seq, std::span<const TokenId> tokens) {
@@ -96,28 +41,21 @@ PassOutcome TreeCache::extend(SeqId seq, std::span<const TokenId> tokens) {
     const auto chunk = tokens.subspan(begin, std::min(n_chunk, tokens.size() - begin));
     const PassOutcome outcome = extend_by(sequence, chunk);
     if (outcome == PassOutcome::ok) continue;
-    if (settings_.can_branch) {
-      n_used_ -= static_cast<std::size_t>(sequence.n_committed - n_before);
-      sequence.n_committed = n_before;
-      llama_memory_seq_rm(memory_, sequence.base, n_before, -1);
-    }
+    n_used_ -= static_cast<std::size_t>(sequence.n_committed - n_before);
+    sequence.n_committed = n_before;
+    llama_memory_seq_rm(memory_, sequence.base, n_before, -1);
     return outcome;
   }
   return PassOutcome::ok;
 }
 
 PassOutcome TreeCache::extend_by(Sequence& sequence, std::span<const TokenId> tokens) {
-  // A recurrent state cannot be taken back, so such a pass is not interrupted (see load).
   if (is_cancelled_ && is_cancelled_()) return PassOutcome::cancelled;
-  reserve_batch(tokens.size(), 1);
+  batch_.clear();
   for (std::size_t i = 0; i < tokens.size(); ++i) {
-    batch_token_[i] = static_cast<llama_token>(tokens[i]);
-    batch_pos_[i] = sequence.n_committed + static_cast<llama_pos>(i);
-    batch_n_ids_[i] = 1;
-    batch_ids_[i] = &sequence.base;
-    batch_wants_row_[i] = 0;
+    const llama_pos pos = sequence.n_committed + static_cast<llama_pos>(i);
+    batch_.add(tokens[i], pos, {&sequence.base, 1}, false);
   }
-  n_batch_ = tokens.size();
   const PassOutcome outcome = decode();
   if (outcome == PassOutcome::ok) {
     sequence.n_committed += static_cast<llama_pos>(tokens.size());
@@ -151,7 +89,6 @@ void TreeCache::read_parents(std::span<const PassNode> nodes) {
     positions_[i] = position_of(nodes[i], i);
     sequence.pass_nodes.push_back(static_cast<std::int32_t>(i));
   }
-  if (!settings_.can_branch) check_chain(nodes);
 }
 
 llama_pos TreeCache::position_of(const PassNode& node, std::size_t i) const {
@@ -161,20 +98,6 @@ llama_pos TreeCache::position_of(const PassNode& node, std::size_t i) const {
   const Sequence& sequence = at(node.seq);
   if (node.parent == kCommitted) return sequence.n_committed;
   return sequence.pending[index(node.parent)].pos + 1;
-}
-
-void TreeCache::check_chain(std::span<const PassNode> nodes) const {
-  for (std::size_t i = 0; i < nodes.size(); ++i) {
-    const Sequence& sequence = at(nodes[i].seq);
-    std::size_t n_before = sequence.pending.size();
-    for (const std::int32_t other : sequence.pass_nodes) {
-      if (static_cast<std::size_t>(other) < i) ++n_before;
-    }
-    const bool follows =
-        n_before == 0 ? nodes[i].parent == kCommitted
-                      : nodes[i].parent != kCommitted && index(nodes[i].parent) + 1 == n_before;
-    if (!follows) throw std::logic_error("evaluate: this model cannot branch");
-  }
 }
 
 // An id for every leaf of the pass, carrying exactly the text that the pass grows from.
@@ -240,17 +163,14 @@ void TreeCache::take_back_ids(std::span<const PassNode> nodes) {
 
 void TreeCache::fill_batch(std::span<const PassNode> nodes) {
   row_slot_.assign(nodes.size(), -1);
-  const auto slots = plan_.slots();
-  for (std::size_t s = 0; s < slots.size(); ++s) {
-    const auto i = static_cast<std::size_t>(slots[s].node);
-    batch_token_[s] = static_cast<llama_token>(nodes[i].token);
-    batch_pos_[s] = positions_[i];
-    batch_n_ids_[s] = slots[s].n_leaves;
-    batch_ids_[s] = &leaf_ids_[static_cast<std::size_t>(slots[s].first_leaf)];
-    batch_wants_row_[s] = nodes[i].wants_row ? 1 : 0;
-    if (nodes[i].wants_row) row_slot_[i] = static_cast<std::int32_t>(s);
+  batch_.clear();
+  for (const PassPlan::Slot& slot : plan_.slots()) {
+    const auto i = static_cast<std::size_t>(slot.node);
+    const std::span<llama_seq_id> ids = std::span(leaf_ids_).subspan(
+        static_cast<std::size_t>(slot.first_leaf), static_cast<std::size_t>(slot.n_leaves));
+    const std::int32_t place = batch_.add(nodes[i].token, positions_[i], ids, nodes[i].wants_row);
+    if (nodes[i].wants_row) row_slot_[i] = place;
   }
-  n_batch_ = nodes.size();
 }
 
 // Makes the nodes of a finished pass pending.
@@ -282,7 +202,6 @@ PassOutcome TreeCache::evaluate(std::span<const PassNode> nodes) {
   if (std::any_of(positions_.begin(), positions_.end(), too_far) || !make_room(nodes.size())) {
     return PassOutcome::no_space;
   }
-  if (!settings_.can_branch && is_cancelled_ && is_cancelled_()) return PassOutcome::cancelled;
   plan_.build(parents_);
   if (!give_ids(nodes)) throw std::logic_error("evaluate: more branch ends than max_leaves");
   fill_batch(nodes);
@@ -307,7 +226,7 @@ const float* TreeCache::row(std::size_t i) const {
   if (i >= row_slot_.size() || row_slot_[i] < 0) {
     throw std::logic_error("row: node " + std::to_string(i) + " of the last pass has no row");
   }
-  return llama_get_logits_ith(context_, row_slot_[i]);
+  return batch_.row(row_slot_[i]);
 }
 
 }  // namespace gumbelspec::internal

@@ -58,7 +58,8 @@ std::string cost_key(const LlamaModel& target, const LlamaModel& draft,
          (loaded.uses_kernels ? kernels_description() : "not used") + "; threads " +
          std::to_string(target.n_threads()) + "; layers on" + placement_key(target) + "," +
          placement_key(draft) + servers + "; attention " +
-         std::to_string(static_cast<int>(loaded.attention)) + pair_key(target, draft, loaded);
+         std::to_string(static_cast<int>(loaded.attention)) + "; snapshots " +
+         std::to_string(target.rollback().n_snapshots) + pair_key(target, draft, loaded);
 }
 
 // How good a draft is depends on the two models alone.

@@ -35,6 +35,8 @@ LlamaModelOptions draft_options(const std::string& path, const LlamaModelOptions
   options.main_gpu = 0;
   options.n_context = target.n_context;
   options.attention = Attention::fast;
+  // What it drafts in several passes is dropped from a copy.
+  options.n_snapshots = 0;
   return options;
 }
 

@@ -144,4 +144,32 @@ Rows rows_of_trees(LanguageModel& model, const PlainText& text) {
   return rows;
 }
 
+Rows rows_of_chains(LanguageModel& model, const PlainText& text) {
+  constexpr std::size_t kKept = 3;
+  constexpr std::size_t kDropped = 2;
+  const int n_vocab = static_cast<int>(model.limits().n_vocab);
+  const SeqId seq = model.open();
+  extend_to_first(model, seq, text);
+  Rows rows;
+  for (std::size_t begin = text.first; begin < text.tokens.size(); begin += kKept) {
+    const std::size_t n = std::min(kKept, text.tokens.size() - begin);
+    std::vector<PassNode> nodes;
+    std::vector<PendingId> path;
+    for (std::size_t i = 0; i < n + kDropped; ++i) {
+      const bool is_kept = i < n;
+      const int id = is_kept ? text.tokens[begin + i] : text.tokens[begin + n - 1] + 1;
+      nodes.push_back({seq, i == 0 ? kCommitted : pending_id(i - 1), token(id % n_vocab), is_kept});
+      if (is_kept) path.push_back(pending_id(i));
+    }
+    expect_ok(model.evaluate(nodes));
+    for (std::size_t i = 0; i < n; ++i) {
+      const std::span<const float> row = model.row(i);
+      rows.emplace_back(row.begin(), row.end());
+    }
+    model.commit(seq, path);
+  }
+  model.close(seq);
+  return rows;
+}
+
 }  // namespace gumbelspec::zoo

@@ -54,6 +54,10 @@ struct Difference {
 // Requires: limits().can_branch.
 [[nodiscard]] Rows rows_of_trees(LanguageModel& model, const PlainText& text);
 
+// The same from passes over chains: three tokens of the text and two others behind them, which are
+// dropped again. Requires: limits().longest_chain() >= 4.
+[[nodiscard]] Rows rows_of_chains(LanguageModel& model, const PlainText& text);
+
 }  // namespace gumbelspec::zoo
 
 #endif  // GUMBELSPEC_TESTING_ZOO_COMPARISON_H_

@@ -8,6 +8,7 @@
 
 #include "gumbelspec/error.h"
 #include "gumbelspec/llama_model.h"
+#include "testing/zoo/batches.h"
 #ifdef GUMBELSPEC_WITH_KERNELS
 #include "gumbelspec/kernels.h"
 #endif
@@ -18,6 +19,7 @@ namespace {
 constexpr std::size_t kGenerated = 24;
 constexpr std::size_t kShortPrompt = 40;  // longer than the sliding windows
 constexpr std::size_t kLongPrompt = 264;  // and than a block of 256 cells of the cache
+constexpr std::size_t kSnapshots = 5;     // where the architecture has them
 
 std::string number(const char* format, double value) {
   char text[64];
@@ -33,8 +35,11 @@ void register_device(bool is_wanted) {
 #endif
 }
 
-std::unique_ptr<LlamaModel> load(const std::string& path) {
+std::unique_ptr<LlamaModel> load(const std::string& path, std::size_t n_snapshots,
+                                 std::size_t n_sequences = 1) {
   LlamaModelOptions options;
+  options.n_sequences = n_sequences;
+  options.n_snapshots = n_snapshots;
   options.path = path;
   options.n_threads = 1;
   options.max_pass_nodes = 64;
@@ -73,7 +78,7 @@ class Check {
     stage("loading it");
     register_device(options_.uses_kernels);
     try {
-      target_ = load(files_.path);
+      target_ = load(files_.path, kSnapshots);
       report_.is_loaded = true;
     } catch (const Error& error) {
       report_.refusal = error.what();
@@ -99,6 +104,7 @@ class Check {
   void judge_loading();
   void compare_rows();
   void compare_methods();
+  void compare_in_batches(const std::vector<std::vector<TokenId>>& prompts);
   [[nodiscard]] Agreement agreement(LanguageModel& model,
                                     const std::vector<PlainText>& texts) const;
   void judge(const Agreement& agreement, const std::string& which);
@@ -154,8 +160,11 @@ Agreement Check::agreement(LanguageModel& model, const std::vector<PlainText>& t
   for (const PlainText& text : texts) {
     add(result.rounding, rounding_of(text));
     add(result.own, difference(text.rows, rows_one_by_one(model, text)));
-    if (model.limits().can_branch)
+    if (model.limits().can_branch) {
       add(result.own, difference(text.rows, rows_of_trees(model, text)));
+    } else if (model.limits().longest_chain() >= 4) {
+      add(result.own, difference(text.rows, rows_of_chains(model, text)));
+    }
   }
   result.tolerance = 0.03F + 3.0F * result.rounding.largest;
   return result;
@@ -178,23 +187,24 @@ void Check::judge(const Agreement& agreement, const std::string& which) {
 
 void Check::compare_rows() {
   stage("comparing its rows with plain llama.cpp's");
-  report_.is_plain = !target_->limits().can_drop;
+  report_.is_plain = target_->limits().longest_chain() == 0;
   report_.quantized = agreement(*target_, quantized_texts_);
   judge(report_.quantized, "matrices of type " + model_.weights);
   if (files_.path == files_.plain_path) {
     report_.plain = report_.quantized;
     return;
   }
-  const auto plain = load(files_.plain_path);
+  const auto plain = load(files_.plain_path, kSnapshots);
   report_.plain = agreement(*plain, plain_texts_);
   judge(report_.plain, "matrices of type f32");
 }
 
 void Check::compare_methods() {
   stage("generating texts");
-  const auto draft = load(files_.path);
+  const auto draft = load(files_.path, 0);
   const ZooModel useless_file = useless_model(target_->limits().n_vocab);
-  const auto useless = load(write_unseen_model(useless_file, options_.seed + 1, options_.folder));
+  const auto useless =
+      load(write_unseen_model(useless_file, options_.seed + 1, options_.folder), 0);
   std::vector<std::vector<TokenId>> prompts;
   for (const PlainText& text : quantized_texts_) {
     std::vector<TokenId>& prompt = prompts.emplace_back();
@@ -203,6 +213,12 @@ void Check::compare_methods() {
     }
   }
   report_.texts = compare_texts(*target_, *draft, *useless, prompts, kGenerated);
+  if (target_->rollback().n_snapshots > 0) {
+    // The other way back.
+    const auto other = load(files_.path, 0);
+    add(report_.texts, compare_texts(*other, *draft, *useless, prompts, kGenerated));
+  }
+  compare_in_batches(prompts);
   const TextReport& texts = report_.texts;
   const PassGuarantee guarantee = target_->guarantee();
   if (!guarantee.holds) {
@@ -219,6 +235,25 @@ void Check::compare_methods() {
   if (std::fabs(texts.chain_tokens_per_pass - expected) > 1e-9) {
     fault("as its own draft it brings " + number("%.2f", texts.chain_tokens_per_pass) +
           " tokens per pass, not " + number("%.0f", expected));
+  }
+}
+
+// Recurrent states are what several texts, and prompts that go on, could get wrong.
+void Check::compare_in_batches(const std::vector<std::vector<TokenId>>& prompts) {
+  if (target_->rollback().state_bytes == 0) return;
+  stage("generating texts in batches");
+  const std::size_t n_sequences = 2 * prompts.size() - 1;  // fewer than texts
+  const auto draft = load(files_.path, 0, n_sequences);
+  for (const std::size_t n_snapshots : {kSnapshots, std::size_t{0}}) {
+    if (n_snapshots > 0 && target_->rollback().n_snapshots == 0) continue;
+    const auto target = load(files_.path, n_snapshots, n_sequences);
+    std::size_t n_reused = 0;
+    TextReport texts = compare_batches(*target, *draft, prompts, kGenerated, n_reused);
+    texts.chain_tokens_per_pass = report_.texts.chain_tokens_per_pass;
+    texts.useless_tokens_per_pass = report_.texts.useless_tokens_per_pass;
+    // What is promised to a text alone may be more.
+    if (target->guarantee().holds) add(report_.texts, texts);
+    if (n_reused == 0) fault("of the next turns of chats nothing is reused");
   }
 }
 

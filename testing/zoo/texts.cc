@@ -94,7 +94,9 @@ TextReport compare_texts(LanguageModel& target, LanguageModel& draft, LanguageMo
           report.is_plain = true;
         }
         const Text text = texts.generate(run.draft, possible.method, temperature, prompts[p]);
-        const bool is_chain = possible.method.kind == MethodKind::gumbel_chain || report.is_plain;
+        const bool is_chain =
+            report.is_plain ||
+            (possible.method.kind == MethodKind::gumbel_chain && possible.method.length == 3);
         if (is_chain) {
           Statistics& sum = run.draft == &draft ? own : others;
           sum.n_generated += text.statistics.n_generated;
@@ -121,6 +123,15 @@ TextReport compare_texts(LanguageModel& target, LanguageModel& draft, LanguageMo
   report.chain_tokens_per_pass = own.tokens_per_pass();
   report.useless_tokens_per_pass = others.tokens_per_pass();
   return report;
+}
+
+void add(TextReport& sum, const TextReport& one) {
+  sum.n_texts += one.n_texts;
+  sum.n_identical += one.n_identical;
+  if (sum.first_different.empty()) sum.first_different = one.first_different;
+  sum.margin = std::max(sum.margin, one.margin);
+  sum.chain_tokens_per_pass = std::min(sum.chain_tokens_per_pass, one.chain_tokens_per_pass);
+  sum.useless_tokens_per_pass = std::min(sum.useless_tokens_per_pass, one.useless_tokens_per_pass);
 }
 
 }  // namespace gumbelspec::zoo

@@ -16,6 +16,7 @@ struct TextReport {
   std::string first_different;  // one line; empty if there is none
   float margin = 0.0F;          // largest score margin at the first token that differs
   // Tokens per target pass of a chain of three, the target its own draft: 4 if all are accepted.
+  // Of several, the fewest.
   double chain_tokens_per_pass = 0.0;
   double useless_tokens_per_pass = 0.0;  // with a draft that knows nothing
   bool is_plain = false;  // the models cannot drop tokens: every method decodes plainly
@@ -26,6 +27,9 @@ struct TextReport {
                                        LanguageModel& useless,
                                        const std::vector<std::vector<TokenId>>& prompts,
                                        std::size_t n_tokens);
+
+// Both together.
+void add(TextReport& sum, const TextReport& one);
 
 }  // namespace gumbelspec::zoo
 

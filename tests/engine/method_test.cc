@@ -97,5 +97,29 @@ TEST(Method, FallsBackToWhatTheModelsCanDo) {
   EXPECT_TRUE(possible_method(parse_method("ar"), recurrent, recurrent).reason.empty());
 }
 
+TEST(Method, IsAChainWhereAPassCanBeTakenBackInPart) {
+  const ModelLimits able;
+  ModelLimits snapshots;
+  snapshots.can_branch = snapshots.can_drop = false;
+  snapshots.max_drop = 4;
+  ModelLimits copies = snapshots;
+  copies.can_drop_passes = true;
+  const Method beam = parse_method("gumbel-beam:length=7");
+  EXPECT_EQ(to_string(possible_method(beam, snapshots, able).method), "gumbel-chain:length=7");
+  EXPECT_EQ(to_string(possible_method(beam, copies, copies).method), "gumbel-chain:length=7");
+  // A draft evaluates a level per pass, and drops what is of several.
+  EXPECT_EQ(to_string(possible_method(beam, able, snapshots).method), "ar");
+  EXPECT_EQ(to_string(possible_method(beam, snapshots, snapshots).method), "ar");
+  // What is planned plans chains by itself.
+  const Method tree = parse_method("gumbel-tree");
+  for (const ModelLimits& draft : {able, copies}) {
+    EXPECT_EQ(to_string(possible_method(tree, snapshots, draft).method), "gumbel-tree");
+    EXPECT_TRUE(possible_method(tree, snapshots, draft).reason.empty());
+  }
+  EXPECT_EQ(
+      to_string(possible_method(parse_method("rejection-tree:length=3"), copies, able).method),
+      "rejection:length=3");
+}
+
 }  // namespace
 }  // namespace gumbelspec

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <random>
 #include <vector>
@@ -50,6 +51,28 @@ TEST(BestNodeCount, IsTheBestOfAllCounts) {
       EXPECT_GE(best.gain, 0.0);
     }
   }
+}
+
+TEST(BestNodeCount, OfAChainCountsWhatIsReadAgainAfterARejection) {
+  const std::vector<double> values = {0.8, 0.6, 0.5, 0.05};
+  const CostModel model = costs(0.1, 0.1);
+  const Prices snapshots{&model, 1.0};
+  Prices copies = snapshots;
+  copies.rereads = true;
+  double best_gain = 0.0;
+  std::size_t best = 0;
+  double tokens = 0.0;
+  for (std::size_t n = 1; n <= values.size(); ++n) {
+    tokens += values[n - 1];
+    // A slope of 0.1 for each: the nodes, and if one is rejected the root and what was accepted.
+    const double reread = 0.1 * (1.0 - values[n - 1]) * std::round(1.0 + tokens);
+    const double gain = tokens - 0.1 * static_cast<double>(n) - reread;
+    if (gain > best_gain) best = n, best_gain = gain;
+  }
+  EXPECT_EQ(best_node_count(values, copies).n, best);
+  EXPECT_NEAR(best_node_count(values, copies).gain, best_gain, 1e-9);
+  EXPECT_LT(best_gain, best_node_count(values, snapshots).gain);
+  EXPECT_EQ(best_node_count(values, snapshots).n, 3U);
 }
 
 TEST(BestNodeCount, TakesAllWhereTheyAreFreeAndNoneWhereTheyCostATokenEach) {

@@ -171,39 +171,5 @@ TEST(Architecture, SpareCellsDoNotSwitchToTheLongRotationFactors) {
   EXPECT_TRUE(same_bits(rows[0], rows[1])) << "the short factors are all 1 in these models";
 }
 
-class Recurrent : public ::testing::TestWithParam<const char*> {};
-
-TEST_P(Recurrent, DecodesOneTokenAfterTheOther) {
-  TinyModel file = tiny(GetParam(), GGML_TYPE_Q8_0);
-  LlamaModelOptions options;
-  options.n_sequences = 2;
-  const auto model = load_tiny(file, options);
-  EXPECT_FALSE(model->limits().can_branch);
-  EXPECT_FALSE(model->limits().can_drop);
-  EXPECT_EQ(model->limits().max_leaves, 1U);
-  std::mt19937 random(4);
-  const auto text = random_text(random, 60, model->limits().n_vocab);
-  const SeqId first = model->open();
-  const auto oracle = decode_plainly(*model, first, text, kPrompt);
-  const SeqId second = model->open();
-  const auto again = decode_plainly(*model, second, text, kPrompt);
-  for (std::size_t i = 0; i < oracle.size(); ++i) EXPECT_TRUE(same_bits(oracle[i], again[i])) << i;
-  model->close(first);
-  model->truncate(second, 0);
-  EXPECT_EQ(model->extend(second, std::span(text).first(kPrompt)), PassOutcome::ok);
-  const PassNode node{second, kCommitted, text[kPrompt], true};
-  ASSERT_EQ(model->evaluate({&node, 1}), PassOutcome::ok);
-  EXPECT_TRUE(same_bits(model->row(0), oracle[0]));
-  EXPECT_THROW((void)model->evaluate({&node, 1}), std::logic_error) << "a second branch";
-  EXPECT_THROW(model->commit(second, {}), std::logic_error) << "dropping";
-  const PendingId path = pending_id(0);
-  model->commit(second, {&path, 1});
-  EXPECT_THROW(model->truncate(second, 3), std::logic_error);
-  EXPECT_EQ(model->n_committed(second), kPrompt + 1);
-}
-
-INSTANTIATE_TEST_SUITE_P(All, Recurrent, ::testing::Values("mamba", "jamba"),
-                         [](const auto& param) { return std::string(param.param); });
-
 }  // namespace
 }  // namespace gumbelspec::testing
