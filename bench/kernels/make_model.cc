@@ -1,12 +1,16 @@
-// Writes a GGUF model of any size with random weights (llama architecture, or qwen3moe with
-// --experts), for measurements.
+// Writes a GGUF model of any size with random weights, for measurements: llama's architecture, with
+// --experts qwen3moe's, or, with --hybrid, that of Qwen3.5: three layers with gated delta nets, one
+// with attention.
 //
 //   make_model --vocab ggml-vocab-llama-spm.gguf --out 1b-q8_0.gguf --type q8_0
 //              --layers 22 --embd 2048 --ff 5632 --heads 32 --heads-kv 4
 //              [--experts 128 --experts-used 8]      # --ff: of one expert
+//   make_model --hybrid --vocab ggml-vocab-llama-spm.gguf --out hybrid-1b-q8_0.gguf
+//              --layers 16 --embd 2048 --ff 6144 --heads 8 --heads-kv 2
 //
 // The tokenizer is copied from --vocab: a vocabulary-only file of llama.cpp (models/ggml-vocab-*)
 // or any model. Texts of such a model are noise; only its speed means something.
+#include <array>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -20,6 +24,11 @@
 namespace {
 
 using namespace gumbelspec::scale;
+
+// Of a gated delta net: heads of 128, as many of keys as of values, which are as wide as the rest.
+constexpr int kDeltaHead = 128;
+constexpr int kDeltaKernel = 4;
+constexpr int kAttentionEvery = 4;
 
 // Where the value of each "--name value" and the presence of each "--flag" goes.
 struct OptionTable {
@@ -52,6 +61,7 @@ struct Options {
   int experts = 0, experts_used = 8;
   int layers = 22, embd = 2048, ff = 5632, heads = 32, heads_kv = 4;
   int context = 8192;
+  bool hybrid = false;      // Qwen3.5's architecture
   bool tied = false;        // no output matrix of its own
   int distinct_rows = 256;  // rows quantised per shape, then repeated; 0: every row its own
   int seed = 1;
@@ -72,10 +82,12 @@ Options parse(int argc, char** argv) {
                   {"--distinct-rows", &o.distinct_rows},
                   {"--seed", &o.seed}},
                  {{"--vocab", &o.vocab}, {"--out", &o.out}, {"--type", &o.type}},
-                 {{"--tied", &o.tied}}},
+                 {{"--tied", &o.tied}, {"--hybrid", &o.hybrid}}},
                 argc, argv);
   if (o.vocab.empty() || o.out.empty()) fail("--vocab and --out are needed");
   if (o.heads < 1 || o.embd % o.heads != 0) fail("--embd must be a multiple of --heads");
+  if (o.hybrid && o.embd % kDeltaHead != 0) fail("--embd must be a multiple of 128");
+  if (o.hybrid && o.experts > 0) fail("--hybrid and --experts: one of them");
   if (o.heads_kv < 1 || o.heads % o.heads_kv != 0) fail("--heads: a multiple of --heads-kv");
   if (o.experts < 0 || (o.experts > 0 && o.experts_used > o.experts)) {
     fail("--experts-used: at most --experts");
@@ -101,6 +113,42 @@ ggml_type type_of(const Options& o, const std::string& part, int layer) {
   return (part == "attn_v" || part == "ffn_down") && more ? GGML_TYPE_Q6_K : GGML_TYPE_Q4_K;
 }
 
+int delta_heads(const Options& o) { return o.embd / kDeltaHead; }
+
+void add_hybrid_block(const Options& o, int layer, std::vector<Tensor>& all) {
+  const std::string prefix = "blk." + std::to_string(layer) + ".";
+  const int64_t head = static_cast<int64_t>(o.embd) / o.heads;
+  const auto add = [&](const std::string& part, int64_t columns, int64_t rows) {
+    all.push_back({prefix + part + ".weight", type_of(o, part, layer), columns, rows});
+  };
+  const auto plain = [&](const std::string& name, int64_t columns, int64_t rows = 1) {
+    all.push_back({prefix + name, GGML_TYPE_F32, columns, rows});
+  };
+  plain("attn_norm.weight", o.embd);
+  plain("post_attention_norm.weight", o.embd);
+  if ((layer + 1) % kAttentionEvery == 0) {
+    add("attn_q", o.embd, 2 * static_cast<int64_t>(o.embd));  // with its gate
+    add("attn_k", o.embd, head * o.heads_kv);
+    add("attn_v", o.embd, head * o.heads_kv);
+    add("attn_output", o.embd, o.embd);
+    plain("attn_q_norm.weight", head);
+    plain("attn_k_norm.weight", head);
+  } else {
+    add("attn_qkv", o.embd, 3 * static_cast<int64_t>(o.embd));
+    add("attn_gate", o.embd, o.embd);
+    plain("ssm_conv1d.weight", kDeltaKernel, 3 * static_cast<int64_t>(o.embd));
+    plain("ssm_dt.bias", delta_heads(o));
+    plain("ssm_a", delta_heads(o));
+    add("ssm_beta", o.embd, delta_heads(o));
+    add("ssm_alpha", o.embd, delta_heads(o));
+    plain("ssm_norm.weight", kDeltaHead);
+    add("ssm_out", o.embd, o.embd);
+  }
+  add("ffn_gate", o.embd, o.ff);
+  add("ffn_up", o.embd, o.ff);
+  add("ffn_down", o.ff, o.embd);
+}
+
 std::vector<Tensor> tensors_of(const Options& o, int64_t n_vocab) {
   const int64_t kv = static_cast<int64_t>(o.embd) / o.heads * o.heads_kv;
   std::vector<Tensor> all;
@@ -109,6 +157,10 @@ std::vector<Tensor> tensors_of(const Options& o, int64_t n_vocab) {
   all.push_back({"output_norm.weight", GGML_TYPE_F32, o.embd, 1});
   if (!o.tied) all.push_back({"output.weight", type_of(o, "output", 0), o.embd, n_vocab});
   for (int i = 0; i < o.layers; ++i) {
+    if (o.hybrid) {
+      add_hybrid_block(o, i, all);
+      continue;
+    }
     const std::string prefix = "blk." + std::to_string(i) + ".";
     const auto add = [&](const std::string& part, int64_t columns, int64_t rows) {
       all.push_back({prefix + part + ".weight", type_of(o, part, i), columns, rows});
@@ -146,30 +198,52 @@ int64_t vocabulary_size(const gguf_context* g) {
 }
 
 void set_parameters(const Options& o, gguf_context* g, int64_t n_vocab) {
-  const std::string architecture = o.experts > 0 ? "qwen3moe" : "llama";
-  const auto key_of = [&](const char* key) { return architecture + "." + key; };
+  const std::string name = o.hybrid ? "qwen35" : o.experts > 0 ? "qwen3moe" : "llama";
+  const auto key_of = [&](const char* key) { return name + "." + key; };
   const auto number = [&](const char* key, int value) {
     gguf_set_val_u32(g, key_of(key).c_str(), static_cast<uint32_t>(value));
   };
-  gguf_set_val_str(g, "general.architecture", architecture.c_str());
+  gguf_set_val_str(g, "general.architecture", name.c_str());
   gguf_set_val_str(g, "general.name", "random weights");
   gguf_remove_key(g, "general.file_type");
+  const int head = o.embd / o.heads;
   number("block_count", o.layers);
   number("context_length", o.context);
   number("embedding_length", o.embd);
   number("feed_forward_length", o.ff);
   number("attention.head_count", o.heads);
   number("attention.head_count_kv", o.heads_kv);
-  number("rope.dimension_count", o.embd / o.heads);
+  number("rope.dimension_count", o.hybrid ? head / 4 : head);
   number("vocab_size", static_cast<int>(n_vocab));
   gguf_set_val_f32(g, key_of("attention.layer_norm_rms_epsilon").c_str(), 1e-5f);
   gguf_set_val_f32(g, key_of("rope.freq_base").c_str(), 10000.0f);
-  if (o.experts == 0) return;
-  number("expert_count", o.experts);
-  number("expert_used_count", o.experts_used);
-  number("expert_feed_forward_length", o.ff);
-  number("attention.key_length", o.embd / o.heads);
-  number("attention.value_length", o.embd / o.heads);
+  if (!o.hybrid && o.experts == 0) return;
+  number("attention.key_length", head);
+  number("attention.value_length", head);
+  if (o.experts > 0) {
+    number("expert_count", o.experts);
+    number("expert_used_count", o.experts_used);
+    number("expert_feed_forward_length", o.ff);
+  }
+  if (!o.hybrid) return;
+  number("full_attention_interval", kAttentionEvery);
+  number("ssm.conv_kernel", kDeltaKernel);
+  number("ssm.inner_size", o.embd);
+  number("ssm.state_size", kDeltaHead);
+  number("ssm.time_step_rank", delta_heads(o));
+  number("ssm.group_count", delta_heads(o));
+  const std::array<int32_t, 4> sections = {head / 24, head / 24, head / 24, 0};
+  gguf_set_arr_data(g, key_of("rope.dimension_sections").c_str(), GGUF_TYPE_INT32,
+                    sections.data(), sections.size());
+}
+
+// Vectors: norms leave what they get as it is; states decay.
+float value_of(const Tensor& t) {
+  const auto ends = [&](const std::string& end) {
+    return t.name.size() >= end.size() && t.name.substr(t.name.size() - end.size()) == end;
+  };
+  if (ends("ssm_a")) return -0.5f;
+  return ends("ssm_dt.bias") ? -2.0f : 1.0f;
 }
 
 void write_model(const Options& o) {
@@ -183,7 +257,7 @@ void write_model(const Options& o) {
   Noise noise(o.distinct_rows, o.threads, static_cast<unsigned>(o.seed));
   write_gguf(o.out, out.get(), tensors_of(o, n_vocab), [&](const Tensor& t) {
     if (t.rows > 1) return noise.matrix(t);
-    return bytes_of(std::vector<float>(static_cast<size_t>(t.columns), 1.0f));
+    return bytes_of(std::vector<float>(static_cast<size_t>(t.columns), value_of(t)));
   });
 }
 
