@@ -168,7 +168,11 @@ void BenchRun::choose_methods() {
   methods_ = options_.methods;
   if (methods_.empty()) {
     for (const std::string_view name : method_names()) {
-      if (source_->draft() != nullptr || name == "ar") methods_.push_back(parse_method(name));
+      const Method method = parse_method(name);
+      const bool drafts_alone = method.kind == MethodKind::gumbel_tree;
+      if (source_->draft() != nullptr || !method.drafts() || drafts_alone) {
+        methods_.push_back(method);
+      }
     }
   }
   if (live_ != nullptr) {

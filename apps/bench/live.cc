@@ -29,12 +29,14 @@ void LiveSource::know_costs(std::span<const Method> methods) {
 }
 
 void LiveSource::measure_costs_up_to(std::size_t most_nodes) {
-  if (models_.draft == nullptr || costs_ != nullptr) return;
+  if (costs_ != nullptr) return;
   line_.show("bench: measuring passes");
   CostMeasurement measurement;
   measurement.most_nodes = most_nodes;
   measurement.is_cancelled = stop_requested;
-  costs_ = std::make_shared<CostModel>(measure_costs(*models_.target, *models_.draft, measurement));
+  costs_ = std::make_shared<CostModel>(
+      models_.draft == nullptr ? measure_costs(*models_.target, measurement)
+                               : measure_costs(*models_.target, *models_.draft, measurement));
   if (stop_requested()) throw Stopped();
 }
 

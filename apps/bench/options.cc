@@ -94,7 +94,7 @@ void add_bench_options(Arguments& arguments, BenchOptions& options) {
       "Methods with commas or semicolons between them, each with a shape or without, e.g. "
       "ar,gumbel-beam:width=4,length=5,rejection:length=3; ar is always measured (default: "
       "all that there are with a draft: " +
-          method_list() + "; ar without)",
+          method_list() + "; ar and gumbel-tree without)",
       [&options](const std::string& text) { options.methods = parse_methods(text); });
   arguments.add_option(
       "--guarantee", "NAME",

@@ -102,7 +102,7 @@ class GenerateRun {
 GenerateRun::GenerateRun(const GenerateOptions& options)
     : options_(options),
       model_options_(with_demo_pair(options.models)),
-      method_(bounded_method(method_for(options.method, model_options_), options.planner)),
+      method_(method_for(bounded_method(options.method, options.planner), model_options_)),
       seed_(options.seed ? *options.seed : random_seed()),
       recorder_(options.dump_round) {
   validate(options_.sampling);

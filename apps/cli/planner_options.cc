@@ -25,6 +25,23 @@ void add_planner_options(Arguments& arguments, PlannerOptions& options) {
       [&](std::int64_t n) { options.draft_width = static_cast<int>(n); },
       "Nodes of a level that the draft evaluates at most (default: 16)");
   arguments.add_option(
+      "--draft", "LIST",
+      "What gumbel-tree drafts from besides a draft model, with commas between the names, or given "
+      "several times: suffix (what followed where the text ended like this before), recycled (what "
+      "the target said last after the same tokens), grammar (a grammar's only choice), none; no "
+      "pass is made for them (default: all without a draft model, none with one)",
+      [&](const std::string& text) {
+        try {
+          const DraftSources more = parse_draft_sources(text);
+          DraftSources& sources = options.sources ? *options.sources : options.sources.emplace();
+          sources.suffix = sources.suffix || more.suffix;
+          sources.recycled = sources.recycled || more.recycled;
+          sources.grammar = sources.grammar || more.grammar;
+        } catch (const Error& error) {
+          throw bad_option("--draft: " + std::string(error.what()));
+        }
+      });
+  arguments.add_option(
       "--guarantee", "NAME",
       "seed: the text of a seed is that of plain decoding; distribution: only its "
       "distribution is, and gumbel-tree also uses rejection sampling where that is faster; auto: "
@@ -42,7 +59,8 @@ void add_planner_options(Arguments& arguments, PlannerOptions& options) {
       "every text anew, instead of keeping both in ~/.cache/gumbelspec/costs");
 }
 
-Method bounded_method(Method method, const PlannerOptions& options) {
+Method bounded_method(const std::optional<Method>& wanted, const PlannerOptions& options) {
+  Method method = wanted.value_or(Method{});
   const bool is_bounded = options.draft_max || options.draft_levels || options.draft_width;
   if (is_bounded && method.kind != MethodKind::gumbel_tree) {
     throw bad_option(
@@ -54,6 +72,13 @@ Method bounded_method(Method method, const PlannerOptions& options) {
     throw bad_option("--method " + to_string(method) +
                      " keeps the distribution but not the text of a seed; allow that with "
                      "--guarantee distribution, or use a gumbel method");
+  }
+  if (options.sources) {
+    if (method.kind != MethodKind::gumbel_tree) {
+      throw bad_option("--draft is for gumbel-tree, but the method is " + to_string(method) +
+                       "; leave one of them out");
+    }
+    method.sources = options.sources;
   }
   if (options.draft_max) method.most_nodes = *options.draft_max;
   if (options.draft_levels) method.length = *options.draft_levels;
@@ -74,11 +99,13 @@ CostCache cost_cache_of(const Models& models, const ModelOptions& options,
 
 std::shared_ptr<CostModel> costs_for(const Method& method, const Models& models,
                                      const CostCache& cache, Progress& progress) {
-  if (!method.is_planned() || models.draft == nullptr) return nullptr;
+  if (!method.is_planned()) return nullptr;
   if (auto costs = cache.costs()) return costs;
   progress.show("measuring what passes cost");
-  const auto costs = std::make_shared<CostModel>(measure_costs(
-      *models.target, *models.draft, {.most_nodes = kMostNodes, .is_cancelled = stop_requested}));
+  const CostMeasurement measurement{.most_nodes = kMostNodes, .is_cancelled = stop_requested};
+  const auto costs = std::make_shared<CostModel>(
+      models.draft == nullptr ? measure_costs(*models.target, measurement)
+                              : measure_costs(*models.target, *models.draft, measurement));
   progress.clear();
   if (stop_requested()) throw Stopped();
   if (costs->is_steady) cache.keep(*costs);

@@ -14,18 +14,20 @@
 namespace gumbelspec::apps::cli {
 
 struct PlannerOptions {
-  std::optional<int> draft_max;        // nodes verified per round
-  std::optional<int> draft_levels;     // levels of the tree
-  std::optional<int> draft_width;      // nodes of a level
-  std::optional<Guarantee> guarantee;  // none: what the method keeps
+  std::optional<int> draft_max;         // nodes verified per round
+  std::optional<int> draft_levels;      // levels of the tree
+  std::optional<int> draft_width;       // nodes of a level
+  std::optional<DraftSources> sources;  // besides a draft model; none: the library's default
+  std::optional<Guarantee> guarantee;   // none: what the method keeps
   bool uses_cost_cache = true;
 };
 
 void add_planner_options(Arguments& arguments, PlannerOptions& options);
 
-// The method within the bounds. Throws: Error{invalid_option} if it has none, or is outside what
-// the guarantee allows.
-[[nodiscard]] Method bounded_method(Method method, const PlannerOptions& options);
+// The method, by default the library's, within the bounds. Throws: Error{invalid_option} if it has
+// none, or is outside what the guarantee allows.
+[[nodiscard]] Method bounded_method(const std::optional<Method>& wanted,
+                                    const PlannerOptions& options);
 
 // What is known about these models from earlier runs.
 [[nodiscard]] CostCache cost_cache_of(const Models& models, const ModelOptions& options,

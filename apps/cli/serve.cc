@@ -104,7 +104,7 @@ class ServeRun {
 ServeRun::ServeRun(const ServeOptions& options)
     : options_(options),
       model_options_(with_demo_pair(options.models)),
-      method_(bounded_method(method_for(options.method, model_options_), options.planner)),
+      method_(method_for(bounded_method(options.method, options.planner), model_options_)),
       keys_(keys_of(options)),
       chat_template_(chat_template_of(options)),
       metrics_(options.n_parallel) {

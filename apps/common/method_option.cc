@@ -17,27 +17,31 @@ void add_method_option(Arguments& arguments, std::optional<Method>& method) {
           ". Shapes: rejection:length=5, rejection-tree:width=4,length=5,nodes=20, "
           "greedy-chain:length=5, gumbel-chain:length=5, "
           "gumbel-beam:width=4,length=5,tau=0.5,nodes=20,"
-          "keep=1, gumbel-tree:nodes=16 (width, length 1 to 64, nodes up to 255; 0: width * "
+          "keep=1, gumbel-tree:nodes=16,sources=suffix+recycled (width, length 1 to 64, nodes up "
+          "to 255; 0: width * "
           "length, "
           "or, of gumbel-tree, as many as pay) (default: " +
-          to_string(Method{}) + " with a draft, ar without)",
+          to_string(Method{}) + ")",
       [&method](const std::string& text) { method = parse_method(text); });
 }
 
 Method method_for(const std::optional<Method>& wanted, const ModelOptions& models) {
-  if (!models.draft.empty()) return wanted.value_or(Method{});
-  if (!wanted) return Method::of(MethodKind::ar);
-  if (wanted->drafts()) {
-    throw bad_option("method " + to_string(*wanted) +
-                     " needs a draft model; give one with -md, or use --method ar");
+  const Method method = wanted.value_or(Method{});
+  if (!models.draft.empty() || !method.drafts()) return method;
+  if (method.kind == MethodKind::gumbel_tree && method.sources != DraftSources::none()) {
+    return method;
   }
-  return *wanted;
+  throw bad_option("method " + to_string(method) +
+                   " needs a draft model; give one with -md, or use --method ar or gumbel-tree, "
+                   "which drafts from the text itself");
 }
 
 Method possible_method_told(const Method& wanted, const Models& models) {
-  if (models.draft == nullptr) return wanted;
+  const ModelLimits& target = models.target->limits();
   const PossibleMethod possible =
-      possible_method(wanted, models.target->limits(), models.draft->limits());
+      possible_method(wanted, target, models.draft == nullptr ? target : models.draft->limits());
+  // Without a draft model there is a tree or nothing; what cannot branch has trees of one leaf.
+  if (models.draft == nullptr && possible.method.drafts()) return wanted;
   if (!possible.reason.empty()) say(possible.reason);
   return possible.method;
 }

@@ -11,7 +11,8 @@ namespace gumbelspec::apps {
 
 void add_method_option(Arguments& arguments, std::optional<Method>& method);
 
-// Default: the library's method with a draft, plain decoding without.
+// Default: the library's method. Without a draft it drafts from the text itself; other methods need
+// one.
 // Requires: models come from with_demo_pair(). Throws: Error{invalid_option}.
 [[nodiscard]] Method method_for(const std::optional<Method>& wanted, const ModelOptions& models);
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 namespace gumbelspec::apps {
@@ -28,6 +29,10 @@ std::string formatted(const char* format, double value) {
 }
 
 Json statistics_json(const Statistics& s) {
+  Json sources = Json::object();
+  for (const SourceCount& count : s.by_source) {
+    sources[count.name] = {{"n_drafted", count.n_drafted}, {"n_accepted", count.n_accepted}};
+  }
   return {
       {"n_prompt", s.n_prompt},
       {"n_generated", s.n_generated},
@@ -43,6 +48,7 @@ Json statistics_json(const Statistics& s) {
       {"target_s", to_microseconds(s.target_s)},
       {"draft_s", to_microseconds(s.draft_s)},
       {"own_s", to_microseconds(s.own_s())},
+      {"sources", std::move(sources)},
   };
 }
 
@@ -57,6 +63,12 @@ std::string statistics_text(const Statistics& s) {
   if (s.n_drafted > 0) {
     out += "drafted   " + n(s.n_drafted) + " tokens, " + n(s.n_accepted) + " accepted" +
            formatted(" (%.1f %%)", percent(s.n_accepted, s.n_drafted)) + "\n";
+    out += "sources   ";
+    for (const SourceCount& count : s.by_source) {
+      out += (&count == s.by_source.data() ? "" : ", ") + count.name + " " + n(count.n_accepted) +
+             " of " + n(count.n_drafted);
+    }
+    out += "\n";
   }
   out += "time      target " + seconds(s.target_s) + ", draft " + seconds(s.draft_s) + ", own " +
          seconds(s.own_s()) + "\n";

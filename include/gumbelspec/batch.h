@@ -16,6 +16,7 @@
 #include "gumbelspec/error.h"
 #include "gumbelspec/language_model.h"
 #include "gumbelspec/method.h"
+#include "gumbelspec/proposals.h"
 #include "gumbelspec/text_options.h"
 #include "gumbelspec/token_constraint.h"
 #include "gumbelspec/verifier.h"
@@ -33,6 +34,8 @@ struct BatchRound {
   std::span<const TokenLogprob> top_logprobs;  // [tokens.size(), n_logprobs], likeliest first
   const DraftTree& tree;
   const WalkResult& walk;
+  // Where the tree's nodes come from: chosen(node).source; null: nothing was drafted.
+  const Proposals* proposals = nullptr;
   // Of the whole round, which other texts may share, seconds.
   double draft_s = 0.0;
   double target_s = 0.0;
@@ -89,9 +92,10 @@ struct BatchStatistics {
   std::size_t n_drafted = 0;
   std::size_t n_accepted = 0;
   std::size_t n_generated = 0;
-  std::size_t n_prompt = 0;               // prompt tokens evaluated
-  std::size_t n_prompt_reused = 0;        // and those that did not have to be
-  std::vector<DepthCount> by_depth = {};  // element i: depth i + 1
+  std::size_t n_prompt = 0;                 // prompt tokens evaluated
+  std::size_t n_prompt_reused = 0;          // and those that did not have to be
+  std::vector<DepthCount> by_depth = {};    // element i: depth i + 1
+  std::vector<SourceCount> by_source = {};  // those that proposed anything
   double prompt_s = 0.0;
   double target_s = 0.0;
   double draft_s = 0.0;
@@ -107,7 +111,8 @@ struct BatchStatistics {
 // step. Lifetime: the models outlive the batch, which has their sequences for itself.
 class Batch {
  public:
-  // draft may be null: then every text is decoded plainly.
+  // draft may be null: then gumbel-tree drafts from its sources, and texts of other
+  // methods are decoded plainly.
   // Throws: Error{invalid_option}; Error{evaluation_failed} when costs are measured.
   Batch(LanguageModel& target, LanguageModel* draft, BatchOptions options = {});
   ~Batch();

@@ -94,7 +94,8 @@ struct CostModel {
 };
 
 struct CostMeasurement {
-  double budget_s = 1.6;        // for both models; at least two sizes of each are measured
+  // For both models, half of it for a target alone; at least two sizes of each are measured.
+  double budget_s = 1.6;
   std::size_t most_nodes = 64;  // drafted nodes of a round
   std::function<bool()> is_cancelled = {};
 };
@@ -103,6 +104,9 @@ struct CostMeasurement {
 // Requires: room for one more sequence in each model. Throws: Error{evaluation_failed}.
 [[nodiscard]] CostModel measure_costs(LanguageModel& target, LanguageModel& draft,
                                       const CostMeasurement& options);
+
+// The same of a target alone, for texts that are drafted without a model.
+[[nodiscard]] CostModel measure_costs(LanguageModel& target, const CostMeasurement& options);
 
 // How often children of an estimated chance were the target's choice.
 struct CalibrationBin {

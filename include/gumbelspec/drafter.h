@@ -18,6 +18,7 @@
 namespace gumbelspec {
 
 class Planner;
+class TokenConstraint;
 
 // A round of one text, as its drafter sees it. Lifetime: of the round.
 struct DraftRound {
@@ -34,6 +35,9 @@ struct DraftRound {
   // Tokens at the beginning of the text that may not be choices under the shared noise: there is
   // nothing to learn from them.
   std::size_t n_foreign = 0;
+  // Which tokens may follow further down (it is asked with the text behind the prompt); null: all.
+  TokenConstraint* constraint = nullptr;
+  std::size_t n_prompt = 0;  // tokens of the text that are the prompt's
 };
 
 // What a pass of the draft model can still hold of a text.

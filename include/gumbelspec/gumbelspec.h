@@ -18,6 +18,7 @@
 #include "gumbelspec/calibration_store.h"
 #include "gumbelspec/costs.h"
 #include "gumbelspec/draft_reader.h"
+#include "gumbelspec/draft_sources.h"
 #include "gumbelspec/draft_tree.h"
 #include "gumbelspec/drafter.h"
 #include "gumbelspec/error.h"

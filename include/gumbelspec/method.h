@@ -2,10 +2,12 @@
 #ifndef GUMBELSPEC_METHOD_H_
 #define GUMBELSPEC_METHOD_H_
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
+#include "gumbelspec/draft_sources.h"
 #include "gumbelspec/language_model.h"
 
 namespace gumbelspec {
@@ -53,6 +55,9 @@ struct Method {
   float tau = 0.5F;   // temperature of the values, (0, 10]; gumbel_tree: where learning begins
   bool keep_pruned = true;  // verify the beams that died on the way, too
   int most_nodes = 64;      // bound of a planned tree, [1, 255]
+  // What gumbel_tree proposes besides what a draft model does; none given: everything where there
+  // is no draft model, nothing where there is one.
+  std::optional<DraftSources> sources = {};
 
   [[nodiscard]] bool drafts() const { return kind != MethodKind::ar; }
   // Whether a seed gives the text of plain decoding. Otherwise only the distribution is the same.
@@ -70,7 +75,8 @@ struct Method {
   }
 };
 
-// "gumbel-beam", "gumbel-beam:width=4,length=5,tau=0.5,nodes=20,keep=0".
+// "gumbel-beam", "gumbel-beam:width=4,length=5,tau=0.5,nodes=20,keep=0",
+// "gumbel-tree:sources=suffix+recycled".
 // Throws: Error{invalid_option} with the known names, keys and limits.
 [[nodiscard]] Method parse_method(std::string_view text);
 

@@ -57,7 +57,7 @@ class Pair {
   [[nodiscard]] LlamaModel* draft() const { return draft_.get(); }  // null: there is none
 
   // What passes cost: known from an earlier run on this machine, or measured now, which takes a
-  // second or two, and kept if the machine was quiet. Null without a draft.
+  // second or two, and kept if the machine was quiet. Without a draft: what the target's do.
   // Throws: Error{evaluation_failed}.
   [[nodiscard]] std::shared_ptr<CostModel> costs(const CostMeasurement& measurement = {});
   // What planners of this pair learnt; those that are given it add to it.

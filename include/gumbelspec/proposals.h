@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "gumbelspec/draft_tree.h"
@@ -31,8 +32,11 @@ struct Proposal {
   int depth = 0;
   double value = 1.0;                 // estimated chance that the target's text goes through it
   PendingId pending = kNotEvaluated;  // in the draft model's reading of the text, once evaluated
-  std::size_t expansion = kNone;      // the last proposal of children; for Proposals itself
-  NodeId node = kNoNode;              // in the tree, once chosen
+  // For Proposals itself: the last proposal of children, and the found children as a list.
+  std::size_t expansion = kNone;
+  std::size_t first_child = kNone;
+  std::size_t next_sibling = kNone;
+  NodeId node = kNoNode;  // in the tree, once chosen
 };
 
 // The pool of a round. Whoever drafts adds children to its nodes; equal tokens below one node
@@ -40,7 +44,8 @@ struct Proposal {
 // from.
 //
 // Each source has a calibration: what its estimates have been worth so far in this text. The
-// children of a node are worth at most the node, all sources together.
+// children of a node are worth at most the node, all sources together. A child that several
+// propose is worth what the surest of them says.
 //
 // What cannot be verified is left out without a word: levels beyond the round's, and tokens that
 // the target does not have. Does not allocate after it is made, within the limits given then.
@@ -76,6 +81,13 @@ class Proposals {
   [[nodiscard]] std::span<const TokenId> path(std::size_t i);
   // The child of node i that carries this token; Proposal::kNone: there is none.
   [[nodiscard]] std::size_t child(std::size_t i, TokenId token) const;
+  // The part of node i's value that none of its children has yet, [0, 1].
+  [[nodiscard]] double open(std::size_t i) const;
+  // The nodes that can still be chosen, but for the root; in no order before sort().
+  [[nodiscard]] std::span<const std::size_t> nodes() const { return order_; }
+  [[nodiscard]] std::string_view name(SourceId source) const {
+    return sources_[static_cast<std::size_t>(source)].name;
+  }
 
   // Adds children of node i: tokens, and in log_value the log of the chance that the target takes
   // each after the node, if its text goes through the node. Their sum is at most 1.
@@ -99,7 +111,8 @@ class Proposals {
   [[nodiscard]] bool is_sorted() const { return values_.size() == order_.size(); }
   // Of all nodes but the root, as sorted.
   [[nodiscard]] std::span<const double> values() const { return values_; }
-  // Those that the draft model can evaluate next, best first: indices, and their values.
+  // Those that the draft model can evaluate next: indices, and how much of their value no child
+  // has yet, descending.
   [[nodiscard]] std::span<const std::size_t> frontier() const { return frontier_; }
   [[nodiscard]] std::span<const double> frontier_values() const { return frontier_values_; }
 
@@ -133,7 +146,8 @@ class Proposals {
   [[nodiscard]] SourceId id_of(const Source* source) const {
     return static_cast<SourceId>(source - sources_.data());
   }
-  [[nodiscard]] double left(std::size_t i) const;
+  void scale(std::size_t i, double factor);
+  void normalize(std::size_t i);
   std::size_t add(std::size_t i, SourceId source, TokenId token, double value);
 
   Limits limits_;
@@ -148,6 +162,7 @@ class Proposals {
   std::vector<double> values_;      // [order_.size()]
   std::vector<std::size_t> frontier_;
   std::vector<double> frontier_values_;
+  std::vector<std::pair<double, std::size_t>> open_;  // scratch of sort()
   std::vector<TokenId> path_;
   std::vector<std::size_t> chosen_;  // [tree.size()], the proposal of each node
   std::vector<char> keep_;

@@ -43,7 +43,8 @@ struct SessionParts {
 // Threads: one at a time. Lifetime: the models outlive the session.
 class Session {
  public:
-  // draft may be null if the method is ar or the options bring a drafter.
+  // draft may be null if the method is ar, the options bring a drafter, or gumbel-tree has sources
+  // that need none (Method::sources).
   // Throws: Error{invalid_option}, also where these models cannot run the method
   // (possible_method() says what they can).
   Session(LanguageModel& target, LanguageModel* draft, TextOptions options,

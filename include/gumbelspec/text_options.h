@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "gumbelspec/method.h"
@@ -68,15 +70,27 @@ struct DepthCount {
   std::size_t n_accepted = 0;  // rounds in which a node of this depth was accepted
 };
 
+// What a source of drafted nodes (Proposals::source) was good for. A node that several proposed
+// counts for the first.
+struct SourceCount {
+  std::string name;
+  std::size_t n_drafted = 0;   // nodes verified
+  std::size_t n_accepted = 0;  // of them accepted
+};
+
+// Where `name` is counted; a new count where it is not yet.
+[[nodiscard]] SourceCount& count_of(std::vector<SourceCount>& counts, std::string_view name);
+
 struct Statistics {
   std::size_t n_prompt = 0;
   std::size_t n_generated = 0;
   std::size_t n_rounds = 0;
-  std::size_t n_target_passes = 0;        // prompt not counted
-  std::size_t n_draft_passes = 0;         // prompt not counted
-  std::size_t n_drafted = 0;              // nodes verified
-  std::size_t n_accepted = 0;             // drafted tokens that are in the text
-  std::vector<DepthCount> by_depth = {};  // [method's length]; element i: depth i + 1
+  std::size_t n_target_passes = 0;          // prompt not counted
+  std::size_t n_draft_passes = 0;           // prompt not counted
+  std::size_t n_drafted = 0;                // nodes verified
+  std::size_t n_accepted = 0;               // drafted tokens that are in the text
+  std::vector<DepthCount> by_depth = {};    // [method's length]; element i: depth i + 1
+  std::vector<SourceCount> by_source = {};  // those that proposed anything
   double prompt_s = 0.0;
   double decode_s = 0.0;  // everything after the prompt; of it:
   double target_s = 0.0;  // target passes

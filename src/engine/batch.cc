@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "src/engine/batch_impl.h"
+#include "src/engine/methods.h"
 #include "src/engine/stopwatch.h"
 #include "src/engine/text_checks.h"
 
@@ -19,7 +20,11 @@ constexpr std::size_t kOldestEvery = 4;
 std::shared_ptr<CostModel> costs_of(LanguageModel& target, LanguageModel* draft,
                                     std::shared_ptr<CostModel> given) {
   if (given) return given;
-  if (draft == nullptr) return std::make_shared<CostModel>();
+  if (draft == nullptr) {
+    // Nothing is drafted where nothing can be dropped.
+    if (!target.limits().can_drop) return std::make_shared<CostModel>();
+    return std::make_shared<CostModel>(measure_costs(target, {}));
+  }
   return std::make_shared<CostModel>(measure_costs(target, *draft, {}));
 }
 
@@ -76,7 +81,8 @@ TextOptions Batch::Impl::checked(std::span<const TokenId> prompt,
   }
   TextOptions result = options;
   if (draft_ == nullptr) {
-    if (!options.drafter) result.method = Method::of(MethodKind::ar);
+    const bool can_draft = sources_of(options, nullptr).any() && target_.limits().can_drop;
+    if (!options.drafter && !can_draft) result.method = Method::of(MethodKind::ar);
   } else {
     result.method = possible_method(options.method, target_.limits(), draft_->limits()).method;
   }

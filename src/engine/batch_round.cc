@@ -71,6 +71,7 @@ void Batch::Impl::count(const BatchText& text) {
     statistics_.n_accepted += token.was_drafted ? 1U : 0U;
   }
   count_depths(text.tree, text.walk, text.tree.size(), statistics_.by_depth);
+  text.count_sources(statistics_.by_source);
 }
 
 // What the round brought and took, and whether that was worth it.
@@ -121,7 +122,7 @@ void Batch::Impl::tell(double seconds) {
     if (text.error || text.is_cancelled) continue;
     const bool goes_on =
         text.sink().on_round({text.generated(), text.logprobs(), text.top_logprobs(), text.tree,
-                              text.walk, draft_s, target_s, own_s});
+                              text.walk, text.proposals(), draft_s, target_s, own_s});
     if (!goes_on) text.outcome = Outcome::stop;
   }
 }

@@ -347,4 +347,23 @@ CostModel measure_costs(LanguageModel& target, LanguageModel& draft,
           of_target.is_steady() && of_draft.is_steady()};
 }
 
+CostModel measure_costs(LanguageModel& target, const CostMeasurement& options) {
+  const Stopwatch watch;
+  const double budget_s = 0.5 * options.budget_s;
+  Measurement measurement(target, kTargetSizes, options.most_nodes + 1, options, watch);
+  bool has_time = measurement.begin(budget_s);
+  double shortest = measurement.shortest();
+  double settled_at = watch.seconds();
+  for (std::size_t i = 2; has_time && i < kMostRepetitions; ++i) {
+    has_time = measurement.repeat(budget_s);
+    if (measurement.shortest() < kSettled * shortest) {
+      shortest = measurement.shortest();
+      settled_at = watch.seconds();
+    }
+    if (i >= kLeastRepetitions && watch.seconds() > settled_at + kLeastS) break;
+  }
+  std::vector<CostPoint> curve = measurement.points();
+  return {PassCost(std::move(curve)), PassCost(), measurement.is_steady()};
+}
+
 }  // namespace gumbelspec

@@ -22,6 +22,10 @@ PassOutcome DraftLevels::append(const DraftRound& round, std::vector<std::size_t
   if (n_taken_ == 0) return round.reader->append_root(round.text, 1, room.n_nodes, pass);
   tokens_.clear();
   parents_.clear();
+  // Other sources may propose what only the target knows.
+  const std::size_t n_known = round.reader->model().limits().n_vocab;
+  std::erase_if(level,
+                [&](std::size_t i) { return index((*round.proposals)[i].token) >= n_known; });
   for (const std::size_t i : level) {
     const Proposal& proposal = (*round.proposals)[i];
     tokens_.push_back(proposal.token);

@@ -15,18 +15,27 @@ constexpr int kMaxLength = 64;
 // With the root 256, the most that one llama.cpp cache can tell apart.
 constexpr int kMaxNodes = 255;
 
-enum Field : unsigned { kWidth = 1, kLength = 2, kNodes = 4, kTau = 8, kKeep = 16, kMost = 32 };
+enum Field : unsigned {
+  kWidth = 1,
+  kLength = 2,
+  kNodes = 4,
+  kTau = 8,
+  kKeep = 16,
+  kMost = 32,
+  kSources = 64
+};
 
 struct Option {
   Field field;
   std::string_view key;
 };
-constexpr std::array<Option, 6> kOptions = {{{kWidth, "width"},
+constexpr std::array<Option, 7> kOptions = {{{kWidth, "width"},
                                              {kLength, "length"},
                                              {kNodes, "nodes"},
                                              {kTau, "tau"},
                                              {kKeep, "keep"},
-                                             {kMost, "max"}}};
+                                             {kMost, "max"},
+                                             {kSources, "sources"}}};
 
 struct Kind {
   std::string_view name;
@@ -41,7 +50,7 @@ constexpr std::array<Kind, 7> kKinds = {{
     {"greedy-chain", kLength, 1, 5},
     {"gumbel-chain", kLength, 1, 5},
     {"gumbel-beam", kWidth | kLength | kNodes | kTau | kKeep, 4, 5},
-    {"gumbel-tree", kWidth | kLength | kNodes | kTau | kMost, 16, 16},
+    {"gumbel-tree", kWidth | kLength | kNodes | kTau | kMost | kSources, 16, 16},
 }};
 constexpr std::array<std::string_view, 7> kNames = {kKinds[0].name, kKinds[1].name, kKinds[2].name,
                                                     kKinds[3].name, kKinds[4].name, kKinds[5].name,
@@ -104,6 +113,9 @@ void set_option(Method& method, std::string_view key, std::string_view value) {
       return;
     case kMost:
       method.most_nodes = parse_number(key, value, 1, kMaxNodes);
+      return;
+    case kSources:
+      method.sources = parse_draft_sources(value);
       return;
     default:
       fail("method " + std::string(kind.name) + " has no option '" + std::string(key) +
@@ -174,6 +186,7 @@ std::string to_string(const Method& method) {
   add(method.tau != standard.tau, "tau", shortest(method.tau));
   add(method.keep_pruned != standard.keep_pruned, "keep", method.keep_pruned ? "1" : "0");
   add(method.most_nodes != standard.most_nodes, "max", std::to_string(method.most_nodes));
+  if (method.sources) add(true, "sources", to_string(*method.sources));
   return std::string(kind_of(method).name) + options;
 }
 

@@ -5,6 +5,7 @@
 #include "src/engine/beam_drafter.h"
 #include "src/engine/mixed_method.h"
 #include "src/engine/rejection.h"
+#include "src/engine/text_sources.h"
 #include "src/engine/tree_drafter.h"
 #include "src/engine/tree_shape.h"
 
@@ -30,21 +31,35 @@ bool is_mixed(const TextOptions& options) {
 
 std::size_t n_ranks(const ModelLimits& draft) { return draft.max_leaves > 1 ? kRanks : 1; }
 
-Proposals::Limits proposal_limits(const TextOptions& options, std::size_t n_vocab) {
+DraftSources sources_of(const TextOptions& options, const ModelLimits* draft) {
+  if (options.method.kind != MethodKind::gumbel_tree || options.drafter) return {};
+  return options.method.sources.value_or(draft == nullptr ? DraftSources::all()
+                                                          : DraftSources::none());
+}
+
+Proposals::Limits proposal_limits(const TextOptions& options, const ModelLimits* draft,
+                                  std::size_t n_vocab) {
   const Method& method = options.method;
   const auto width = static_cast<std::size_t>(method.width);
   const auto length = static_cast<std::size_t>(method.length);
   const auto n_nodes = std::max(width * length, static_cast<std::size_t>(method.node_limit()));
   const bool draws = !method.keeps_seed() || is_mixed(options);
+  // A look may end in a proposal for each of two sources.
+  const std::size_t n_looks = sources_of(options, draft).any() ? 2 * TextSources::kMostLooks : 0;
   return {.n_vocab = n_vocab,
-          .n_expanded = n_nodes + 1,
+          .n_expanded = n_nodes + 1 + n_looks,
           .n_ranks = draws ? kMaxChildren : std::max(kRanks, width),
           .n_nodes = n_nodes,
           .n_levels = length};
 }
 
-MethodParts make_method(const TextOptions& options, const ModelLimits* draft) {
-  if (options.drafter || draft == nullptr) return {};
+MethodParts make_method(const TextOptions& options, const ModelLimits* draft, std::size_t n_vocab) {
+  if (options.drafter) return {};
+  const DraftSources sources = sources_of(options, draft);
+  if (draft == nullptr) {
+    if (!sources.any()) return {};
+    return {.drafter = make_source_drafter(sources, options.sampling, n_vocab)};
+  }
   const Method& method = options.method;
   switch (method.kind) {
     case MethodKind::ar:
@@ -61,8 +76,8 @@ MethodParts make_method(const TextOptions& options, const ModelLimits* draft) {
     case MethodKind::rejection_tree:
       return make_rejection(options, *draft);
     case MethodKind::gumbel_tree:
-      if (is_mixed(options)) return make_mixed_method(options, *draft);
-      return {.drafter = make_tree_drafter(*draft, options.sampling, method)};
+      if (is_mixed(options)) return make_mixed_method(options, *draft, n_vocab);
+      return {.drafter = make_tree_drafter(*draft, options.sampling, method, sources, n_vocab)};
   }
   return {};
 }

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <memory>
 
+#include "gumbelspec/draft_sources.h"
 #include "gumbelspec/drafter.h"
 #include "gumbelspec/method.h"
 #include "gumbelspec/proposals.h"
@@ -29,13 +30,19 @@ struct MethodParts {
 // Children per node that gumbel-tree looks at with this draft; one, where trees are chains.
 [[nodiscard]] std::size_t n_ranks(const ModelLimits& draft);
 
+// The sources that a text of these options uses. draft: null: there is none.
+[[nodiscard]] DraftSources sources_of(const TextOptions& options, const ModelLimits* draft);
+
 // The nodes that a round of the options can have, for Proposals.
-[[nodiscard]] Proposals::Limits proposal_limits(const TextOptions& options, std::size_t n_vocab);
+// draft: null: there is none.
+[[nodiscard]] Proposals::Limits proposal_limits(const TextOptions& options,
+                                                const ModelLimits* draft, std::size_t n_vocab);
 
 // Drafter and verifier of options.method; what the options bring themselves is left out.
 // draft: of the model whose reading the drafter will be lent; null: there is none, and nothing that
-// needs one is made. Throws: Error{invalid_option}.
-[[nodiscard]] MethodParts make_method(const TextOptions& options, const ModelLimits* draft);
+// needs one is made. n_vocab: the target's. Throws: Error{invalid_option}.
+[[nodiscard]] MethodParts make_method(const TextOptions& options, const ModelLimits* draft,
+                                      std::size_t n_vocab);
 
 }  // namespace gumbelspec
 

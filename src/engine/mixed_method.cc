@@ -49,7 +49,8 @@ struct ArmParts {
 // The arms, and which block has which.
 class Mix {
  public:
-  Mix(const TextOptions& options, const ModelLimits& draft, MixedOptions mixed);
+  Mix(const TextOptions& options, const ModelLimits& draft, std::size_t n_vocab,
+      MixedOptions mixed);
 
   void start(std::size_t n_prompt);
   // The arm that decides a position. Requires: it is not before that of an earlier call.
@@ -106,12 +107,14 @@ Method rejection_method(const Method& planned, MethodKind kind) {
   return method;
 }
 
-Mix::Mix(const TextOptions& options, const ModelLimits& draft, MixedOptions mixed)
+Mix::Mix(const TextOptions& options, const ModelLimits& draft, std::size_t n_vocab,
+         MixedOptions mixed)
     : mixed_(std::move(mixed)),
       max_leaves_(std::min(draft.max_leaves, kMostCandidates)),
       blocks_{Block{.costs = KnownCosts(kMostCandidates + kMaxChildren + 2)},
               Block{.costs = KnownCosts(kMostCandidates + kMaxChildren + 2)}} {
-  arms_[0].drafter = make_tree_drafter(draft, options.sampling, options.method);
+  arms_[0].drafter = make_tree_drafter(draft, options.sampling, options.method,
+                                       sources_of(options, &draft), n_vocab);
   arms_[0].verifier = make_walk_verifier();
   for (const Arm arm : {Arm::rejection, Arm::rejection_tree}) {
     const Method method = rejection_method(
@@ -299,8 +302,8 @@ class MixedVerifier final : public Verifier {
 }  // namespace
 
 MethodParts make_mixed_method(const TextOptions& options, const ModelLimits& draft,
-                              const MixedOptions& mixed) {
-  const auto mix = std::make_shared<Mix>(options, draft, mixed);
+                              std::size_t n_vocab, const MixedOptions& mixed) {
+  const auto mix = std::make_shared<Mix>(options, draft, n_vocab, mixed);
   return {.drafter = std::make_shared<MixedDrafter>(mix),
           .verifier = std::make_shared<MixedVerifier>(mix),
           .blocks = {mix, &mix->blocks_by_arm()}};

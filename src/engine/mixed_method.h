@@ -26,9 +26,10 @@ struct MixedOptions {
 };
 
 // Drafter and verifier of a text whose options say is_mixed(). All arms read the text through the
-// one reading that a round brings. draft: the limits of that model. Throws: Error{invalid_option}.
+// one reading that a round brings. draft: the limits of that model; n_vocab: the target's.
+// Throws: Error{invalid_option}.
 [[nodiscard]] MethodParts make_mixed_method(const TextOptions& options, const ModelLimits& draft,
-                                            const MixedOptions& mixed = {});
+                                            std::size_t n_vocab, const MixedOptions& mixed = {});
 
 }  // namespace gumbelspec
 

@@ -19,6 +19,11 @@ constexpr std::size_t kPlainEveryAtLeast = 128;
 // A round that drafts has to promise so many tokens more than one that does not: estimates are a
 // little too good where they decide, since they were chosen for being good.
 constexpr double kLeastGain = 0.04;
+// The same for what sources propose without a pass.
+constexpr double kLeastFreeGain = 0.02;
+// Where they leave the model so much of the root's value, a level that does not pay is the model's
+// own fault.
+constexpr double kNeeded = 0.8;
 // Rounds over which what a first level was imagined to bring is compared with what it then
 // promised; and what the beginning counts for.
 constexpr double kOptimismWindow = 16.0;
@@ -68,6 +73,8 @@ void Planner::begin_round(const PlannedRound& round) {
   n_probe_ = 0;
   draft_s_ = 0.0;
   credit_s_ = 0.0;
+  is_needed_ = true;
+  is_to_be_plain_ = wants_plain_round();
 }
 
 void Planner::count_stretch() {
@@ -82,11 +89,13 @@ void Planner::count_stretch() {
 }
 
 std::size_t Planner::next_level(std::span<const double> values, std::span<const double> frontier) {
-  if (n_levels_ == 0 && wants_plain_round()) {
+  if (is_to_be_plain_) {
     n_silent_ = kAskEvery - 1;  // for this round only
     return 0;
   }
   if (n_levels_ == 0 && is_silent()) return 0;
+  // What other sources have found may leave the model little to add, which says nothing about it.
+  is_needed_ = n_levels_ > 0 || (!frontier.empty() && frontier[0] >= kNeeded);
   const std::size_t n_extra = n_levels_ == 0 ? round_.n_missing - 1 : 0;
   const double extra_s = prices().draft_s(1 + n_extra) - prices().draft_s(1);
   const LevelChoice choice = plan_.choose({.values = values,
@@ -110,7 +119,10 @@ std::size_t Planner::next_level(std::span<const double> values, std::span<const 
 
 std::size_t Planner::nodes_to_verify(std::span<const double> values) {
   const std::span<const double> possible = values.first(std::min(values.size(), round_.max_nodes));
-  const std::size_t n = best_node_count(possible, prices()).n;
+  const NodeCount best = best_node_count(possible, prices());
+  // What was found without a pass of the draft has nothing to lose but this.
+  const bool pays = n_levels_ > 0 || (!is_to_be_plain_ && best.gain >= kLeastFreeGain);
+  const std::size_t n = pays ? best.n : 0;
   verifies(values, n);
   return n;
 }
@@ -157,8 +169,8 @@ void Planner::end_round(std::size_t n_tokens, double seconds) {
   report_.expected_s += expected_s_ + own;
   seconds = std::min(seconds, kMostOvertime * (expected_s_ + own) + 1e-9);
   // The first round of its kind finds other things in the processor's caches.
-  const bool is_plain = n_levels_ == 0;
-  if (is_plain ? was_plain_ : n_verified_ > 0 && n_stretch_ > 0) {
+  const bool is_plain = n_levels_ == 0 && n_verified_ == 0;
+  if (is_plain ? was_plain_ : n_verified_ > 0 && !was_plain_) {
     rate_.observe_own(n_verified_, seconds - expected_s_);
   }
   was_plain_ = is_plain;
@@ -166,7 +178,7 @@ void Planner::end_round(std::size_t n_tokens, double seconds) {
   rate_.end_round(n_tokens, seconds);
   if (n_levels_ == 0) {
     idle_s_ += seconds * share();
-    ++n_silent_;
+    if (is_needed_) ++n_silent_;
   } else {
     n_silent_ = 0;
   }

@@ -103,11 +103,13 @@ class Planner {
   // A stretch: rounds that draft, with at most single ones that do not in between.
   std::size_t n_stretch_ = 0;
   std::size_t n_pause_ = 0;
-  bool was_plain_ = false;    // the round before
-  double catch_up_;           // part of what the draft has to catch up with that is charged
-  double idle_s_ = 0.0;       // spent in rounds without a draft
-  double probe_s_ = 0.0;      // spent on probes
-  std::size_t n_silent_ = 0;  // rounds without a draft since there was anything new
+  bool was_plain_ = false;       // the round before
+  bool is_to_be_plain_ = false;  // this one, to see what that costs
+  bool is_needed_ = true;        // the draft, in this round
+  double catch_up_;              // part of what the draft has to catch up with that is charged
+  double idle_s_ = 0.0;          // spent in rounds without a draft
+  double probe_s_ = 0.0;         // spent on probes
+  std::size_t n_silent_ = 0;     // rounds without a draft since there was anything new
 };
 
 }  // namespace gumbelspec

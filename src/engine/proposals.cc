@@ -26,6 +26,7 @@ Proposals::Proposals(const Limits& limits) : limits_(limits) {
   order_.reserve(limits.n_nodes + limits.n_expanded * limits.n_ranks);
   values_.reserve(order_.capacity());
   frontier_values_.reserve(limits.n_nodes + 1);
+  open_.reserve(limits.n_nodes + 1);
   path_.resize(limits.n_levels + 1);
   chosen_.reserve(limits.n_nodes + 1);
   keep_.reserve(found_.capacity());
@@ -80,19 +81,40 @@ std::span<const TokenId> Proposals::path(std::size_t i) {
 }
 
 std::size_t Proposals::child(std::size_t i, TokenId token) const {
-  for (std::size_t k = i + 1; k < found_.size(); ++k) {
-    if (found_[k].parent == i && found_[k].token == token) return k;
-  }
-  return Proposal::kNone;
+  std::size_t k = found_[i].first_child;
+  while (k != Proposal::kNone && found_[k].token != token) k = found_[k].next_sibling;
+  return k;
 }
 
-// What the children of a node may still be worth, the node being worth 1.
-double Proposals::left(std::size_t i) const {
+double Proposals::open(std::size_t i) const {
+  const double value = found_[i].value;
+  if (value <= 0.0) return 0.0;
   double sum = 0.0;
-  for (std::size_t k = i + 1; k < found_.size(); ++k) {
-    if (found_[k].parent == i) sum += found_[k].value;
+  for (std::size_t k = found_[i].first_child; k != Proposal::kNone; k = found_[k].next_sibling) {
+    sum += found_[k].value;
   }
-  return std::max(1.0 - sum / found_[i].value, 0.0);
+  return std::clamp(1.0 - sum / value, 0.0, 1.0);
+}
+
+// A node and all below it.
+void Proposals::scale(std::size_t i, double factor) {
+  found_[i].value *= factor;
+  for (std::size_t k = found_[i].first_child; k != Proposal::kNone; k = found_[k].next_sibling) {
+    scale(k, factor);
+  }
+}
+
+// The children of node i together are worth no more than the node.
+void Proposals::normalize(std::size_t i) {
+  double sum = 0.0;
+  for (std::size_t k = found_[i].first_child; k != Proposal::kNone; k = found_[k].next_sibling) {
+    sum += found_[k].value;
+  }
+  if (sum <= found_[i].value) return;
+  const double factor = found_[i].value / sum;
+  for (std::size_t k = found_[i].first_child; k != Proposal::kNone; k = found_[k].next_sibling) {
+    scale(k, factor);
+  }
 }
 
 std::span<Candidate> Proposals::room(std::size_t n) {
@@ -106,7 +128,9 @@ std::size_t Proposals::add(std::size_t i, SourceId source, TokenId token, double
                     .token = token,
                     .source = source,
                     .depth = found_[i].depth + 1,
-                    .value = value});
+                    .value = value,
+                    .next_sibling = found_[i].first_child});
+  found_[i].first_child = found_.size() - 1;
   return found_.size() - 1;
 }
 
@@ -115,33 +139,27 @@ void Proposals::propose(std::size_t i, SourceId source, std::span<const Candidat
   if (static_cast<std::size_t>(found_[i].depth) >= max_depth_) return;
   const std::span<Candidate> kept = room(children.size());
   if (kept.data() != children.data()) std::copy(children.begin(), children.end(), kept.begin());
-  const bool is_first = found_[i].expansion == Proposal::kNone;
-  const bool has_company = !is_first && expansions_[found_[i].expansion].source != source;
   expansions_.push_back({found_[i].expansion, source, n_candidates_, children.size(), moments});
   n_candidates_ += children.size();
   found_[i].expansion = expansions_.size() - 1;
   if (chances_.size() < children.size()) chances_.resize(children.size());
   const Calibration* calibration = sources_[static_cast<std::size_t>(source)].calibration;
   if (calibration != nullptr) calibration->values(kept, chances_);
-  double left = has_company ? this->left(i) : 1.0;
   for (std::size_t k = 0; k < kept.size(); ++k) {
     const TokenId token = kept[k].token;
     if (static_cast<std::int32_t>(token) < 0 || index(token) >= limits_.n_vocab) continue;
     const double chance = calibration != nullptr ? static_cast<double>(chances_[k])
                                                  : std::exp(static_cast<double>(kept[k].log_value));
-    const std::size_t known = is_first ? Proposal::kNone : child(i, token);
+    const double value = found_[i].value * std::min(chance, 1.0);
+    const std::size_t known = child(i, token);
     if (known == Proposal::kNone) {
-      const double value = found_[i].value * std::min(chance, left);
       if (calibration == nullptr || value >= kLeastValue) add(i, source, token, value);
-      continue;
+    } else if (value > found_[known].value && found_[known].value > 0.0) {
+      // Who is surer may be right. What is below the node is worth a part of its value.
+      scale(known, value / found_[known].value);
     }
-    // Who is surer may be right. What is below the node already was worth a part of its old value.
-    Proposal& merged = found_[known];
-    const double before = merged.value / found_[i].value;
-    if (merged.expansion != Proposal::kNone || chance <= before) continue;
-    merged.value = found_[i].value * std::min(chance, before + left);
-    left = std::max(left - (chance - before), 0.0);
   }
+  normalize(i);
 }
 
 std::size_t Proposals::propose(std::size_t i, SourceId source, TokenId token, double chance) {
@@ -168,12 +186,25 @@ void Proposals::sort(std::size_t max_nodes, std::size_t n_levels) {
   values_.clear();
   frontier_.clear();
   frontier_values_.clear();
+  open_.clear();
+  const auto look_at = [&](std::size_t i) {
+    const Proposal& f = found_[i];
+    if (f.pending != kNotEvaluated || static_cast<std::size_t>(f.depth) >= n_levels) return;
+    // The draft model evaluates a node behind its parent.
+    if (i != 0 && found_[f.parent].pending == kNotEvaluated) return;
+    open_.emplace_back(f.value * open(i), i);
+  };
+  look_at(0);
   for (const std::size_t i : order_) {
     values_.push_back(found_[i].value);
-    if (found_[i].pending != kNotEvaluated) continue;
-    if (static_cast<std::size_t>(found_[i].depth) >= n_levels) continue;
+    look_at(i);
+  }
+  std::sort(open_.begin(), open_.end(), [](const auto& a, const auto& b) {
+    return a.first != b.first ? a.first > b.first : a.second < b.second;
+  });
+  for (const auto& [value, i] : open_) {
     frontier_.push_back(i);
-    frontier_values_.push_back(values_.back());
+    frontier_values_.push_back(value);
   }
 }
 

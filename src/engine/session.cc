@@ -24,9 +24,12 @@ void require_possible(const LanguageModel& target, const LanguageModel* draft,
                       const TextOptions& options) {
   const Method& method = options.method;
   if (!method.drafts()) return;
-  if (draft == nullptr && !options.drafter) {
+  if (draft == nullptr && !options.drafter && !sources_of(options, nullptr).any()) {
+    const bool is_tree = method.kind == MethodKind::gumbel_tree;
     throw Error(ErrorCode::invalid_option,
-                "method " + to_string(method) + " needs a draft model; give one, or use ar",
+                "method " + to_string(method) + " needs a draft model" +
+                    (is_tree ? " or sources; give one of them, or use ar"
+                             : "; give one, or use ar or gumbel-tree"),
                 "method");
   }
   const ModelLimits& limits = draft == nullptr ? target.limits() : draft->limits();
@@ -40,11 +43,13 @@ void require_possible(const LanguageModel& target, const LanguageModel* draft,
 }
 
 std::shared_ptr<CostModel> costs_of(LanguageModel& target, LanguageModel* draft,
-                                    const Method& method, std::shared_ptr<CostModel> given) {
+                                    const TextOptions& options, std::shared_ptr<CostModel> given) {
+  const Method& method = options.method;
   if (given) return given;
-  if (!method.is_planned() || draft == nullptr) return nullptr;
-  return std::make_shared<CostModel>(
-      measure_costs(target, *draft, {.most_nodes = static_cast<std::size_t>(method.node_limit())}));
+  if (!method.is_planned() || (draft == nullptr && options.drafter)) return nullptr;
+  const CostMeasurement measurement{.most_nodes = static_cast<std::size_t>(method.node_limit())};
+  return std::make_shared<CostModel>(draft == nullptr ? measure_costs(target, measurement)
+                                                      : measure_costs(target, *draft, measurement));
 }
 
 }  // namespace
@@ -102,7 +107,7 @@ Session::Impl::Impl(LanguageModel& target, LanguageModel* draft, TextOptions opt
         validate(options.sampling);
         validate(options.method);
         require_possible(target, draft, options);
-        parts.costs = costs_of(target, draft, options.method, std::move(parts.costs));
+        parts.costs = costs_of(target, draft, options, std::move(parts.costs));
         return std::move(options);
       }()),
       target_(target),

@@ -34,7 +34,7 @@ void Text::prepare(const Models& models) {
       planner_.emplace(method, models.costs, draft == nullptr ? 1 : n_ranks(*draft));
       planner_->set_rereads(!target.can_drop && target.can_drop_passes);
     }
-    const MethodParts parts = make_method(options_, draft);
+    const MethodParts parts = make_method(options_, draft, target.n_vocab);
     drafter_ = options_.drafter ? options_.drafter : parts.drafter;
     verifier_ = parts.verifier;
     blocks_ = parts.blocks;
@@ -44,7 +44,7 @@ void Text::prepare(const Models& models) {
   const std::size_t length = n_levels();
   std::size_t n_nodes = 1;
   if (drafter_) {
-    const Proposals::Limits limits = proposal_limits(options_, target.n_vocab);
+    const Proposals::Limits limits = proposal_limits(options_, draft, target.n_vocab);
     proposals_.emplace(limits);
     n_nodes += limits.n_nodes;
     if (draft != nullptr) {
@@ -99,7 +99,7 @@ void Text::begin(NoiseTable& noise) {
   if (!by_level.empty()) by_level[0] = 1;
   if (!drafter_) return;
   drafter_->begin_text(prompt());
-  if (planner_ && models_.calibrations && !blocks_) {
+  if (keeps_calibration()) {
     begin_from(*models_.calibrations, options_.sampling, options_.method.tau,
                planner_->calibration());
   }
@@ -150,7 +150,9 @@ void Text::begin_round(std::size_t max_nodes, std::size_t max_leaves, bool may_d
                   .noise = noise_,
                   .proposals = &*proposals_,
                   .reader = reader(),
-                  .planner = planner_ ? &*planner_ : nullptr};
+                  .planner = planner_ ? &*planner_ : nullptr,
+                  .constraint = options_.constraint.get(),
+                  .n_prompt = n_prompt_};
   proposals_->clear(draft_round_.max_depth);
   if (planner_) planner_->begin_round({.max_nodes = max_nodes});
   drafter_->begin(draft_round_);
@@ -245,6 +247,7 @@ Outcome Text::emit(const LanguageModel& target) {
   ++statistics_.n_target_passes;
   statistics_.n_drafted += tree.n_drafted();
   count_depths(tree, walk, statistics_.by_depth.size(), statistics_.by_depth);
+  count_sources(statistics_.by_source);
   n_last = tree.size();
   const auto round = static_cast<std::uint32_t>(statistics_.n_rounds++);
   const std::size_t room = this->room();
@@ -268,10 +271,25 @@ Outcome Text::emit(const LanguageModel& target) {
   return is_end ? Outcome::eos : outcome_at(this->room());
 }
 
+SourceCount& count_of(std::vector<SourceCount>& counts, std::string_view name) {
+  const auto at = std::find_if(counts.begin(), counts.end(),
+                               [&](const SourceCount& c) { return c.name == name; });
+  return at != counts.end() ? *at : counts.emplace_back(SourceCount{std::string(name)});
+}
+
+void Text::count_sources(std::vector<SourceCount>& counts) const {
+  if (tree.n_drafted() == 0) return;
+  const auto of = [&](NodeId node) -> SourceCount& {
+    return count_of(counts, proposals_->name(proposals_->chosen(node).source));
+  };
+  for (std::size_t i = 1; i < tree.size(); ++i) ++of(node_id(i)).n_drafted;
+  for (const NodeId node : std::span(walk.path).subspan(1)) ++of(node).n_accepted;
+}
+
 void Text::end() {
   if (!drafter_) return;
   drafter_->end_text();
-  if (planner_ && models_.calibrations && !blocks_) {
+  if (keeps_calibration()) {
     keep(*models_.calibrations, options_.sampling, options_.method.tau, planner_->calibration());
   }
 }

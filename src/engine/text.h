@@ -108,12 +108,17 @@ class Text {
   // The text has ended, whatever the reason: what its planner learnt is kept.
   void end();
 
+  // Adds the nodes of the last round's tree, and what of them was accepted.
+  void count_sources(std::vector<SourceCount>& counts) const;
   // What the last round appended.
   [[nodiscard]] std::span<const GeneratedToken> generated() const { return generated_; }
   [[nodiscard]] std::span<const TokenLogprob> logprobs() const { return logprobs_; }
   [[nodiscard]] std::span<const TokenLogprob> top_logprobs() const { return top_logprobs_; }
   // Null: no planner. Lifetime: until the next call.
   [[nodiscard]] const PlannerReport* planner_report();
+
+  // Where the tree's nodes come from; null: nothing was drafted in this round.
+  [[nodiscard]] const Proposals* proposals() const { return has_drafted ? &*proposals_ : nullptr; }
 
   DraftTree tree;
   WalkResult walk;
@@ -132,6 +137,10 @@ class Text {
   std::optional<Error> error;
 
  private:
+  // Whether what the planner learns of the draft goes from text to text.
+  [[nodiscard]] bool keeps_calibration() const {
+    return planner_ && models_.draft != nullptr && models_.calibrations && !blocks_;
+  }
   void add_logprobs(std::span<const float> logits, TokenId token);
   // Alternatives told per token.
   [[nodiscard]] std::size_t n_best() const;

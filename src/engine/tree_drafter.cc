@@ -1,12 +1,14 @@
 #include "src/engine/tree_drafter.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "src/engine/calibration.h"
 #include "src/engine/draft_levels.h"
 #include "src/engine/methods.h"
 #include "src/engine/planner.h"
 #include "src/engine/stopwatch.h"
+#include "src/engine/text_sources.h"
 
 namespace gumbelspec {
 namespace {
@@ -18,22 +20,31 @@ constexpr std::size_t kReadAllAfter = 8;
 
 class TreeDrafter final : public Drafter {
  public:
-  TreeDrafter(const ModelLimits& draft, const SamplingOptions& sampling, const Method& method)
+  TreeDrafter(const ModelLimits& draft, const SamplingOptions& sampling, const Method& method,
+              const DraftSources& sources, std::size_t n_vocab)
       : max_leaves_(draft.max_leaves),
         method_(method),
         weights_(sampling, draft.n_vocab),
         fixed_calibration_(method.tau, n_ranks(draft)),
         candidates_(n_ranks(draft)) {
     level_.reserve(static_cast<std::size_t>(method.width));
+    if (sources.any()) sources_.emplace(sources, sampling, n_vocab);
   }
 
-  void begin_text(std::span<const TokenId> /*prompt*/) override { n_drafted_in_row_ = 0; }
+  void begin_text(std::span<const TokenId> /*prompt*/) override {
+    n_drafted_in_row_ = 0;
+    if (sources_) sources_->begin_text();
+  }
   void begin(DraftRound& round) override;
   PassOutcome append(DraftRound& round, const DraftRoom& room,
                      std::vector<PassNode>& pass) override;
   void take(DraftRound& round) override;
+  void see(const VerifiedTree& verified) override {
+    if (sources_) sources_->see(verified);
+  }
 
  private:
+  void sort(const DraftRound& round);
   Calibration& calibration(const DraftRound& round) {
     return round.planner != nullptr ? round.planner->calibration() : fixed_calibration_;
   }
@@ -48,6 +59,7 @@ class TreeDrafter final : public Drafter {
   Method method_;
   LogWeights weights_;
   Calibration fixed_calibration_;  // never learns
+  std::optional<TextSources> sources_;
   DraftLevels levels_;
   std::vector<std::size_t> level_;  // proposals in the pass that is under way
   std::vector<Candidate> candidates_;
@@ -124,8 +136,16 @@ void TreeDrafter::take(DraftRound& round) {
                       node == 0 ? round.allowed : std::span<const std::uint32_t>{}, room, moments);
     proposals.propose(node, source, room.first(n), moments);
   }
-  proposals.sort(std::min(round.max_nodes, static_cast<std::size_t>(method_.node_limit())),
-                 levels_.n_levels());
+  if (sources_) {
+    sort(round);
+    sources_->grow(round);
+  }
+  sort(round);
+}
+
+void TreeDrafter::sort(const DraftRound& round) {
+  round.proposals->sort(std::min(round.max_nodes, static_cast<std::size_t>(method_.node_limit())),
+                        levels_.n_levels());
 }
 
 void TreeDrafter::take_probe(const DraftRound& round) {
@@ -158,6 +178,10 @@ void TreeDrafter::begin(DraftRound& round) {
     }
   }
   levels_.begin(round, static_cast<std::size_t>(method_.length));
+  if (sources_) {
+    sources_->begin(round);
+    sort(round);
+  }
   if (round.planner == nullptr || round.reader == nullptr) return;
   // What is far behind is read in a window only.
   round.planner->begin_round({round.max_nodes, static_cast<int>(levels_.n_levels()),
@@ -167,8 +191,9 @@ void TreeDrafter::begin(DraftRound& round) {
 }  // namespace
 
 std::unique_ptr<Drafter> make_tree_drafter(const ModelLimits& draft,
-                                           const SamplingOptions& sampling, const Method& method) {
-  return std::make_unique<TreeDrafter>(draft, sampling, method);
+                                           const SamplingOptions& sampling, const Method& method,
+                                           const DraftSources& sources, std::size_t n_vocab) {
+  return std::make_unique<TreeDrafter>(draft, sampling, method, sources, n_vocab);
 }
 
 }  // namespace gumbelspec

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <memory>
 
+#include "gumbelspec/draft_sources.h"
 #include "gumbelspec/drafter.h"
 #include "gumbelspec/method.h"
 #include "gumbelspec/sampling.h"
@@ -17,10 +18,15 @@ inline constexpr std::size_t kProbeWindow = 24;
 // Level by level, one batched draft pass each: the best nodes that are not expanded yet get
 // children, and of all nodes found the best are verified. The round's planner decides how
 // many; without one every node among the best is expanded, and method.node_limit() are verified.
-// draft: limits of the model whose reading a round brings. Throws: Error{invalid_option}.
+// sources: propose below the root before the model does, and below what it proposes; where they
+// leave too little open, the model drafts nothing.
+// draft: limits of the model whose reading a round brings; n_vocab: the target's.
+// Throws: Error{invalid_option}.
 [[nodiscard]] std::unique_ptr<Drafter> make_tree_drafter(const ModelLimits& draft,
                                                          const SamplingOptions& sampling,
-                                                         const Method& method);
+                                                         const Method& method,
+                                                         const DraftSources& sources,
+                                                         std::size_t n_vocab);
 
 }  // namespace gumbelspec
 

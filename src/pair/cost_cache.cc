@@ -33,10 +33,10 @@ std::string model_key(const std::string& path, const LlamaModel& model) {
          std::to_string(time) + ", " + model.description();
 }
 
-std::string pair_key(const LlamaModel& target, const LlamaModel& draft,
+std::string pair_key(const LlamaModel& target, const LlamaModel* draft,
                      const CostCache::Loaded& loaded) {
-  return "; target " + model_key(loaded.target, target) + "; draft " +
-         model_key(loaded.draft, draft);
+  return "; target " + model_key(loaded.target, target) +
+         (draft == nullptr ? "; no draft" : "; draft " + model_key(loaded.draft, *draft));
 }
 
 // Where the layers are says nothing about the way there.
@@ -49,7 +49,7 @@ std::string placement_key(const LlamaModel& model) {
 }
 
 // Everything that a pass's time depends on and that can be known.
-std::string cost_key(const LlamaModel& target, const LlamaModel& draft,
+std::string cost_key(const LlamaModel& target, const LlamaModel* draft,
                      const CostCache::Loaded& loaded) {
   std::string servers;
   for (const std::string& server : loaded.rpc_servers) servers += "; RPC server " + server;
@@ -57,13 +57,13 @@ std::string cost_key(const LlamaModel& target, const LlamaModel& draft,
          LlamaModel::backend_description() + "; kernels " +
          (loaded.uses_kernels ? kernels_description() : "not used") + "; threads " +
          std::to_string(target.n_threads()) + "; layers on" + placement_key(target) + "," +
-         placement_key(draft) + servers + "; attention " +
+         (draft == nullptr ? std::string() : placement_key(*draft)) + servers + "; attention " +
          std::to_string(static_cast<int>(loaded.attention)) + "; snapshots " +
          std::to_string(target.rollback().n_snapshots) + pair_key(target, draft, loaded);
 }
 
 // How good a draft is depends on the two models alone.
-std::string calibration_key(const LlamaModel& target, const LlamaModel& draft,
+std::string calibration_key(const LlamaModel& target, const LlamaModel* draft,
                             const CostCache::Loaded& loaded) {
   return std::string("calibration, gumbelspec ") + GUMBELSPEC_VERSION +
          pair_key(target, draft, loaded);
@@ -143,18 +143,19 @@ CalibrationRecord record_from(const Json& json) {
 
 CostCache::CostCache(const LlamaModel& target, const LlamaModel* draft, const Loaded& loaded,
                      bool is_used) {
-  if (!is_used || draft == nullptr) return;
+  if (!is_used) return;
   folder_ = cost_cache_folder();
-  cost_key_ = cost_key(target, *draft, loaded);
-  calibration_key_ = calibration_key(target, *draft, loaded);
+  has_draft_ = draft != nullptr;
+  cost_key_ = cost_key(target, draft, loaded);
+  calibration_key_ = calibration_key(target, draft, loaded);
 }
 
 std::shared_ptr<CostModel> CostCache::costs() const {
   if (folder_.empty()) return nullptr;
   try {
     const Json json = read(folder_, cost_key_);
-    return std::make_shared<CostModel>(
-        CostModel{curve_from(json.at("target")), curve_from(json.at("draft"))});
+    return std::make_shared<CostModel>(CostModel{
+        curve_from(json.at("target")), has_draft_ ? curve_from(json.at("draft")) : PassCost()});
   } catch (const std::exception&) {
     return nullptr;
   }

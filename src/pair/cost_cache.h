@@ -26,7 +26,7 @@ class CostCache {
     bool uses_kernels = true;
   };
 
-  // is_used: otherwise, and without a draft, nothing is read or kept.
+  // draft: null: there is none. is_used: otherwise nothing is read or kept.
   CostCache(const LlamaModel& target, const LlamaModel* draft, const Loaded& loaded, bool is_used);
 
   // Null: not known.
@@ -38,6 +38,7 @@ class CostCache {
 
  private:
   std::string folder_;  // empty: not used
+  bool has_draft_ = false;
   std::string cost_key_;
   std::string calibration_key_;
 };

@@ -86,10 +86,11 @@ Pair Pair::load(const std::string& target, const std::string& draft) {
 }
 
 std::shared_ptr<CostModel> Pair::costs(const CostMeasurement& measurement) {
-  if (costs_ || !draft_) return costs_;
+  if (costs_) return costs_;
   costs_ = cache_->costs();
   if (costs_) return costs_;
-  costs_ = std::make_shared<CostModel>(measure_costs(*target_, *draft_, measurement));
+  costs_ = std::make_shared<CostModel>(draft_ ? measure_costs(*target_, *draft_, measurement)
+                                              : measure_costs(*target_, measurement));
   if (costs_->is_steady) cache_->keep(*costs_);
   return costs_;
 }

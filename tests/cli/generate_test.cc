@@ -110,6 +110,7 @@ TEST(Generate, JsonStatisticsAreCompleteAndConsistent) {
                                           "target_s",        "draft_s",  "own_s"};
   std::set<std::string> all = counts;
   all.insert(measures.begin(), measures.end());
+  all.insert("sources");
   EXPECT_EQ(keys(s), all);
   for (const std::string& name : counts) EXPECT_TRUE(s[name].is_number_unsigned()) << name;
   for (const std::string& name : measures) EXPECT_TRUE(s[name].is_number()) << name;
@@ -243,11 +244,31 @@ TEST(Generate, TakesLlamaCppsSpellings) {
             generate_json({"-p", "The old house", "-n", "64", "-s", "7"})["tokens"]);
 }
 
-TEST(Generate, DecodesPlainlyWithoutADraft) {
-  const ProcessResult result = generate({"-m", model_path("demo-target-q8_0.gguf"), "-p",
-                                         "The old house", "-n", "8", "-s", "7", "--json"});
-  ASSERT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_EQ(Json::parse(result.out)["method"], "ar");
+TEST(Generate, DraftsFromTheTextWithoutADraftModel) {
+  const std::string song = "The wind is on the water. The wind is on the water. The wind is on";
+  const auto run = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"-m",     model_path("demo-target-q8_0.gguf"),
+                                          "-p",     song,
+                                          "-n",     "48",
+                                          "-s",     "7",
+                                          "--temp", "0",
+                                          "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const ProcessResult result = generate(arguments);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return Json::parse(result.out);
+  };
+  const Json plain = run({"--method", "ar"});
+  const Json drafted = run({});
+  EXPECT_EQ(drafted["method"], "gumbel-tree");
+  EXPECT_EQ(drafted["tokens"], plain["tokens"]);
+  EXPECT_EQ(drafted["stats"]["n_draft_passes"], 0);
+  const Json some =
+      run({"--draft", "suffix", "--draft", "recycled", "--method", "gumbel-tree:nodes=8"});
+  EXPECT_EQ(some["method"], "gumbel-tree:nodes=8,sources=suffix+recycled");
+  EXPECT_EQ(some["tokens"], plain["tokens"]);
+  EXPECT_GT(some["stats"]["tokens_per_pass"], 1.0);
+  EXPECT_FALSE(some["stats"]["sources"].empty());
 }
 
 TinyModel tiny(ggml_type weights) {

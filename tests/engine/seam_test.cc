@@ -117,8 +117,20 @@ std::vector<NamedDrafter> drafters() {
                     const SamplingOptions&) { return std::make_shared<RandomDrafter>(kVocab, 7); }},
       {"two sources",
        [](const World&, const SamplingOptions&) { return std::make_shared<TwoSourceDrafter>(); }},
-      {"last rows", [](const World&, const SamplingOptions& sampling) {
+      {"last rows",
+       [](const World&, const SamplingOptions& sampling) {
          return std::make_shared<LastRowsDrafter>(sampling, kVocab);
+       }},
+      {"suffix",
+       [](const World&, const SamplingOptions& sampling) {
+         return make_source_drafter({.suffix = true}, sampling, kVocab);
+       }},
+      {"recycled",
+       [](const World&, const SamplingOptions& sampling) {
+         return make_source_drafter({.recycled = true}, sampling, kVocab);
+       }},
+      {"all sources", [](const World&, const SamplingOptions& sampling) {
+         return make_source_drafter(DraftSources::all(), sampling, kVocab);
        }}};
 }
 
@@ -158,6 +170,38 @@ TEST(Drafters, AnythingMayDraftAndTheTextIsTheSame) {
       }
     }
   }
+}
+
+// By the method: without a draft model, and in one tree with it.
+TEST(Sources, DraftAndTheTextIsTheSame) {
+  World world;
+  for (const SamplingOptions& sampling :
+       {SamplingOptions{}, SamplingOptions{.temperature = 0.0F}, with_everything()}) {
+    const auto expected = decode_plainly(world.target, kPrompt, sampling, {3, 0}, kTokens);
+    for (const char* method : {"gumbel-tree", "gumbel-tree:nodes=12", "gumbel-tree:sources=suffix",
+                               "gumbel-tree:sources=recycled,nodes=20,length=5",
+                               "gumbel-tree:sources=suffix+recycled"}) {
+      for (LanguageModel* draft :
+           {static_cast<LanguageModel*>(nullptr), static_cast<LanguageModel*>(&world.draft)}) {
+        const TextOptions options{
+            .sampling = sampling, .method = parse_method(method), .seed = 3, .max_tokens = kTokens};
+        EXPECT_EQ(by_session(world, options, draft), expected) << method;
+        EXPECT_EQ(by_batch(world, options, draft), expected) << method;
+      }
+    }
+  }
+}
+
+TEST(Sources, AreSeenToSayOtherwiseUnderASabotage) {
+  World world;
+  const auto expected = decode_plainly(world.target, kPrompt, {}, {1, 0}, kTokens);
+  TextOptions options{.method = parse_method("gumbel-tree:nodes=12,sources=suffix+recycled"),
+                      .seed = 1,
+                      .max_tokens = kTokens};
+  SessionParts parts;
+  put_in(Sabotage::fresh_noise_per_path, world.draft, options, parts);
+  EXPECT_NE(by_session(world, options, nullptr), expected);
+  EXPECT_NE(by_batch(world, options, nullptr), expected);
 }
 
 TEST(Drafters, AnOracleIsAcceptedWhole) {

@@ -365,7 +365,10 @@ TEST(Session, RefusesOptionsThatCannotBe) {
   const auto make = [&](TextOptions options, LanguageModel* draft) {
     Session session(pair.target, draft, std::move(options));
   };
-  EXPECT_THROW(make({}, nullptr), Error) << "a drafting method without a draft";
+  EXPECT_NO_THROW(make({}, nullptr)) << "what drafts from the text itself";
+  for (const char* method : {"gumbel-beam", "gumbel-tree:sources=none"}) {
+    EXPECT_THROW(make({.method = parse_method(method)}, nullptr), Error) << method;
+  }
   EXPECT_NO_THROW(make({.method = parse_method("ar")}, nullptr));
   TextOptions options;
   options.sampling.logit_bias = {{TokenId{12}, 1.0F}};

@@ -38,6 +38,9 @@ Json trace_json(const ApiModel& model, const BatchRound& round, std::size_t n_ro
   Json nodes = Json::array();
   for (std::size_t i = 0; i < round.tree.size(); ++i) {
     nodes.push_back(node_json(model, round.tree, node_id(i)));
+    if (i == 0 || round.proposals == nullptr) continue;
+    const Proposals& proposals = *round.proposals;
+    nodes.back()["source"] = proposals.name(proposals.chosen(node_id(i)).source);
   }
   Json path = Json::array();
   for (const NodeId node : round.walk.path) path.push_back(static_cast<std::int32_t>(node));

@@ -137,7 +137,10 @@ ParsedRequest parse_request(std::string_view text, const ApiModel& model, Endpoi
     throw bad_request("gumbelspec_trace is given without stream; set stream to true",
                       "gumbelspec_trace", "invalid_value");
   }
-  if (!model.has_draft) request.method = Method::of(MethodKind::ar);
+  // What needs a draft model is decoded plainly without one.
+  if (!model.has_draft && request.method.kind != MethodKind::gumbel_tree) {
+    request.method = Method::of(MethodKind::ar);
+  }
   settle_guarantee(reading);
   const bool is_chat = endpoint == Endpoint::chat;
   if (is_chat && !reading.messages.empty()) add_messages(reading);

@@ -24,6 +24,8 @@ constexpr std::string_view kDrafts = "gumbelspec:spec_decode_num_drafts_total";
 constexpr std::string_view kDraftTokens = "gumbelspec:spec_decode_draft_tokens_total";
 constexpr std::string_view kAccepted = "gumbelspec:spec_decode_accepted_tokens_total";
 constexpr std::string_view kAcceptedPerPos = "gumbelspec:spec_decode_accepted_tokens_per_pos_total";
+constexpr std::string_view kDraftBySource = "gumbelspec:draft_tokens_by_source_total";
+constexpr std::string_view kAcceptedBySource = "gumbelspec:accepted_tokens_by_source_total";
 constexpr std::string_view kTokensPerPass = "gumbelspec:tokens_per_pass";
 constexpr std::string_view kGenerated = "gumbelspec:generation_tokens_total";
 constexpr std::string_view kPrompt = "gumbelspec:prompt_tokens_total";
@@ -41,12 +43,16 @@ constexpr std::string_view kCached = "gumbelspec:kv_cache_tokens";
 constexpr std::string_view kCacheSize = "gumbelspec:kv_cache_capacity_tokens";
 constexpr std::string_view kCacheUse = "gumbelspec:kv_cache_usage_ratio";
 
-constexpr std::array<MetricDoc, 20> kDocs = {{
+constexpr std::array<MetricDoc, 22> kDocs = {{
     {kDrafts, "counter", "", "Rounds of a text in which something was drafted."},
     {kDraftTokens, "counter", "", "Drafted tokens that the target verified."},
     {kAccepted, "counter", "", "Drafted tokens that are in the texts."},
     {kAcceptedPerPos, "counter", "position",
      "The same by depth in the draft tree; position 0 is the first level."},
+    {kDraftBySource, "counter", "source",
+     "Drafted tokens that the target verified, by what proposed them first: draft (the model), "
+     "suffix, recycled, grammar."},
+    {kAcceptedBySource, "counter", "source", "The same of those that are in the texts."},
     {kTokensPerPass, "histogram", "", "Tokens that a pass of the target brought one text."},
     {kGenerated, "counter", "", "Generated tokens."},
     {kPrompt, "counter", "", "Prompt tokens that were evaluated."},
@@ -107,6 +113,12 @@ std::vector<MetricFamily> families_of(const BatchStatistics& s, std::size_t n_sl
   for (std::size_t i = 0; i < depths.size(); ++i) {
     add(per_position, number(depths[i].n_accepted), {{"position", std::to_string(i)}});
   }
+  MetricFamily drafted = family(kDraftBySource);
+  MetricFamily accepted = family(kAcceptedBySource);
+  for (const SourceCount& count : s.by_source) {
+    add(drafted, number(count.n_drafted), {{"source", count.name}});
+    add(accepted, number(count.n_accepted), {{"source", count.name}});
+  }
   MetricFamily seconds = family(kSeconds);
   add(seconds, s.prompt_s, {{"part", "prompt"}});
   add(seconds, s.target_s, {{"part", "target"}});
@@ -118,6 +130,8 @@ std::vector<MetricFamily> families_of(const BatchStatistics& s, std::size_t n_sl
           single(kDraftTokens, number(s.n_drafted)),
           single(kAccepted, number(s.n_accepted)),
           std::move(per_position),
+          std::move(drafted),
+          std::move(accepted),
           single(kGenerated, number(s.n_generated)),
           single(kPrompt, number(s.n_prompt)),
           single(kReused, number(s.n_prompt_reused)),
