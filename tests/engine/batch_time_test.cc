@@ -109,7 +109,7 @@ BatchRun run(const Scene& scene, bool has_draft, std::size_t n_at_once, std::siz
       CostModel{scene.target.cost(!scene.is_known), scene.draft.cost(!scene.is_known)});
   Batch batch(timed_target, has_draft ? &timed_draft : nullptr,
               {.max_active = n_at_once,
-               .costs = has_draft ? costs : nullptr,
+               .costs = has_draft ? costs : std::make_shared<CostModel>(),
                .reuses_prefixes = false,
                .max_gap_ms = scene.max_gap_ms,
                .clock = [&now] { return now; }});

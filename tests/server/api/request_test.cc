@@ -250,8 +250,9 @@ TEST(Request, SettlesWhatATextKeeps) {
 }
 
 TEST(Request, DecodesPlainlyWithoutADraft) {
-  EXPECT_EQ(completion({{"method", "gumbel-tree"}}, false).method.kind, MethodKind::ar);
-  EXPECT_EQ(completion(json::object(), false).method.kind, MethodKind::ar);
+  EXPECT_EQ(completion({{"method", "gumbel-beam"}}, false).method.kind, MethodKind::ar);
+  // It drafts from the text itself.
+  EXPECT_EQ(completion({{"method", "gumbel-tree"}}, false).method.kind, MethodKind::gumbel_tree);
 }
 
 TEST(Request, ReadsEchoIgnoreEosAndTrace) {
