@@ -12,7 +12,7 @@ struct Name {
 };
 
 // What is not here has no option.
-constexpr std::array<Name, 19> kNames = {{
+constexpr std::array<Name, 20> kNames = {{
     {"temperature", "--temp"},
     {"top_k", "--top-k"},
     {"top_p", "--top-p"},

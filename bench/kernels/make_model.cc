@@ -233,8 +233,8 @@ void set_parameters(const Options& o, gguf_context* g, int64_t n_vocab) {
   number("ssm.time_step_rank", delta_heads(o));
   number("ssm.group_count", delta_heads(o));
   const std::array<int32_t, 4> sections = {head / 24, head / 24, head / 24, 0};
-  gguf_set_arr_data(g, key_of("rope.dimension_sections").c_str(), GGUF_TYPE_INT32,
-                    sections.data(), sections.size());
+  gguf_set_arr_data(g, key_of("rope.dimension_sections").c_str(), GGUF_TYPE_INT32, sections.data(),
+                    sections.size());
 }
 
 // Vectors: norms leave what they get as it is; states decay.

@@ -184,7 +184,7 @@ void TextSources::add_noise(const DraftRound& round, std::size_t depth) {
     }
     const KeptRow row{.tokens = tokens_, .weights = log_chances_, .is_whole = false};
     const std::span<const float> noise =
-        round.noise->of(static_cast<Position>(round.text.size() + depth), row);
+        round.noise->of(position_after(round.text.size() + depth), row);
     float most = -HUGE_VALF;
     for (std::size_t i = 0; i < mixed_.size(); ++i) {
       mixed_[i].score = log_chances_[i] + noise[i];
