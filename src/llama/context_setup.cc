@@ -205,6 +205,13 @@ llama_context_params context_params(const CacheSettings& cache, const LlamaModel
   return params;
 }
 
+// Graphs of llama.cpp v0.5.0 that are wrong for several sequences in one micro-batch: plamo2's
+// cannot be built and ends the process; the others mix the sequences up (found by the zoo).
+bool computes_one_text(const llama_model* model) {
+  const std::string name = model_metadata(model, "general.architecture");
+  return name == "plamo2" || name == "rwkv6qwen2" || name == "arwkv7";
+}
+
 ModelLimits limits_of(const llama_model* model, const CacheSettings& cache) {
   ModelLimits limits;
   limits.n_vocab = static_cast<std::size_t>(llama_vocab_n_tokens(llama_model_get_vocab(model)));
@@ -231,6 +238,7 @@ ModelLimits limits_of(const llama_model* model, const CacheSettings& cache) {
       limits.max_leaves = 1;
       break;
   }
+  if (computes_one_text(model)) limits.max_leaves = 1;
   return limits;
 }
 
