@@ -10,7 +10,7 @@ namespace {
 
 // Tokens owed by a sequence that are read in a pass of their own: the longer they are owed, the
 // more each pass costs.
-constexpr std::size_t kMostOwed = 16;
+constexpr std::size_t kMostOwed = 6;
 
 // What one more micro-batch, which reads all weights again, is worth in filling tokens.
 constexpr std::size_t kFillingPerPass = 8;
