@@ -170,7 +170,8 @@ void Planner::end_round(std::size_t n_tokens, double seconds) {
   seconds = std::min(seconds, kMostOvertime * (expected_s_ + own) + 1e-9);
   // The first round of its kind finds other things in the processor's caches.
   const bool is_plain = n_levels_ == 0 && n_verified_ == 0;
-  if (is_plain ? was_plain_ : n_verified_ > 0 && !was_plain_) {
+  const bool is_usual = n_levels_ > 0 ? n_stretch_ > 0 : !was_plain_;
+  if (is_plain ? was_plain_ : n_verified_ > 0 && is_usual) {
     rate_.observe_own(n_verified_, seconds - expected_s_);
   }
   was_plain_ = is_plain;

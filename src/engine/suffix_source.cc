@@ -83,7 +83,8 @@ void SuffixSource::read(std::span<const TokenId> text) {
 
 void SuffixSource::note(TokenId token, std::size_t length) {
   ++n_found_;
-  const auto weight = static_cast<double>(length * length);
+  // So many short matches do not outvote one that is three times as long.
+  const auto weight = static_cast<double>(length * length * length);
   for (Follower& f : followers_) {
     if (f.token != token) continue;
     f.weight += weight;

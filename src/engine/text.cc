@@ -95,6 +95,8 @@ void Text::begin(NoiseTable& noise) {
   clear_round();
   text_.reserve(text_.size() + std::min(room(), std::size_t{1} << 16U));
   statistics_.by_depth.resize(n_levels());
+  constexpr std::size_t kUsualSources = 4;
+  if (drafter_) statistics_.by_source.reserve(kUsualSources);
   std::fill(by_level.begin(), by_level.end(), 0);
   if (!by_level.empty()) by_level[0] = 1;
   if (!drafter_) return;

@@ -66,17 +66,23 @@ TEST(SuffixSource, GuessesWhatFollowedTheLongestMatch) {
       text.push_back(token);
       source.read(text);
       std::size_t longest = 0;
+      std::size_t second = 0;
       std::vector<TokenId> followers;
       for (std::size_t end = 1; end < text.size(); ++end) {
         const std::size_t n = std::min<std::size_t>(match(text, end), 32);
-        if (n > longest) followers.clear();
+        if (n > longest) {
+          followers.clear();
+          second = longest;
+        } else if (n < longest) {
+          second = std::max(second, n);
+        }
         longest = std::max(longest, n);
         if (n == longest && n > 0) followers.push_back(text[end]);
       }
       std::vector<Guess> guesses(SuffixSource::kMost);
       const std::size_t n = source.look(TextView{text, {}}, guesses);
       EXPECT_EQ(n > 0, longest > 0);
-      if (longest < 6 || followers.size() > 1) continue;
+      if (longest < 6 || followers.size() > 1 || 3 * second > longest) continue;
       ++n_seen;
       EXPECT_EQ(guesses[0].token, followers[0]) << "a match of " << longest;
       EXPECT_GT(guesses[0].chance, 0.3F);
