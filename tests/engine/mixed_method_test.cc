@@ -58,7 +58,7 @@ struct JointCase {
 
 // The parts that a text of Guarantee::distribution would have, with other blocks.
 MethodParts mix(TextOptions& options, const TableModel& draft, const MixedOptions& mixed) {
-  MethodParts parts = make_mixed_method(options, draft.limits(), target.limits().n_vocab, mixed);
+  MethodParts parts = make_mixed_method(options, draft.limits(), draft.limits().n_vocab, mixed);
   options.drafter = parts.drafter;
   options.verifier = parts.verifier;
   return parts;
