@@ -116,7 +116,7 @@ FakeRound::FakeRound(std::vector<TokenId> tokens, std::size_t n_top) {
 }
 
 BatchRound FakeRound::view() const {
-  return {tokens_, logprobs_, top_, tree_, walk_, 0.001, 0.002, 0.0005};
+  return {tokens_, logprobs_, top_, tree_, walk_, nullptr, 0.001, 0.002, 0.0005};
 }
 
 Statistics statistics_of(std::size_t n_prompt, std::size_t n_generated) {
