@@ -72,8 +72,7 @@ using PlacePtr = std::shared_ptr<GrammarPlace>;
 struct GrammarLimits {
   std::size_t max_readings = 20'000;               // of one text at once
   std::size_t max_bytes = std::size_t{16} << 20U;  // of places and frames, about
-  // Steps for one mask or token, about: a look at 16 readings, or a step that is followed. Some 50
-  // ms on a processor of 2021.
+  // Steps for one mask or token, about: a look at 16 readings, or a step that is followed.
   std::size_t max_work = 500'000;
 };
 
