@@ -304,13 +304,22 @@ TEST(PassGuarantee, DoesNotHoldForFastAttentionByGgml) {
 }
 
 // There is no other pass than the plain one.
-TEST(PassGuarantee, HoldsForModelsThatDecodePlainly) {
+// Recurrent layers go token by token whatever the pass; the products beside them are as in any
+// model.
+TEST(PassGuarantee, OfRecurrentModelsIsThatOfTheirProducts) {
   TinyModel file;
   file.architecture = "mamba";
-  EXPECT_TRUE(load_tiny(file)->guarantee().holds);
-  LlamaModelOptions several;
-  several.n_sequences = 2;
-  EXPECT_FALSE(load_tiny(file, several)->guarantee().holds);
+  for (const std::size_t n_sequences : {1U, 2U}) {
+    LlamaModelOptions options;
+    options.n_sequences = n_sequences;
+    const PassGuarantee guarantee = load_tiny(file, options)->guarantee();
+    EXPECT_FALSE(guarantee.holds);
+    EXPECT_THAT(guarantee.reason(), HasSubstr("products"));
+    for (const PassGuarantee::Part& part : guarantee.parts) {
+      const bool is_product = part.operations.find("product") != std::string::npos;
+      EXPECT_EQ(part.holds, !is_product) << part.operations << ": " << part.why;
+    }
+  }
 }
 
 }  // namespace
