@@ -24,21 +24,23 @@ void add_planner_options(Arguments& arguments, PlannerOptions& options) {
       arguments, "--draft-width", 1, 64,
       [&](std::int64_t n) { options.draft_width = static_cast<int>(n); },
       "Nodes of a level that the draft evaluates at most (default: 16)");
-  arguments.add_option(
+  arguments.add_list(
       "--draft", "LIST",
       "What gumbel-tree drafts from besides a draft model, with commas between the names, or given "
       "several times: suffix (what followed where the text ended like this before), recycled (what "
       "the target said last after the same tokens), grammar (a grammar's only choice), none; no "
       "pass is made for them (default: all without a draft model, none with one)",
-      [&](const std::string& text) {
-        try {
-          const DraftSources more = parse_draft_sources(text);
-          DraftSources& sources = options.sources ? *options.sources : options.sources.emplace();
-          sources.suffix = sources.suffix || more.suffix;
-          sources.recycled = sources.recycled || more.recycled;
-          sources.grammar = sources.grammar || more.grammar;
-        } catch (const Error& error) {
-          throw bad_option("--draft: " + std::string(error.what()));
+      [&](const std::vector<std::string>& lists) {
+        DraftSources& sources = options.sources.emplace();
+        for (const std::string& list : lists) {
+          try {
+            const DraftSources more = parse_draft_sources(list);
+            sources.suffix = sources.suffix || more.suffix;
+            sources.recycled = sources.recycled || more.recycled;
+            sources.grammar = sources.grammar || more.grammar;
+          } catch (const Error& error) {
+            throw bad_option("--draft: " + std::string(error.what()));
+          }
         }
       });
   arguments.add_option(

@@ -39,23 +39,27 @@ class Models : public ::testing::Test {
   TemporaryFile draft_{""};
 };
 
-TEST_F(Models, ARecurrentTargetDecodesPlainlyAndSaysSo) {
+TEST_F(Models, ARecurrentTargetVerifiesChainsAndSaysSo) {
   write(target_, "mamba", GGML_TYPE_F32);
   write(draft_, "llama");
   const ProcessResult result = run({"--method", "gumbel-beam"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(n_lines(result.err), 1U);
-  EXPECT_THAT(result.err, HasSubstr("the target model is recurrent"));
-  EXPECT_EQ(Json::parse(result.out)["method"], "ar");
+  EXPECT_THAT(result.err, HasSubstr("drafting a chain"));
+  EXPECT_EQ(Json::parse(result.out)["method"], "gumbel-chain");
+  const Json plain = Json::parse(run({"--method", "ar"}).out);
+  EXPECT_EQ(Json::parse(result.out)["tokens"], plain["tokens"]);
 }
 
-TEST_F(Models, ARecurrentDraftDecodesPlainlyAndSaysSo) {
+TEST_F(Models, ARecurrentDraftDraftsChains) {
   write(target_, "llama");
   write(draft_, "mamba", GGML_TYPE_F32);
-  const ProcessResult result = run({});
+  const ProcessResult result = run({"--method", "gumbel-chain:length=2"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_EQ(n_lines(result.err), 1U);
-  EXPECT_THAT(result.err, HasSubstr("the draft model is recurrent"));
+  EXPECT_EQ(result.err, "");
+  EXPECT_GT(Json::parse(result.out)["stats"]["n_drafted"], 0);
+  const Json plain = Json::parse(run({"--method", "ar"}).out);
+  EXPECT_EQ(Json::parse(result.out)["tokens"], plain["tokens"]);
 }
 
 // Cogvlm's graph gives rows that nobody asked for, before those of a draft that catches up.
@@ -120,11 +124,11 @@ TEST_F(Models, AnEndOfTextTokenEndsTheText) {
   EXPECT_EQ(json["text"], "");
 }
 
-TEST_F(Models, InfoTellsThatARecurrentModelHasNoTrees) {
+TEST_F(Models, InfoTellsThatARecurrentModelHasChainsOnly) {
   write(target_, "mamba", GGML_TYPE_F32);
   const ProcessResult result = run_program({"info", "-m", target_.path()});
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_THAT(result.out, HasSubstr("plain decoding only"));
+  EXPECT_THAT(result.out, HasSubstr("chains only, the model is recurrent"));
 }
 
 TEST_F(Models, ADraftWithLessContextThanTheTargetIsTaken) {
