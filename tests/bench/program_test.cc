@@ -14,6 +14,7 @@
 namespace gumbelspec::testing {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
@@ -80,11 +81,12 @@ TEST(Bench, TempIsOneTemperature) {
   EXPECT_EQ(rows[0]["temperature"], 0.8);
 }
 
-TEST(Bench, WithoutADraftPlainDecodingIsMeasured) {
+TEST(Bench, WithoutADraftPlainDecodingAndSourcesAreMeasured) {
   const ProcessResult result = bench({"-m", model_path("demo-target-q8_0.gguf"), "--n-prompts", "1",
                                       "-n", "4", "--runs", "1", "--temps", "1", "--format", "csv"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_EQ(n_lines(result.out), 2U);
+  EXPECT_EQ(n_lines(result.out), 3U);
+  EXPECT_THAT(result.out, AllOf(HasSubstr("\nar,"), HasSubstr("\ngumbel-tree,")));
 }
 
 TEST(Bench, PromptsOfAFileAreUsed) {
