@@ -33,7 +33,10 @@ std::vector<float> as_stored(ggml_type type, const std::vector<float>& row) {
   const auto n = static_cast<std::int64_t>(row.size());
   std::vector<std::uint8_t> stored(ggml_row_size(type, n));
   ggml_quantize_init(type);
-  ggml_quantize_chunk(type, row.data(), stored.data(), 0, 1, n, nullptr);
+  // Some types cannot do without: every column is worth the same.
+  const std::vector<float> importance(row.size(), 1.0F);
+  ggml_quantize_chunk(type, row.data(), stored.data(), 0, 1, n,
+                      ggml_quantize_requires_imatrix(type) ? importance.data() : nullptr);
   std::vector<float> values(row.size());
   ggml_get_type_traits(type)->to_float(stored.data(), values.data(), n);
   return values;

@@ -150,7 +150,10 @@ class Scaler {
   }
 
   void quantise(const Tensor& t, const std::vector<float>& row, uint8_t* to) const {
-    ggml_quantize_chunk(t.type, row.data(), to, 0, 1, t.columns, nullptr);
+    // Some types cannot do without: every column is worth the same.
+    const std::vector<float> importance(row.size(), 1.0F);
+    ggml_quantize_chunk(t.type, row.data(), to, 0, 1, t.columns,
+                        ggml_quantize_requires_imatrix(t.type) ? importance.data() : nullptr);
   }
 
   std::vector<uint8_t> zeros(const Tensor& t) const {

@@ -52,7 +52,9 @@ class Device : public ::testing::TestWithParam<ggml_type> {
     ggml_backend_buffer_set_usage(buffer_.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
     original_.resize(ggml_nbytes(weights_));
     const auto x = noise(kColumns * kRows, 1);
-    ggml_quantize_chunk(GetParam(), x.data(), original_.data(), 0, kRows, kColumns, nullptr);
+    const std::vector<float> importance(kColumns, 1.0F);  // some types cannot do without
+    ggml_quantize_chunk(GetParam(), x.data(), original_.data(), 0, kRows, kColumns,
+                        importance.data());
     ggml_backend_tensor_set(weights_, original_.data(), 0, original_.size());
   }
   void TearDown() override {
