@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include "gumbelspec/noise.h"
 
@@ -137,6 +138,17 @@ Json usage_json(const AnswerSummary& summary) {
           {"prompt_tokens_details", {{"cached_tokens", summary.n_reused}}}};
 }
 
+Json sampling_json(const SamplingOptions& sampling) {
+  return {{"temperature", sampling.temperature},
+          {"top_k", sampling.top_k},
+          {"top_p", sampling.top_p},
+          {"min_p", sampling.min_p},
+          {"repeat_penalty", sampling.repeat_penalty},
+          {"presence_penalty", sampling.presence_penalty},
+          {"frequency_penalty", sampling.frequency_penalty},
+          {"repeat_last_n", sampling.penalty_last_n}};
+}
+
 Json native_event(const AnswerChoice& choice, const ParsedRequest& request,
                   const std::string& text) {
   return {{"index", choice.index()},
@@ -150,21 +162,14 @@ Json native_event(const AnswerChoice& choice, const ParsedRequest& request,
 
 Json native_end(const ApiModel& model, const AnswerChoice& choice, const ParsedRequest& request,
                 const std::string& text) {
-  const SamplingOptions& sampling = request.sampling;
+  Json settings = sampling_json(request.sampling);
+  settings["n_predict"] = request.max_tokens;
+  settings["stop"] = request.stop;
+  settings["stream"] = request.stream;
   Json out = native_event(choice, request, text);
   out["stop"] = true;
   out["model"] = model.id;
-  out["generation_settings"] = {{"temperature", sampling.temperature},
-                                {"top_k", sampling.top_k},
-                                {"top_p", sampling.top_p},
-                                {"min_p", sampling.min_p},
-                                {"repeat_penalty", sampling.repeat_penalty},
-                                {"presence_penalty", sampling.presence_penalty},
-                                {"frequency_penalty", sampling.frequency_penalty},
-                                {"repeat_last_n", sampling.penalty_last_n},
-                                {"n_predict", request.max_tokens},
-                                {"stop", request.stop},
-                                {"stream", request.stream}};
+  out["generation_settings"] = std::move(settings);
   out["prompt"] = request.prompt_texts[choice.prompt()];
   out["truncated"] = false;
   out["stop_type"] = choice.stop_type();

@@ -31,6 +31,9 @@ namespace gumbelspec::server {
 [[nodiscard]] Json gumbelspec_json(const ParsedRequest& request, std::uint64_t seed,
                                    const AnswerSummary& summary);
 
+// Under the names that requests have for them.
+[[nodiscard]] Json sampling_json(const SamplingOptions& sampling);
+
 // llama.cpp's own form, of /completion: an event of a text under way, and a text at its end, with
 // what is still to be written of it.
 [[nodiscard]] Json native_event(const AnswerChoice& choice, const ParsedRequest& request,

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "apps/common/utf8_stream.h"
+#include "apps/server/api/answer_json.h"
 #include "apps/server/api/field_value.h"
 #include "apps/server/api/json_text.h"
 #include "apps/server/api/request.h"
@@ -113,17 +114,9 @@ std::string answer_input_tokens(std::string_view body, const ApiModel& model) {
 }
 
 std::string answer_props(const ApiModel& model, std::size_t n_slots) {
-  const SamplingOptions& sampling = model.sampling;
-  const Json params{{"temperature", sampling.temperature},
-                    {"top_k", sampling.top_k},
-                    {"top_p", sampling.top_p},
-                    {"min_p", sampling.min_p},
-                    {"repeat_penalty", sampling.repeat_penalty},
-                    {"presence_penalty", sampling.presence_penalty},
-                    {"frequency_penalty", sampling.frequency_penalty},
-                    {"repeat_last_n", sampling.penalty_last_n},
-                    {"method", to_string(model.method)},
-                    {"guarantee", to_string(model.guarantee)}};
+  Json params = sampling_json(model.sampling);
+  params["method"] = to_string(model.method);
+  params["guarantee"] = to_string(model.guarantee);
   return to_text({{"default_generation_settings", {{"params", params}, {"n_ctx", model.n_context}}},
                   {"total_slots", n_slots},
                   {"model_alias", model.id},
