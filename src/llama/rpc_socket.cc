@@ -26,6 +26,9 @@ using std::chrono::milliseconds;
 
 // How often a wait looks whether the peer is still there.
 constexpr milliseconds kLook{100};
+// The kernel's shortest interval between two probes is a second, and one lost packet must not
+// be taken for a lost peer: three probes in a row have to stay without an answer.
+constexpr milliseconds kShortestSilence{3'500};
 
 std::string in_seconds(milliseconds time) {
   std::string text = std::to_string(time.count() / 1000);
@@ -161,7 +164,7 @@ bool PeerConnection::is_silent() const {
   socklen_t size = sizeof info;
   if (::getsockopt(fd(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return false;
   const auto last = std::min(info.tcpi_last_ack_recv, info.tcpi_last_data_recv);
-  return milliseconds(last) > silence_;
+  return milliseconds(last) > std::max(silence_, kShortestSilence);
 }
 
 void PeerConnection::wait(short events, milliseconds most) const {
