@@ -33,6 +33,8 @@ struct Extent {
   std::size_t n_samples;    // texts of the in-memory model per check
   std::size_t n_reference;  // tokens of the text that llama.cpp's own code reads, too
 };
+// With fewer a wrong sampler may pass.
+constexpr std::int64_t kFewestSamples = 20'000;
 constexpr Extent kFull = {20, 3, 100, 1'000'000, 256};
 constexpr Extent kQuick = {5, 1, 50, 100'000, 128};
 
@@ -42,6 +44,7 @@ struct SelftestOptions {
   std::string prompts_file;  // empty: the built-in prompts
   std::optional<std::size_t> n_seeds;
   std::optional<std::size_t> n_tokens;
+  std::optional<std::size_t> n_samples;
   bool is_quick = false;
   bool is_json = false;
   Sabotage sabotage = Sabotage::none;
@@ -87,6 +90,7 @@ class SelftestRun {
     validate(options.sampling);
     if (options.n_seeds) extent_.n_seeds = *options.n_seeds;
     if (options.n_tokens) extent_.n_tokens = *options.n_tokens;
+    if (options.n_samples) extent_.n_samples = *options.n_samples;
     if (options.prompts_file.empty()) {
       const auto built_in = selftest_prompts().first(extent_.n_prompts);
       prompts_.assign(built_in.begin(), built_in.end());
@@ -225,6 +229,11 @@ void add_extent_options(Arguments& arguments, SelftestOptions& options) {
       arguments, "-n,--predict", 1, 1'000'000,
       [&options](std::int64_t n) { options.n_tokens = static_cast<std::size_t>(n); },
       "Tokens per text (default: 100)");
+  add_integer(
+      arguments, "--samples", kFewestSamples, 1'000'000'000,
+      [&options](std::int64_t n) { options.n_samples = static_cast<std::size_t>(n); },
+      "Texts of the in-memory model per check of a distribution; more of them see smaller errors, "
+      "at least 20000 (default: 1000000)");
   arguments.add_flag("--json", options.is_json, "Print one JSON object instead of text");
   arguments
       .add_option("--sabotage", "NAME", "",

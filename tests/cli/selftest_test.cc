@@ -27,9 +27,10 @@ TEST(Selftest, PassesAndSaysHowExactTheMachineIs) {
   EXPECT_THAT(result.out, HasSubstr("exact on this machine"));
 }
 
-// Few tokens: the distribution is what a sabotage changes.
+// Few tokens: the distribution is what a sabotage changes. Few samples: enough to see it.
 ProcessResult sabotaged(const std::string& name) {
-  return run_program({"selftest", "--quick", "-t", "1", "-n", "2", "--json", "--sabotage", name});
+  return run_program({"selftest", "--quick", "-t", "1", "-n", "2", "--samples", "20000", "--json",
+                      "--sabotage", name});
 }
 
 class Sabotaged : public ::testing::TestWithParam<std::string_view> {};
@@ -76,8 +77,8 @@ TEST(Selftest, JsonHasItsKeys) {
 }
 
 TEST(Selftest, WithoutADraftThereIsNothingToCompare) {
-  const ProcessResult result =
-      run_program({"selftest", "--quick", "-t", "1", "-m", model_path("demo-target-q8_0.gguf")});
+  const ProcessResult result = run_program({"selftest", "--quick", "-t", "1", "--samples", "20000",
+                                            "-m", model_path("demo-target-q8_0.gguf")});
   EXPECT_EQ(result.exit_code, 0) << result.out;
   EXPECT_THAT(result.out, HasSubstr("identity: skipped"));
   EXPECT_THAT(result.out, HasSubstr("without a draft model (-md)"));
@@ -90,8 +91,8 @@ TEST(Selftest, OfARecurrentDraftComparesChains) {
   const TemporaryFile draft("");
   model.architecture = "mamba";
   write_tiny_model(model, draft.path());
-  const ProcessResult result =
-      run_program({"selftest", "--quick", "-t", "1", "-m", target.path(), "-md", draft.path()});
+  const ProcessResult result = run_program({"selftest", "--quick", "-t", "1", "--samples", "20000",
+                                            "-m", target.path(), "-md", draft.path()});
   EXPECT_EQ(result.exit_code, 0) << result.out;
   EXPECT_THAT(result.out, HasSubstr("gumbel-chain:length=3"));
   EXPECT_THAT(result.out, Not(HasSubstr("gumbel-beam")));

@@ -14,6 +14,7 @@
 #include "ggml.h"
 #include "gumbelspec/kernels.h"
 #include "kernels/src/weight_format.h"
+#include "testing/ggml_weights.h"
 
 namespace gumbelspec::kernels {
 namespace {
@@ -52,9 +53,7 @@ class Device : public ::testing::TestWithParam<ggml_type> {
     ggml_backend_buffer_set_usage(buffer_.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
     original_.resize(ggml_nbytes(weights_));
     const auto x = noise(kColumns * kRows, 1);
-    const std::vector<float> importance(kColumns, 1.0F);  // some types cannot do without
-    ggml_quantize_chunk(GetParam(), x.data(), original_.data(), 0, kRows, kColumns,
-                        importance.data());
+    testing::store_weights(GetParam(), x.data(), kRows, kColumns, original_.data());
     ggml_backend_tensor_set(weights_, original_.data(), 0, original_.size());
   }
   void TearDown() override {

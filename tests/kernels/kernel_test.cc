@@ -16,6 +16,7 @@
 #include "gumbelspec/kernels.h"
 #include "kernels/src/kernel_set.h"
 #include "kernels/src/plan.h"
+#include "testing/ggml_weights.h"
 #include "tests/kernels/kernel_sets.h"
 
 namespace gumbelspec::kernels {
@@ -35,9 +36,8 @@ const std::vector<uint8_t>& quantised(ggml_type type, int64_t k, int64_t rows) {
   std::vector<uint8_t>& data = known[{type, k, rows}];
   if (data.empty()) {
     const auto x = noise(static_cast<size_t>(k * rows), 3);
-    const std::vector<float> importance(static_cast<size_t>(k), 1.0f);
     data.resize(ggml_row_size(type, k) * static_cast<size_t>(rows));
-    ggml_quantize_chunk(type, x.data(), data.data(), 0, rows, k, importance.data());
+    testing::store_weights(type, x.data(), rows, k, data.data());
   }
   return data;
 }

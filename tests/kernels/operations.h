@@ -19,6 +19,7 @@
 #include "kernels/src/buffer.h"
 #include "kernels/src/executor.h"
 #include "kernels/src/plan.h"
+#include "testing/ggml_weights.h"
 
 namespace gumbelspec::kernels {
 
@@ -110,9 +111,7 @@ class Sandbox {
     if (t->type == GGML_TYPE_F32) {
       std::memcpy(t->data, x.data(), ggml_nbytes(t));
     } else {
-      const std::vector<float> importance(static_cast<size_t>(t->ne[0]), 1.0f);
-      ggml_quantize_chunk(t->type, x.data(), t->data, 0, ggml_nrows(t), t->ne[0],
-                          importance.data());
+      testing::store_weights(t->type, x.data(), ggml_nrows(t), t->ne[0], t->data);
     }
   }
 

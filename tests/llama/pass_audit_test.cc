@@ -17,6 +17,7 @@
 #include "ggml-backend.h"
 #include "ggml-cpu.h"
 #include "gumbelspec/llama_model.h"
+#include "testing/ggml_weights.h"
 #include "tests/llama/llama_fixture.h"
 
 namespace gumbelspec::testing {
@@ -73,10 +74,8 @@ class Products {
     ggml_backend_buffer_set_usage(buffer_.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
     if (!is_supported()) return;
     const std::vector<float> values = noise(static_cast<std::size_t>(kColumns * kRows * n), 1);
-    const std::vector<float> importance(static_cast<std::size_t>(kColumns), 1.0F);
     std::vector<char> data(ggml_nbytes(weights_));
-    ggml_quantize_chunk(type, values.data(), data.data(), 0, kRows * n, kColumns,
-                        importance.data());
+    testing::store_weights(type, values.data(), kRows * n, kColumns, data.data());
     ggml_backend_tensor_set(weights_, data.data(), 0, data.size());
   }
 

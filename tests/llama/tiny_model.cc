@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "gguf.h"
+#include "testing/ggml_weights.h"
 #include "tests/llama/tiny_vocabulary.h"
 
 namespace gumbelspec::testing {
@@ -165,10 +166,7 @@ class Writer {
     if (type == GGML_TYPE_F32) {
       std::memcpy(bytes.data(), values.data(), bytes.size());
     } else {
-      // The smallest types need to be told how much each column matters.
-      const std::vector<float> importance(static_cast<std::size_t>(n0), 1.0F);
-      ggml_quantize_chunk(type, values.data(), bytes.data(), 0, ggml_nrows(tensor), n0,
-                          ggml_quantize_requires_imatrix(type) ? importance.data() : nullptr);
+      store_weights(type, values.data(), ggml_nrows(tensor), n0, bytes.data());
     }
     gguf_add_tensor(gguf_.get(), tensor);
     gguf_set_tensor_data(gguf_.get(), name.c_str(), bytes.data());
