@@ -1,5 +1,6 @@
 #include "testing/selftest_checks.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <utility>
@@ -42,6 +43,12 @@ SamplingOptions with_penalties() {
   s.presence_penalty = 0.4F;
   s.frequency_penalty = 0.3F;
   return s;
+}
+
+bool is_wanted(const std::string& name, const CheckExtent& extent) {
+  return extent.wanted.empty() ||
+         std::any_of(extent.wanted.begin(), extent.wanted.end(),
+                     [&](const std::string& part) { return name.find(part) != std::string::npos; });
 }
 
 }  // namespace
@@ -117,20 +124,21 @@ CheckResult check_distribution(const DistributionCase& c, Sabotage sabotage, std
   return {c.name, test.p_value >= kFalseAlarmRate, detail, test.p_value};
 }
 
-std::vector<CheckResult> distribution_checks(Sabotage sabotage, std::size_t n_samples,
+std::vector<CheckResult> distribution_checks(Sabotage sabotage, const CheckExtent& extent,
                                              const Progress& on_progress) {
   std::vector<CheckResult> results;
   // With the same seeds every method would give the very same texts; each case gets its own.
   std::uint64_t first_seed = 1;
   for (const DistributionCase& c : distribution_cases()) {
+    const std::uint64_t seed = std::exchange(first_seed, first_seed + extent.n_samples);
+    if (!is_wanted(c.name, extent)) continue;
     if (on_progress) on_progress(c.name);
-    results.push_back(check_distribution(c, sabotage, n_samples, first_seed));
-    first_seed += n_samples;
+    results.push_back(check_distribution(c, sabotage, extent.n_samples, seed));
   }
   return results;
 }
 
-std::vector<CheckResult> sabotage_checks(std::size_t n_samples, const Progress& on_progress) {
+std::vector<CheckResult> sabotage_checks(const CheckExtent& extent, const Progress& on_progress) {
   struct Case {
     Sabotage sabotage;
     const char* method;
@@ -151,10 +159,11 @@ std::vector<CheckResult> sabotage_checks(std::size_t n_samples, const Progress& 
   std::vector<CheckResult> results;
   for (const Case& c : kCases) {
     const std::string name(sabotage_names()[static_cast<std::size_t>(c.sabotage)]);
+    if (!is_wanted(name, extent)) continue;
     if (on_progress) on_progress(name);
     const SamplingOptions sampling = {.temperature = c.temperature};
     CheckResult check =
-        check_distribution({name, sampling, parse_method(c.method)}, c.sabotage, n_samples);
+        check_distribution({name, sampling, parse_method(c.method)}, c.sabotage, extent.n_samples);
     check.passed = !check.passed;
     results.push_back(std::move(check));
   }

@@ -42,12 +42,19 @@ struct CheckResult {
 
 using Progress = std::function<void(std::string_view)>;
 
+// How much of it is done.
+struct CheckExtent {
+  std::size_t n_samples = 0;             // texts per check
+  std::vector<std::string> wanted = {};  // only checks whose names contain one of these; empty: all
+};
+
 // All cases, with a sabotage in the sampler's place or none. passed: the distribution is right.
-[[nodiscard]] std::vector<CheckResult> distribution_checks(Sabotage sabotage, std::size_t n_samples,
+[[nodiscard]] std::vector<CheckResult> distribution_checks(Sabotage sabotage,
+                                                           const CheckExtent& extent,
                                                            const Progress& on_progress);
 
 // One check per sabotage. passed: it was caught.
-[[nodiscard]] std::vector<CheckResult> sabotage_checks(std::size_t n_samples,
+[[nodiscard]] std::vector<CheckResult> sabotage_checks(const CheckExtent& extent,
                                                        const Progress& on_progress);
 
 }  // namespace gumbelspec::testing

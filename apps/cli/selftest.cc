@@ -34,7 +34,7 @@ struct Extent {
   std::size_t n_reference;  // tokens of the text that llama.cpp's own code reads, too
 };
 // With fewer a wrong sampler may pass.
-constexpr std::int64_t kFewestSamples = 20'000;
+constexpr std::int64_t kFewestSamples = 100'000;
 constexpr Extent kFull = {20, 3, 100, 1'000'000, 256};
 constexpr Extent kQuick = {5, 1, 50, 100'000, 128};
 
@@ -45,6 +45,7 @@ struct SelftestOptions {
   std::optional<std::size_t> n_seeds;
   std::optional<std::size_t> n_tokens;
   std::optional<std::size_t> n_samples;
+  std::vector<std::string> cases;  // parts of names of checks; empty: all
   bool is_quick = false;
   bool is_json = false;
   Sabotage sabotage = Sabotage::none;
@@ -116,6 +117,9 @@ class SelftestRun {
   void check_distribution();
   void check_sabotage();
   [[nodiscard]] std::vector<Method> possible_methods(const Models& models) const;
+  [[nodiscard]] testing::CheckExtent wanted_checks() const {
+    return {extent_.n_samples, options_.cases};
+  }
   [[nodiscard]] testing::Progress show(const std::string& section);
   void print(const std::string& text) {
     if (!options_.is_json) out_.write(text);
@@ -202,17 +206,32 @@ void SelftestRun::check_distribution() {
   print("distribution: joint counts of three tokens, " + std::to_string(extent_.n_samples) +
         " texts each, against the enumerated ones" + in_place + "\n");
   report_.distribution =
-      testing::distribution_checks(options_.sabotage, extent_.n_samples, show("distribution"));
+      testing::distribution_checks(options_.sabotage, wanted_checks(), show("distribution"));
   progress_.clear();
   print(checks_text(report_.distribution, ""));
 }
 
 void SelftestRun::check_sabotage() {
   print("sabotage: wrong samplers, each must be caught\n");
-  report_.sabotage = testing::sabotage_checks(extent_.n_samples, show("sabotage"));
+  report_.sabotage = testing::sabotage_checks(wanted_checks(), show("sabotage"));
   progress_.clear();
   if (stop_requested()) throw Stopped();
   print(checks_text(report_.sabotage, "caught: "));
+}
+
+// Throws: bad_option() if no check's name contains it.
+void check_case(const std::string& text) {
+  const auto has_text = [&](std::string_view name) { return name.find(text) != name.npos; };
+  std::string known;
+  for (const testing::DistributionCase& c : testing::distribution_cases()) {
+    if (has_text(c.name)) return;
+    known += (known.empty() ? "" : "; ") + c.name;
+  }
+  const auto sabotages = testing::sabotage_names();
+  if (std::any_of(sabotages.begin() + 1, sabotages.end(), has_text)) return;
+  throw bad_option(
+      "--cases is " + in_quotes(text) +
+      ", which is in no check's name; give a part of a sabotage's or one of these: " + known);
 }
 
 void add_extent_options(Arguments& arguments, SelftestOptions& options) {
@@ -233,7 +252,15 @@ void add_extent_options(Arguments& arguments, SelftestOptions& options) {
       arguments, "--samples", kFewestSamples, 1'000'000'000,
       [&options](std::int64_t n) { options.n_samples = static_cast<std::size_t>(n); },
       "Texts of the in-memory model per check of a distribution; more of them see smaller errors, "
-      "at least 20000 (default: 1000000)");
+      "at least 100000 (default: 1000000)");
+  arguments.add_list(
+      "--cases", "TEXT",
+      "Only checks of distributions and sabotages whose names contain TEXT; may be given several "
+      "times",
+      [&options](const std::vector<std::string>& texts) {
+        std::for_each(texts.begin(), texts.end(), check_case);
+        options.cases = texts;
+      });
   arguments.add_flag("--json", options.is_json, "Print one JSON object instead of text");
   arguments
       .add_option("--sabotage", "NAME", "",

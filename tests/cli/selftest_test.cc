@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -27,10 +28,15 @@ TEST(Selftest, PassesAndSaysHowExactTheMachineIs) {
   EXPECT_THAT(result.out, HasSubstr("exact on this machine"));
 }
 
-// Few tokens: the distribution is what a sabotage changes. Few samples: enough to see it.
+// Few tokens: the distribution is what a sabotage changes. Of the checks those that show it best.
 ProcessResult sabotaged(const std::string& name) {
-  return run_program({"selftest", "--quick", "-t", "1", "-n", "2", "--samples", "20000", "--json",
-                      "--sabotage", name});
+  std::vector<std::string> words = {"selftest", "--quick", "-t",         "1", "-n",
+                                    "2",        "--json",  "--sabotage", name};
+  for (const char* part : {"beam 4x3, T 1", "chain of 3, T 1", "rejection of 3, T 1",
+                           "rejection tree 3x3, T 1", "rejection tree 4x3", "ratio-test"}) {
+    words.insert(words.end(), {"--cases", part});
+  }
+  return run_program(words);
 }
 
 class Sabotaged : public ::testing::TestWithParam<std::string_view> {};
@@ -42,7 +48,8 @@ TEST_P(Sabotaged, FailsTheSelftest) {
   EXPECT_FALSE(json["passed"].get<bool>());
   // The models and the other checks are what they were.
   EXPECT_NE(json["identity"]["verdict"], "different");
-  for (const Json& check : json["sabotage"]) EXPECT_TRUE(check["passed"].get<bool>());
+  ASSERT_EQ(json["sabotage"].size(), 1U);
+  EXPECT_TRUE(json["sabotage"][0]["passed"].get<bool>());
   std::size_t n_failed = 0;
   for (const Json& check : json["distribution"]) n_failed += check["passed"].get<bool>() ? 0U : 1U;
   EXPECT_GT(n_failed, 0U);
@@ -76,9 +83,17 @@ TEST(Selftest, JsonHasItsKeys) {
   }
 }
 
+TEST(Selftest, RefusesCasesThatThereAreNot) {
+  const ProcessResult result = run_program({"selftest", "--quick", "--cases", "beem"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("--cases is 'beem'"));
+  EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1);
+}
+
 TEST(Selftest, WithoutADraftThereIsNothingToCompare) {
-  const ProcessResult result = run_program({"selftest", "--quick", "-t", "1", "--samples", "20000",
-                                            "-m", model_path("demo-target-q8_0.gguf")});
+  const ProcessResult result =
+      run_program({"selftest", "--quick", "-t", "1", "--cases", "chain of 3", "-m",
+                   model_path("demo-target-q8_0.gguf")});
   EXPECT_EQ(result.exit_code, 0) << result.out;
   EXPECT_THAT(result.out, HasSubstr("identity: skipped"));
   EXPECT_THAT(result.out, HasSubstr("without a draft model (-md)"));
@@ -91,8 +106,9 @@ TEST(Selftest, OfARecurrentDraftComparesChains) {
   const TemporaryFile draft("");
   model.architecture = "mamba";
   write_tiny_model(model, draft.path());
-  const ProcessResult result = run_program({"selftest", "--quick", "-t", "1", "--samples", "20000",
-                                            "-m", target.path(), "-md", draft.path()});
+  const ProcessResult result =
+      run_program({"selftest", "--quick", "-t", "1", "--cases", "chain of 3", "-m", target.path(),
+                   "-md", draft.path()});
   EXPECT_EQ(result.exit_code, 0) << result.out;
   EXPECT_THAT(result.out, HasSubstr("gumbel-chain:length=3"));
   EXPECT_THAT(result.out, Not(HasSubstr("gumbel-beam")));

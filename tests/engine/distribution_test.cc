@@ -34,7 +34,7 @@ INSTANTIATE_TEST_SUITE_P(AllCases, Distribution,
                          });
 
 TEST(Sabotage, IsCaughtInEveryForm) {
-  const std::vector<CheckResult> results = sabotage_checks(100000, {});
+  const std::vector<CheckResult> results = sabotage_checks({.n_samples = 100000}, {});
   EXPECT_EQ(results.size() + 1, sabotage_names().size());
   for (const CheckResult& r : results) {
     EXPECT_TRUE(r.passed) << r.name << " was not caught: " << r.detail;
@@ -45,7 +45,7 @@ TEST(Sabotage, IsCaughtInEveryForm) {
 
 // The same number of samples, no sabotage: the detector does not cry wolf.
 TEST(Sabotage, DetectorPassesTheRightSampler) {
-  for (const CheckResult& r : distribution_checks(Sabotage::none, 20000, {})) {
+  for (const CheckResult& r : distribution_checks(Sabotage::none, {.n_samples = 20000}, {})) {
     EXPECT_TRUE(r.passed) << r.name << ": " << r.detail;
   }
 }
