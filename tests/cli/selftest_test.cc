@@ -86,7 +86,7 @@ TEST(Selftest, JsonHasItsKeys) {
 TEST(Selftest, RefusesCasesThatThereAreNot) {
   const ProcessResult result = run_program({"selftest", "--quick", "--cases", "beem"});
   EXPECT_EQ(result.exit_code, 2);
-  EXPECT_THAT(result.err, HasSubstr("--cases is 'beem'"));
+  EXPECT_THAT(result.err, HasSubstr("--cases is \"beem\""));
   EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1);
 }
 
