@@ -38,6 +38,7 @@ struct GenerateOptions {
   std::optional<std::uint64_t> seed;  // none: a random one
   std::optional<std::string> prompt;
   std::optional<std::string> prompt_file;
+  bool is_plain_prompt = false;  // control tokens in it are mere text
   std::int64_t n_predict = 128;  // tokens; -1: until the context is full
   bool shows_prompt = true;
   StructureOptions structure;
@@ -176,7 +177,8 @@ void GenerateRun::generate() {
   parts.calibrations = cache.calibrations();
   parts.is_cancelled = stop_requested;
   Session session(*models.target, models.draft.get(), text_options, parts);
-  const std::vector<TokenId> tokens = models.target->tokenize(prompt_);
+  const std::vector<TokenId> tokens = models.target->tokenize(
+      prompt_, {.adds_special = true, .reads_control = !options_.is_plain_prompt});
   if (prompt_.size() > kLongPrompt) progress_.show("reading the prompt");
   result_.outcome = session.start(tokens);
   result_.statistics = session.statistics();
@@ -315,8 +317,13 @@ Command add_generate(Arguments& program) {
   add_model_options(arguments, options->models);
   add_sampling_options(arguments, options->sampling);
   add_text(arguments, "-p,--prompt", "TEXT", options->prompt, "The prompt, UTF-8");
-  add_text(arguments, "-f,--file", "FILE", options->prompt_file,
-           "A file with the prompt, without its final line break; -: standard input");
+  add_text(
+      arguments, "-f,--file", "FILE", options->prompt_file,
+      "A file with the prompt, without its final line break and a byte-order mark; -: standard "
+      "input");
+  arguments.add_flag(
+      "--no-parse-special", options->is_plain_prompt,
+      "Texts of control tokens in the prompt (</s>) are mere text, not those tokens");
   add_integer(
       arguments, "-n,--predict,--n-predict", -1, std::numeric_limits<std::int32_t>::max(),
       [options](std::int64_t n) { options->n_predict = n; },

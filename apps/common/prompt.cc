@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cerrno>
+#include <string_view>
 #include <system_error>
 
 #include "apps/common/arguments.h"
@@ -59,6 +60,15 @@ class InputFile {
   int descriptor_;
 };
 
+// A mark of the order of bytes, which UTF-8 does not need, and the final line break of a text file.
+void strip_what_editors_add(std::string& text) {
+  constexpr std::string_view kMark = "\xEF\xBB\xBF";
+  if (text.compare(0, kMark.size(), kMark) == 0) text.erase(0, kMark.size());
+  if (text.empty() || text.back() != '\n') return;
+  text.pop_back();
+  if (!text.empty() && text.back() == '\r') text.pop_back();
+}
+
 }  // namespace
 
 std::string read_file(const std::string& path) { return InputFile(path).read_all(); }
@@ -68,7 +78,7 @@ std::string read_prompt(const std::optional<std::string>& text,
   if (text && path) throw bad_option("both --prompt and --file are given; give one of them");
   if (!text && !path) throw bad_option("there is no prompt; give one with -p TEXT or -f FILE");
   std::string prompt = text ? *text : read_file(*path);
-  if (path && !prompt.empty() && prompt.back() == '\n') prompt.pop_back();
+  if (path) strip_what_editors_add(prompt);
   if (prompt.empty()) {
     throw Error(ErrorCode::invalid_prompt,
                 "the prompt is empty, but must have at least 1 token; give some text");

@@ -89,9 +89,11 @@ void add_sampling_options(Arguments& arguments, SamplingOptions& options) {
 void add_seed_option(Arguments& arguments, std::optional<std::uint64_t>& seed) {
   arguments.add_option(
       "-s,--seed", "N",
-      "Seed of the noise, from 0 to 2^64 - 1: the same seed gives the same text (default: "
-      "a random one, which is told)",
-      [&seed](const std::string& text) { seed = parse_seed(text); });
+      "Seed of the noise, from 0 to 2^64 - 1: the same seed gives the same text; -1: a random one, "
+      "which is told (default: -1)",
+      [&seed](const std::string& text) {
+        seed = text == "-1" ? std::nullopt : std::optional<std::uint64_t>(parse_seed(text));
+      });
 }
 
 }  // namespace gumbelspec::apps

@@ -94,7 +94,7 @@ TextId Batch::Impl::add(std::span<const TokenId> prompt, const TextOptions& opti
   if (!sink) throw std::logic_error("Batch::add: no sink");
   const TextOptions possible = checked(prompt, options);
   const TextId id{next_id_++};
-  waiting_.push_back(std::make_unique<BatchText>(id, prompt, possible, std::move(sink)));
+  waiting_.push_back(std::make_unique<BatchText>(id, prompt, possible, std::move(sink), clock_));
   return id;
 }
 
@@ -241,9 +241,11 @@ PassOutcome Batch::Impl::read_draft(BatchText& text) {
 
 bool Batch::Impl::step() {
   is_in_step_ = true;
+  const ClockWatch watch(clock_);
   admit();
   read_prompts();
   run_round();
+  enter_masks(watch.seconds());
   is_in_step_ = false;
   end_marked();
   return !active_.empty() || !waiting_.empty();

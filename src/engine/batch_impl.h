@@ -49,11 +49,14 @@ class Batch::Impl {
   static void tell_prompt(BatchText& text);
   // The round; batch_round.cc.
   void run_round();
+  void choose_texts();
   void begin_texts();
+  void begin_text(BatchText& text, std::size_t n_planned);
   [[nodiscard]] double round_limit_s() const;
   [[nodiscard]] std::size_t n_planned_nodes(std::size_t n_texts);
   void tell(double seconds);
   void enter_round(std::size_t n_tokens, double seconds);
+  void enter_masks(double seconds);
   void count(const BatchText& text);
   // Ends.
   void end_marked();
@@ -77,12 +80,14 @@ class Batch::Impl {
   std::size_t n_pieces_ = 0;
 
   // The round.
-  std::vector<Text*> texts_;  // all are BatchTexts
-  double limit_s_ = 0.0;      // by the costs
-  bool is_measured_ = true;   // all that draft are planned, so that the round is entered
+  std::vector<BatchText*> ready_;  // those that take part
+  std::vector<Text*> texts_;       // of them, all BatchTexts, those that could begin
+  double limit_s_ = 0.0;           // by the costs
+  bool is_measured_ = true;        // all that draft are planned, so that the round is entered
   // What the draft read of prompts since the last round, measured and by the costs.
   double read_draft_s_ = 0.0;
   double counted_read_s_ = 0.0;
+  double step_s_ = 0.0;  // what steps take on average, without masks
 };
 
 }  // namespace gumbelspec

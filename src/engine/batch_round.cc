@@ -35,33 +35,62 @@ std::size_t Batch::Impl::n_planned_nodes(std::size_t n_texts) {
   return round_.drafting().n_in_time(n_texts, n_most, limit_s_ - rate_.own_round_s());
 }
 
+// A text whose masks took more than its share waits, unless nobody would gain by it.
+void Batch::Impl::choose_texts() {
+  ready_.clear();
+  const auto owes = [this](const BatchText& text) { return text.masks.owed() > step_s_; };
+  bool is_waited_for = false;
+  for (const TextPtr& text : active_) {
+    if (text->outcome != Outcome::running || text->is_cancelled) continue;
+    is_waited_for = is_waited_for || !owes(*text);
+    if (!text->is_reading()) ready_.push_back(text.get());
+  }
+  if (is_waited_for) {
+    std::erase_if(ready_, [&](const BatchText* text) { return owes(*text); });
+  } else {
+    for (BatchText* text : ready_) text->masks.forgive();
+  }
+}
+
 void Batch::Impl::begin_texts() {
   texts_.clear();
-  std::size_t n_ready = 0;
-  const auto is_ready = [](const TextPtr& text) {
-    return text->outcome == Outcome::running && !text->is_cancelled && !text->is_reading();
-  };
-  for (const TextPtr& text : active_) n_ready += is_ready(text) ? 1U : 0U;
-  if (n_ready == 0) return;
-  const ModelLimits& limits = target_.limits();
-  rate_.begin_round(n_ready);
-  const std::size_t n_planned = n_planned_nodes(n_ready);
+  choose_texts();
+  if (ready_.empty()) return;
+  rate_.begin_round(ready_.size());
+  const std::size_t n_planned = n_planned_nodes(ready_.size());
   is_measured_ = true;
-  for (const TextPtr& text : active_) {
-    if (!is_ready(text)) continue;
-    try {
-      const bool is_planned = text->is_planned();
-      if (text->has_drafter() && !is_planned) is_measured_ = false;
-      // Every other text has a root, which is a leaf at least.
-      text->begin_round(is_planned ? n_planned : limits.max_pass_nodes - n_ready,
-                        limits.max_leaves - std::min(limits.max_leaves, n_ready - 1),
-                        !is_planned || n_planned > 0);
-      texts_.push_back(text.get());
-    } catch (const std::exception& error) {
-      text->error = Error(ErrorCode::evaluation_failed, error.what());
-      text->outcome = Outcome::cancelled;
-    }
+  for (BatchText* text : ready_) begin_text(*text, n_planned);
+}
+
+void Batch::Impl::begin_text(BatchText& text, std::size_t n_planned) {
+  const ModelLimits& limits = target_.limits();
+  const std::size_t n_others = ready_.size() - 1;
+  try {
+    const bool is_planned = text.is_planned();
+    if (text.has_drafter() && !is_planned) is_measured_ = false;
+    text.most_owed_to_draft = active_.size() == 1 ? HUGE_VAL : step_s_;
+    // Every other text has a root, which is a leaf at least.
+    text.begin_round(is_planned ? n_planned : limits.max_pass_nodes - 1 - n_others,
+                     limits.max_leaves - std::min(limits.max_leaves, n_others),
+                     !is_planned || n_planned > 0);
+    texts_.push_back(&text);
+  } catch (const std::exception& error) {
+    text.error = Error(ErrorCode::evaluation_failed, error.what());
+    text.outcome = Outcome::cancelled;
   }
+}
+
+void Batch::Impl::enter_masks(double seconds) {
+  double masks_s = 0.0;
+  std::size_t n_owing = 0;
+  for (const TextPtr& text : active_) {
+    masks_s += text->masks.taken();
+    n_owing += text->masks.owed_now() > 0.0 ? 1U : 0U;
+  }
+  const double passed_s = std::max(0.0, seconds - masks_s);
+  constexpr double kNew = 0.1;
+  step_s_ += (step_s_ == 0.0 ? 1.0 : kNew) * (passed_s - step_s_);
+  for (const TextPtr& text : active_) text->masks.end_round(passed_s, n_owing);
 }
 
 void Batch::Impl::count(const BatchText& text) {

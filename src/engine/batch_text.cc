@@ -4,9 +4,25 @@
 
 namespace gumbelspec {
 
+namespace {
+
+std::shared_ptr<TimedConstraint> timed(TextOptions& options, const Clock& clock) {
+  if (options.constraint == nullptr) return nullptr;
+  auto constraint = std::make_shared<TimedConstraint>(std::move(options.constraint), clock);
+  options.constraint = constraint;
+  return constraint;
+}
+
+}  // namespace
+
 BatchText::BatchText(TextId id, std::span<const TokenId> prompt, TextOptions options,
+                     std::unique_ptr<TextSink> sink, const Clock& clock)
+    : BatchText(id, prompt, timed(options, clock), options, std::move(sink)) {}
+
+BatchText::BatchText(TextId id, std::span<const TokenId> prompt,
+                     std::shared_ptr<TimedConstraint> constraint, const TextOptions& options,
                      std::unique_ptr<TextSink> sink)
-    : Text(std::move(options)), id_(id), sink_(std::move(sink)) {
+    : Text(options), masks(std::move(constraint)), id_(id), sink_(std::move(sink)) {
   set_prompt(prompt);
 }
 

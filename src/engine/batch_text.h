@@ -2,6 +2,7 @@
 #ifndef GUMBELSPEC_ENGINE_BATCH_TEXT_H_
 #define GUMBELSPEC_ENGINE_BATCH_TEXT_H_
 
+#include <cmath>
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -9,14 +10,16 @@
 #include "gumbelspec/batch.h"
 #include "gumbelspec/noise.h"
 #include "src/engine/batch_slots.h"
+#include "src/engine/mask_share.h"
 #include "src/engine/text.h"
 
 namespace gumbelspec {
 
 class BatchText final : public Text {
  public:
+  // Lifetime: the clock outlives it.
   BatchText(TextId id, std::span<const TokenId> prompt, TextOptions options,
-            std::unique_ptr<TextSink> sink);
+            std::unique_ptr<TextSink> sink, const Clock& clock);
 
   [[nodiscard]] TextId id() const { return id_; }
   [[nodiscard]] TextSink& sink() { return *sink_; }
@@ -50,7 +53,21 @@ class BatchText final : public Text {
 
   bool is_cancelled = false;
 
+  // What its constraint took; and how much it may owe and draft all the same: each node of a path
+  // has a mask of its own.
+  MaskShare masks;
+  double most_owed_to_draft = HUGE_VAL;
+
+ protected:
+  [[nodiscard]] bool may_draft_now() const override {
+    return masks.owed_now() <= most_owed_to_draft;
+  }
+
  private:
+  // constraint: that of the options; null: none.
+  BatchText(TextId id, std::span<const TokenId> prompt, std::shared_ptr<TimedConstraint> constraint,
+            const TextOptions& options, std::unique_ptr<TextSink> sink);
+
   TextId id_;
   std::unique_ptr<TextSink> sink_;
   std::size_t slot_ = BatchSlots::kNone;

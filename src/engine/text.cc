@@ -141,7 +141,7 @@ void Text::begin_round(std::size_t max_nodes, std::size_t max_leaves, bool may_d
   // A node at the depth of the room would be followed by a token that is not wanted any more.
   const ModelLimits& target = models_.target->limits();
   const std::size_t max_depth = std::min({room() - 1, n_levels(), target.longest_chain()});
-  has_drafted = may_draft && drafter_ != nullptr && max_depth >= 1;
+  has_drafted = may_draft && drafter_ != nullptr && max_depth >= 1 && may_draft_now();
   is_drafting = has_drafted && reader_.has_value();
   if (!has_drafted) return;
   draft_round_ = {.text = text_,

@@ -72,7 +72,8 @@ class Text {
   [[nodiscard]] Outcome outcome_at(std::size_t room) const;
 
   // The tree becomes a root; where something can be drafted, the drafter begins, within limits of
-  // this text alone. Throws: Error of the constraint.
+  // this text alone. may_draft_now() is asked when the mask below the root is known.
+  // Throws: Error of the constraint.
   void begin_round(std::size_t max_nodes, std::size_t max_leaves, bool may_draft);
   // The planner that decides how much of this round is drafted and verified; null: nobody does.
   [[nodiscard]] Planner* planner() {
@@ -135,6 +136,9 @@ class Text {
   // How it ended in this round, before anybody was told.
   Outcome outcome = Outcome::running;
   std::optional<Error> error;
+
+ protected:
+  [[nodiscard]] virtual bool may_draft_now() const { return true; }
 
  private:
   // Whether what the planner learns of the draft goes from text to text.

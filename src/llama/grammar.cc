@@ -268,9 +268,13 @@ std::shared_ptr<const Grammar> GrammarCache::compile(
     const std::lock_guard lock(mutex_);
     if (auto known = find()) return known;
   }
+  const std::lock_guard compiles(compiling_);
+  {
+    const std::lock_guard lock(mutex_);
+    if (auto known = find()) return known;  // in the meantime
+  }
   auto compiled = compile_grammar(tokens, gbnf, trigger);
   const std::lock_guard lock(mutex_);
-  if (auto known = find()) return known;
   entries_.push_front({gbnf, trigger, compiled});
   if (entries_.size() > kMaxKeptGrammars) entries_.pop_back();
   return compiled;

@@ -40,6 +40,7 @@ class GrammarCache {
     GrammarTrigger trigger;
     std::shared_ptr<const Grammar> grammar;
   };
+  std::mutex compiling_;  // one at a time: whoever decodes needs the processor, too
   std::mutex mutex_;
   std::list<Entry> entries_;  // the most recently used first
 };

@@ -337,7 +337,14 @@ void GrammarStates::begin_work() {
   if (n_bytes_ <= drop_at_) return;
   drop_unused();
   // What texts hold stays, so not at every token again.
-  drop_at_ = std::max(limits_.max_bytes, 2 * n_bytes_);
+  drop_at_ = n_bytes_ + limits_.max_bytes;
+  if (n_bytes_ <= limits_.max_held) return;
+  throw Error(ErrorCode::invalid_option,
+              "grammar can be read in too many ways here: its texts hold " +
+                  std::to_string(n_bytes_ >> 20U) + " MiB, at most " +
+                  std::to_string(limits_.max_held >> 20U) +
+                  " are allowed; write it so that fewer of its parts fit the same text",
+              "grammar");
 }
 
 // All places but those that somebody holds, and the frames that these need.

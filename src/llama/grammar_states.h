@@ -71,9 +71,11 @@ using PlacePtr = std::shared_ptr<GrammarPlace>;
 
 struct GrammarLimits {
   std::size_t max_readings = 20'000;               // of one text at once
-  std::size_t max_bytes = std::size_t{16} << 20U;  // of places and frames, about
+  std::size_t max_bytes = std::size_t{16} << 20U;  // of places and frames, about; see max_held
+  // Of places that texts are at and what these need, about: what cannot be forgotten.
+  std::size_t max_held = std::size_t{48} << 20U;
   // Steps for one mask or token, about: a look at 16 readings, or a step that is followed.
-  std::size_t max_work = 500'000;
+  std::size_t max_work = 100'000;
 };
 
 // Threads: one at a time.
@@ -98,6 +100,7 @@ class GrammarStates {
   [[nodiscard]] GrammarPlace* next_by_token(GrammarPlace& from, std::uint32_t token,
                                             GrammarPlace* by_bytes, std::string_view bytes);
   // Pointers that next() returned stay valid until the next begin_work().
+  // Throws: Error{invalid_option}, field "grammar": max_held.
   void begin_work();
   [[nodiscard]] PlacePtr hold(const GrammarPlace* place);
 

@@ -10,6 +10,7 @@
 #include "gumbelspec/error.h"
 #include "gumbelspec/llama_grammar.h"
 #include "llama.h"
+#include "src/llama/abort_guard.h"
 #include "src/llama/accelerators.h"
 #include "src/llama/backends.h"
 #include "src/llama/chain_cache.h"
@@ -20,6 +21,7 @@
 #include "src/llama/pass_audit.h"
 #include "src/llama/sequence_cache.h"
 #include "src/llama/tree_cache.h"
+#include "src/llama/utf8.h"
 #include "src/llama/vocabulary.h"
 
 namespace gumbelspec {
@@ -164,9 +166,18 @@ class LlamaModel::Impl {
     const internal::DeviceList list(options_.accelerators);
     model_ = internal::load_model_file(file, placement.sink());
     placement_ = placement.placements();
-    setup_ = internal::make_context(model_.get(), options_, devices,
-                                    is_cancelled_ ? &Impl::ask_cancelled : nullptr, this, log_);
-    guarantee_ = internal::audit_passes(setup_.context.get(), setup_.facts);
+    internal::check_pieces(llama_model_get_vocab(model_.get()));
+    try {
+      const internal::AbortGuard guard;
+      setup_ = internal::make_context(model_.get(), options_, devices,
+                                      is_cancelled_ ? &Impl::ask_cancelled : nullptr, this, log_);
+      guarantee_ = internal::audit_passes(setup_.context.get(), setup_.facts);
+    } catch (const internal::AbortError& error) {
+      throw Error(ErrorCode::invalid_model,
+                  "model file " + internal::printable(options_.path) +
+                      " cannot be used by llama.cpp: " + error.what() + "; convert it again",
+                  "path");
+    }
     if (!relays_.empty()) setup_.cache.check_pass = [this] { check_servers(); };
     llama_context* context = setup_.context.get();
     if (setup_.cache.can_branch()) {

@@ -9,11 +9,12 @@
 #include <fstream>
 #include <string_view>
 #include <system_error>
-#include <unordered_map>
 
 #include "gguf.h"
 #include "gumbelspec/error.h"
+#include "src/llama/abort_guard.h"
 #include "src/llama/backends.h"
+#include "src/llama/header_checks.h"
 #include "src/llama/utf8.h"
 #include "src/llama/weight_layout.h"
 
@@ -80,6 +81,15 @@ void check_is_gguf(const std::string& path) {
   if (file) check_version(path, version);
 }
 
+// What llama.cpp says may hold texts of the file.
+std::string on_one_line(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; }, ' ');
+  constexpr std::size_t kMost = 400;
+  if (text.size() > kMost) text.resize(kMost);
+  return text;
+}
+
 using GgufPtr = std::unique_ptr<gguf_context, decltype(&gguf_free)>;
 
 struct Header {
@@ -95,7 +105,7 @@ Header read_header(const std::string& path, const LogSink& log) {
   header.gguf.reset(gguf_init_from_file(path.c_str(), params));
   header.tensors.reset(tensors);
   if (header.gguf == nullptr) {
-    const std::string cause = capture.last_error();
+    const std::string cause = on_one_line(capture.last_error());
     fail(ErrorCode::invalid_model, path,
          "is damaged or incomplete" + (cause.empty() ? "" : " (" + cause + ")") +
              "; download or convert it again");
@@ -103,54 +113,8 @@ Header read_header(const std::string& path, const LogSink& log) {
   return header;
 }
 
-// llama.cpp would end in a complaint about a tensor that a model of weights must have.
-void check_has_weights(const std::string& path, const gguf_context* gguf) {
-  // The first part of a split model may hold metadata only.
-  const bool is_split = gguf_find_key(gguf, "split.count") >= 0;
-  if (gguf_get_n_tensors(gguf) == 0 && !is_split) {
-    fail(ErrorCode::invalid_model, path,
-         "holds a vocabulary but no weights; give the model's own .gguf file");
-  }
-}
-
 bool contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
-}
-
-// llama.cpp aborts outside this range; its LLAMA_MAX_LAYERS is not in llama.h.
-void check_block_count(const std::string& path, const gguf_context* gguf) {
-  constexpr std::uint32_t kMaxBlocks = 512;
-  const std::int64_t name = gguf_find_key(gguf, "general.architecture");
-  if (name < 0 || gguf_get_kv_type(gguf, name) != GGUF_TYPE_STRING) return;
-  const std::string key = std::string(gguf_get_val_str(gguf, name)) + ".block_count";
-  const std::int64_t count = gguf_find_key(gguf, key.c_str());
-  // llama.cpp says what is wrong with another type.
-  if (count < 0 || gguf_get_kv_type(gguf, count) != GGUF_TYPE_UINT32) return;
-  const std::uint32_t n = gguf_get_val_u32(gguf, count);
-  if (n >= 1 && n <= kMaxBlocks) return;
-  fail(ErrorCode::invalid_model, path,
-       "has " + std::to_string(n) + " layers (" + printable(key) + "), but llama.cpp takes 1 to " +
-           std::to_string(kMaxBlocks) + "; convert it again");
-}
-
-// llama.cpp aborts at two tokens with one text. Empty ones it gives texts of their own.
-void check_tokens_differ(const std::string& path, const gguf_context* gguf) {
-  const std::int64_t key = gguf_find_key(gguf, "tokenizer.ggml.tokens");
-  if (key < 0 || gguf_get_kv_type(gguf, key) != GGUF_TYPE_ARRAY ||
-      gguf_get_arr_type(gguf, key) != GGUF_TYPE_STRING) {
-    return;
-  }
-  std::unordered_map<std::string_view, std::size_t> tokens;
-  const std::size_t n = gguf_get_arr_n(gguf, key);
-  tokens.reserve(n);
-  for (std::size_t i = 0; i < n; ++i) {
-    const std::string_view text = gguf_get_arr_str(gguf, key, i);
-    const auto [known, is_new] = tokens.emplace(text, i);
-    if (is_new || text.empty()) continue;
-    fail(ErrorCode::invalid_model, path,
-         "has the token " + printable(text) + " twice, as " + std::to_string(known->second) +
-             " and " + std::to_string(i) + "; convert it again");
-  }
 }
 
 // ggml wants mapped weights where its own memory would begin.
@@ -160,7 +124,8 @@ bool can_map(const gguf_context* gguf) {
          0;
 }
 
-[[noreturn]] void fail_to_load(const std::string& path, const std::string& cause) {
+[[noreturn]] void fail_to_load(const std::string& path, const std::string& said) {
+  const std::string cause = on_one_line(said);
   if (contains(cause, "allocate") || contains(cause, "out of memory")) {
     fail(ErrorCode::out_of_memory, path,
          "does not fit into memory (" + cause + "); use a smaller model or quantization");
@@ -240,11 +205,7 @@ LlamaModelPtr load_model_file(const ModelFileOptions& options, const LogSink& lo
   check_is_gguf(options.path);
   LogCapture::install();
   const Header header = read_header(options.path, log);
-  if (!options.vocabulary_only) {
-    check_has_weights(options.path, header.gguf.get());
-    check_block_count(options.path, header.gguf.get());
-  }
-  check_tokens_differ(options.path, header.gguf.get());
+  check_header(options.path, header.gguf.get(), options.vocabulary_only);
   const LogCapture capture(log);
   prepare_backends();
   Progress progress{options.on_progress, false, nullptr};
@@ -264,7 +225,11 @@ LlamaModelPtr load_model_file(const ModelFileOptions& options, const LogSink& lo
   }
   params.progress_callback = report_progress;
   params.progress_callback_user_data = &progress;
-  LlamaModelPtr model(llama_model_load_from_file(options.path.c_str(), params));
+  LlamaModelPtr model;
+  {
+    const AbortGuard guard;  // llama.cpp catches what it throws, and says so
+    model.reset(llama_model_load_from_file(options.path.c_str(), params));
+  }
   if (progress.failure) std::rethrow_exception(progress.failure);
   if (progress.is_cancelled) {
     fail(ErrorCode::invalid_model, options.path, "was not loaded: on_progress returned false");

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <limits>
 
 #include "gumbelspec/error.h"
+#include "src/llama/abort_guard.h"
 #include "src/llama/deep_stack.h"
 #include "src/llama/utf8.h"
 
@@ -140,6 +142,26 @@ void require_texts(const llama_vocab* vocab) {
               "texts; convert the model with its tokenizer");
 }
 
+namespace {
+
+[[noreturn]] void fail_vocabulary(const std::string& what) {
+  throw Error(ErrorCode::invalid_model, "the model " + what + "; convert it again", "path");
+}
+
+}  // namespace
+
+void check_pieces(const llama_vocab* vocab) {
+  const AbortGuard guard;
+  for (llama_token token = 0; token < llama_vocab_n_tokens(vocab); ++token) {
+    try {
+      (void)llama_piece_of(vocab, static_cast<TokenId>(token));
+    } catch (const std::exception& error) {
+      fail_vocabulary("has a token that cannot be written, " + std::to_string(token) + " (" +
+                      error.what() + ")");
+    }
+  }
+}
+
 std::vector<TokenId> tokenize(const llama_vocab* vocab, std::string_view text,
                               const TokenizeOptions& options) {
   require_texts(vocab);
@@ -158,9 +180,15 @@ std::vector<TokenId> tokenize(const llama_vocab* vocab, std::string_view text,
   }
   std::vector<llama_token> tokens(text.size() + 8);
   const auto tokenize_into = [&] {
-    return llama_tokenize(vocab, text.data(), static_cast<std::int32_t>(text.size()), tokens.data(),
-                          static_cast<std::int32_t>(tokens.size()), options.adds_special,
-                          options.reads_control);
+    const AbortGuard guard;
+    try {
+      return llama_tokenize(vocab, text.data(), static_cast<std::int32_t>(text.size()),
+                            tokens.data(), static_cast<std::int32_t>(tokens.size()),
+                            options.adds_special, options.reads_control);
+    } catch (const std::exception& error) {
+      fail_vocabulary(std::string("has a vocabulary that cannot tokenize the text (") +
+                      error.what() + ")");
+    }
   };
   std::int32_t n = 0;
   with_room_for(vocab, text, [&] {

@@ -17,6 +17,10 @@ namespace gumbelspec::internal {
 // functions abort at. Throws: Error{invalid_model}.
 void require_texts(const llama_vocab* vocab);
 
+// What the bytes of all tokens are can be told; a damaged vocabulary would end the process when one
+// of them is written. Throws: Error{invalid_model}.
+void check_pieces(const llama_vocab* vocab);
+
 // Throws: Error{invalid_prompt} if text is not UTF-8, with the offset of the first wrong byte; as
 // require_texts().
 std::vector<TokenId> tokenize(const llama_vocab* vocab, std::string_view text,

@@ -94,7 +94,7 @@ std::vector<BadInput> bad_inputs() {
       {"LengthTooLarge", with_prompt({"--method", "gumbel-chain:length=65"}), {"65", "[1, 64]"}},
       {"UnknownMethod", with_prompt({"--method", "reject"}), {"reject", methods}},
       {"MethodWithALineBreak", with_prompt({"--method", "a\nb"}), {"a\\nb", methods}},
-      {"SeedNegative", with_prompt({"--seed", "-1"}), {"\"-1\"", "18446744073709551615"}},
+      {"SeedNegative", with_prompt({"--seed", "-2"}), {"\"-2\"", "18446744073709551615"}},
       {"SeedTooLarge",
        with_prompt({"--seed", "18446744073709551616"}),
        {"\"18446744073709551616\"", "18446744073709551615"}},

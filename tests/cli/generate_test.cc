@@ -51,6 +51,37 @@ TEST(Generate, PrintsTheJsonOfTheContract) {
   EXPECT_EQ(json["stop_reason"], "length");
 }
 
+// What editors add to a text file is no part of the prompt.
+TEST(Generate, ReadsTheTextOfAFile) {
+  const auto text_of = [](const std::string& content) {
+    const TemporaryFile file(content);
+    return generate_json({"-f", file.path(), "-n", "8", "--seed", "7"})["text"];
+  };
+  const Json expected = text_of("The old house");
+  EXPECT_EQ(text_of("The old house\n"), expected);
+  EXPECT_EQ(text_of("The old house\r\n"), expected);
+  EXPECT_EQ(text_of("\xEF\xBB\xBFThe old house\r\n"), expected);
+  EXPECT_NE(text_of("The old house\r"), expected) << "no line break";
+  EXPECT_NE(text_of("The old house\n\n"), expected) << "only the final one";
+}
+
+// As llama.cpp's programs and the server do.
+TEST(Generate, ReadsControlTokensInThePrompt) {
+  const auto n_prompt = [](const std::vector<std::string>& options) {
+    std::vector<std::string> arguments = {"-p", "a</s>b", "-n", "1", "--seed", "7"};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    return generate_json(arguments)["stats"]["n_prompt"].get<int>();
+  };
+  EXPECT_LT(n_prompt({}), n_prompt({"--no-parse-special"}));
+}
+
+TEST(Generate, DrawsASeedForMinusOne) {
+  const auto seed = [] {
+    return generate_json({"-p", "x", "-n", "1", "--seed", "-1"})["seed"].get<std::uint64_t>();
+  };
+  EXPECT_NE(seed(), seed());
+}
+
 TEST(Generate, SaysWhatATextKeeps) {
   const auto guarantee = [](const std::vector<std::string>& options) {
     std::vector<std::string> arguments = {"-p", "The old house", "-n", "4"};

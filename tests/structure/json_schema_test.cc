@@ -253,6 +253,19 @@ TEST(JsonSchema, WhatIsNotFollowedIsRefusedByPlaceAndKeyword) {
               StartsWith("json_schema at #/pattern has a pattern that needs more than"));
 }
 
+// FAULTS.md, S2: schemas that stopped every text. GrammarStates counts their work and would throw.
+TEST(JsonSchema, AmbiguousPatternsAndLongListsTakeBoundedWork) {
+  Texts pattern(R"({"type": "string", "pattern": "^((a?){40}){40}$"})");
+  EXPECT_TRUE(pattern.take('"' + std::string(1600, 'a') + '"'));
+  EXPECT_FALSE(pattern.take('"' + std::string(1601, 'a') + '"'));
+  std::string list = R"({"enum": [")";
+  for (int i = 0; i < 1500; ++i) list += "value " + std::to_string(i * 7919 % 100003) + R"(", ")";
+  Texts texts(list + R"("]})");
+  EXPECT_TRUE(texts.take(R"("value 7919")"));
+  EXPECT_TRUE(texts.take(R"("")"));
+  EXPECT_FALSE(texts.take(R"("value 3")"));
+}
+
 // FAULTS.md, S1.
 TEST(JsonSchema, ContradictionsAreRefused) {
   for (const char* schema :

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "apps/server/api/chat_template.h"
+#include "apps/structure/schema_cache.h"
 #include "gumbelspec/batch.h"
 #include "gumbelspec/llama_model.h"
 #include "gumbelspec/method.h"
@@ -37,6 +38,7 @@ struct ApiModel {
   std::shared_ptr<const Tokenizer> tokenizer;
   // Throws: Error{invalid_option} with the reason. Threads: any number at once.
   std::function<std::shared_ptr<const Grammar>(const std::string& gbnf)> compile_grammar;
+  std::shared_ptr<structure::SchemaCache> schemas = std::make_shared<structure::SchemaCache>();
   std::shared_ptr<const ChatTemplate> chat_template;
   std::string id;                         // "model" of the answers
   std::int64_t created = 0;               // of the model, for /v1/models: seconds since 1970

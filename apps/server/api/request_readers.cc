@@ -3,7 +3,6 @@
 #include <limits>
 
 #include "apps/server/api/request_reading.h"
-#include "apps/structure/json_schema.h"
 
 namespace gumbelspec::server {
 namespace {
@@ -51,7 +50,7 @@ void set_schema(RequestReading& reading, const Json& schema, const std::string& 
         "invalid_value");
   }
   try {
-    reading.gbnf = structure::grammar_of_schema(to_text(schema));
+    reading.gbnf = *reading.model.schemas->grammar_of(to_text(schema));
   } catch (const Error& error) {
     throw bad_field(error, name, "");
   }

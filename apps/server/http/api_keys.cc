@@ -40,6 +40,16 @@ bool ApiKeys::accept(std::string_view key) const {
   return is_known;
 }
 
+std::string key_of_authorization(std::string_view value) {
+  constexpr std::string_view kScheme = "bearer";
+  value = trimmed(value);
+  const std::string_view scheme = value.substr(0, std::min(value.find(' '), value.size()));
+  const bool is_bearer =
+      std::equal(scheme.begin(), scheme.end(), kScheme.begin(), kScheme.end(),
+                 [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b; });
+  return is_bearer ? std::string(trimmed(value.substr(scheme.size()))) : std::string();
+}
+
 std::vector<std::string> keys_of_lines(std::string_view text) {
   std::vector<std::string> keys;
   while (!text.empty()) {

@@ -21,6 +21,9 @@ class ApiKeys {
   std::vector<std::string> keys_;
 };
 
+// The key of an Authorization header, "Bearer KEY" with any spaces around it; empty: there is none.
+[[nodiscard]] std::string key_of_authorization(std::string_view value);
+
 // The keys in a text: one per line, white space around them and lines that begin with # left out.
 [[nodiscard]] std::vector<std::string> keys_of_lines(std::string_view text);
 

@@ -38,7 +38,7 @@ class CompletionRun : public std::enable_shared_from_this<CompletionRun> {
  private:
   // Until there is an event, an end, or no client any more.
   State wait_for_first(const httplib::Request& request);
-  void stream(httplib::Response& response);
+  void stream(const httplib::Request& request, httplib::Response& response);
   bool send(httplib::DataSink& sink);
   void finish(int status);
 
@@ -62,7 +62,7 @@ void CompletionRun::answer(const httplib::Request& request, httplib::Response& r
   response.user_data.set(kIsRecorded, true);
   switch (wait_for_first(request)) {
     case State::events:
-      stream(response);
+      stream(request, response);
       return;
     case State::ended: {
       AnswerEnd end = channel().answer();
@@ -79,15 +79,21 @@ void CompletionRun::answer(const httplib::Request& request, httplib::Response& r
   }
 }
 
-void CompletionRun::stream(httplib::Response& response) {
+void CompletionRun::stream(const httplib::Request& request, httplib::Response& response) {
   response.set_header("Cache-Control", "no-cache");
   // Proxies are not to collect events.
   response.set_header("X-Accel-Buffering", "no");
   const auto self = shared_from_this();
-  response.set_chunked_content_provider(
-      "text/event-stream",
-      [self](std::size_t /*offset*/, httplib::DataSink& sink) { return self->send(sink); },
-      [self](bool is_complete) { self->finish(is_complete ? 200 : kClientGone); });
+  const auto send = [self](std::size_t /*offset*/, httplib::DataSink& sink) {
+    return self->send(sink);
+  };
+  const auto end = [self](bool is_complete) { self->finish(is_complete ? 200 : kClientGone); };
+  // HTTP/1.0 knows no chunks: there the end of the connection is the end of the stream.
+  if (request.version == "HTTP/1.0") {
+    response.set_content_provider("text/event-stream", send, end);
+  } else {
+    response.set_chunked_content_provider("text/event-stream", send, end);
+  }
 }
 
 // Called again and again as long as it returns true; httplib looks whether the client is still

@@ -18,7 +18,7 @@ constexpr const char* kRetryAfter = "1";  // seconds
 
 // "Bearer KEY", or the header that some clients send instead.
 std::string given_key(const httplib::Request& request) {
-  std::string key = httplib::get_bearer_token_auth(request);
+  std::string key = key_of_authorization(request.get_header_value("Authorization"));
   return key.empty() ? request.get_header_value("X-Api-Key") : key;
 }
 

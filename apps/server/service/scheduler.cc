@@ -133,6 +133,7 @@ void Scheduler::run() {
     if (mail.ends_all || quits) end_everything();
     end_overdue();
     if (has_work_ && !quits) step();
+    if (!quits) start_held();
   }
   // Here, because the batch is this thread's; and what it still holds is told its end.
   engine_.reset();
@@ -149,12 +150,44 @@ void Scheduler::start(Arrival arrival) {
   request.hooks = std::move(arrival.hooks);
   request.deadline = arrival.deadline;
   request.n_left = arrival.jobs.size();
-  for (std::size_t i = 0; i < arrival.jobs.size(); ++i) {
-    if (start_text(arrival.id, std::move(arrival.jobs[i]))) continue;
-    // Neither this one nor those behind it will end in the engine.
-    on_texts_end(arrival.id, arrival.jobs.size() - i);
-    return;
+  for (TextJob& job : arrival.jobs) request.held.push_back(std::move(job));
+  start_held();
+}
+
+// Every request may have one text in the engine; more as long as that leaves a place free. The
+// request that has the fewest there is next.
+std::optional<RequestId> Scheduler::next_to_start() const {
+  std::optional<RequestId> next;
+  std::size_t n_of_next = 0;
+  std::size_t n_in_engine = 0;
+  for (const auto& [id, request] : requests_) {
+    const std::size_t n = request.n_in_engine();
+    n_in_engine += n;
+    if (request.held.empty() || request.is_ending || (next && n >= n_of_next)) continue;
+    next = id;
+    n_of_next = n;
   }
+  if (next && n_of_next > 0 && n_in_engine + 1 >= options_.n_active) return std::nullopt;
+  return next;
+}
+
+// A text may end, and its request with it, while it is being started.
+void Scheduler::start_held() {
+  while (const std::optional<RequestId> id = next_to_start()) {
+    std::deque<TextJob>& held = requests_.at(*id).held;
+    TextJob job = std::move(held.front());
+    held.pop_front();
+    // It will not end in the engine, and those behind it are not even begun.
+    if (!start_text(*id, std::move(job))) on_texts_end(*id, 1);
+  }
+}
+
+void Scheduler::drop_held(RequestId id) {
+  const auto found = requests_.find(id);
+  if (found == requests_.end() || found->second.held.empty()) return;
+  const std::deque<TextJob> held = std::exchange(found->second.held, {});
+  for (const TextJob& job : held) job.sink->on_end(Outcome::cancelled, {}, nullptr);
+  on_texts_end(id, held.size());
 }
 
 bool Scheduler::start_text(RequestId id, TextJob job) {
@@ -186,9 +219,10 @@ void Scheduler::end(RequestId id, const std::function<void(const RequestHooks&)>
   const auto found = requests_.find(id);
   if (found == requests_.end() || std::exchange(found->second.is_ending, true)) return;
   tell(found->second.hooks);
-  if (engine_ == nullptr) return;
   // The last text's end takes the request out of the map.
   const std::vector<TextId> texts = found->second.texts;
+  drop_held(id);
+  if (engine_ == nullptr) return;
   for (const TextId text : texts) engine_->cancel(text);
   has_work_ = true;
 }
@@ -266,6 +300,7 @@ void Scheduler::note_stopped(RequestId id) {
   Request& request = requests_.at(id);
   if (std::exchange(request.is_ending, true)) return;
   request.hooks.on_interrupted(Interruption::shutting_down);
+  drop_held(id);
 }
 
 void Scheduler::on_texts_end(RequestId id, std::size_t n) {

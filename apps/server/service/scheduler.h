@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -81,7 +82,8 @@ class Scheduler {
     RequestId id{};
   };
   // All texts of a request, or none of them: then no hook is called. A request of more texts than
-  // there are places is taken when nothing else is there.
+  // there are places is taken when nothing else is there. Of several texts of requests only so many
+  // are decoded at once that a place is left for others.
   // Requires: at least one job. The deadline ends it with Interruption::timed_out.
   Added add(std::vector<TextJob> jobs, RequestHooks hooks,
             std::optional<Clock::time_point> deadline = {});
@@ -108,8 +110,10 @@ class Scheduler {
     RequestHooks hooks;
     std::optional<Clock::time_point> deadline;
     std::vector<TextId> texts = {};  // also those that have ended
-    std::size_t n_left = 0;
+    std::deque<TextJob> held = {};   // not given to the engine yet
+    std::size_t n_left = 0;          // texts that have not ended, held ones too
     bool is_ending = false;
+    [[nodiscard]] std::size_t n_in_engine() const { return n_left - held.size(); }
   };
   struct Arrival {
     RequestId id{};
@@ -131,6 +135,10 @@ class Scheduler {
   void run();
   [[nodiscard]] Mail wait_for_mail();
   void start(Arrival arrival);
+  // Gives the engine the texts that were held back and may begin now.
+  void start_held();
+  [[nodiscard]] std::optional<RequestId> next_to_start() const;
+  void drop_held(RequestId id);
   // Returns: whether the engine took it.
   bool start_text(RequestId id, TextJob job);
   void end(RequestId id, const std::function<void(const RequestHooks&)>& tell);

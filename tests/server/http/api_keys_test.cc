@@ -27,6 +27,16 @@ TEST(ApiKeys, AcceptsNothingElse) {
   EXPECT_FALSE(keys.accept(std::string_view("secret\0", 7)));
 }
 
+TEST(ApiKeys, ComeBehindTheirSchemeHoweverItIsWritten) {
+  for (const char* value :
+       {"Bearer k y", "Bearer  k y", "bearer k y", "BEARER \t k y ", " Bearer k y"}) {
+    EXPECT_EQ(key_of_authorization(value), "k y") << value;
+  }
+  for (const char* value : {"", "Bearer", "Bearer ", "Basic k", "Bearerk", "k", "Bear k"}) {
+    EXPECT_EQ(key_of_authorization(value), "") << value;
+  }
+}
+
 TEST(ApiKeys, AFileHasOnePerLine) {
   EXPECT_THAT(keys_of_lines("one\r\n\n  two\t\n# not one\nthree"),
               ElementsAre("one", "two", "three"));

@@ -64,6 +64,8 @@ void RawClient::send(const std::string& bytes) const {
   }
 }
 
+void RawClient::end_sending() const { ::shutdown(socket_, SHUT_WR); }
+
 void RawClient::post(const std::string& path, const std::string& body, const std::string& headers) {
   send("POST " + path + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" +
        headers + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);

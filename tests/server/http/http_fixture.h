@@ -44,6 +44,7 @@ class RawClient {
   void send(const std::string& bytes) const;
   // Reads until text has come, or the connection has ended. Returns: everything so far.
   const std::string& read_until(const std::string& text);
+  void end_sending() const;
   void close();
 
  private:

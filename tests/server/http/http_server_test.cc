@@ -80,6 +80,54 @@ TEST_F(HttpTest, AnswersSeveralRequestsOnOneConnection) {
   }
 }
 
+// HTTP/1.0 knows no chunks.
+TEST_F(HttpTest, StreamsToOldClientsUntilTheConnectionEnds) {
+  listen();
+  serve();
+  const std::string text = body("k", 3, true);
+  RawClient old(port());
+  old.send(std::string("POST ") + kCompletions + " HTTP/1.0\r\nHost: localhost\r\nContent-Type: " +
+           kJson + "\r\nContent-Length: " + std::to_string(text.size()) + "\r\n\r\n" + text);
+  const std::string answer = old.read_until("no such text");
+  const std::size_t begin = answer.find("\r\n\r\n");
+  ASSERT_NE(begin, std::string::npos) << answer;
+  EXPECT_EQ(answer.substr(0, begin).find("chunked"), std::string::npos) << answer;
+  EXPECT_EQ(answer.compare(begin + 4, 6, "data: "), 0) << answer;
+  EXPECT_EQ(events_of(answer.substr(begin + 4)).back(), "[DONE]");
+}
+
+// What comes behind a request before its answer is lost (docs/server.md), and nothing else.
+TEST_F(HttpTest, AnswersTheFirstOfPipelinedRequests) {
+  listen();
+  serve();
+  RawClient pipelining(port());
+  std::string all;
+  const std::string text = body("a", 2);
+  for (int i = 0; i < 3; ++i) {
+    all += std::string("POST ") + kCompletions +
+           " HTTP/1.1\r\nHost: localhost\r\nContent-Type: " + kJson +
+           "\r\nContent-Length: " + std::to_string(text.size()) + "\r\n\r\n" + text;
+  }
+  pipelining.send(all);
+  EXPECT_THAT(pipelining.read_until("\"ab\""), StartsWith("HTTP/1.1 200"));
+  EXPECT_EQ(client().Post(kCompletions, body("a", 1), kJson)->status, 200);
+}
+
+// TCP does not tell whoever only sends no more from whoever has gone.
+TEST_F(HttpTest, AClientThatSendsNoMoreIsTakenForGone) {
+  control_->hold();
+  listen();
+  serve();
+  RawClient half(port());
+  half.post(kCompletions, body("a", 2'000'000'000));
+  control_->wait_for_rounds(1);
+  half.end_sending();
+  control_->release();
+  control_->wait_for_ends(1);
+  while (log().empty()) std::this_thread::yield();
+  EXPECT_THAT(log().front(), HasSubstr(" 499 "));
+}
+
 TEST_F(HttpTest, IsUnavailableUntilTheModelsAreLoaded) {
   listen();
   const auto early = client().Get("/health");

@@ -206,8 +206,26 @@ TEST_F(SchedulerTest, EndsARequestAtItsDeadline) {
   EXPECT_THAT(a_.reasons(), ElementsAre(Interruption::timed_out));
 }
 
+// A request whose texts would fill all places.
+TEST_F(SchedulerTest, ARequestLeavesAPlaceToOthers) {
+  start(3, 64);
+  ASSERT_EQ(add(a_, a_.jobs(16, 1'000'000'000'000)), Admission::accepted);
+  const RequestId large = last_;
+  ASSERT_EQ(add(b_, b_.jobs(1)), Admission::accepted);
+  b_.wait();
+  EXPECT_THAT(b_.outcomes(), ElementsAre(Outcome::length));
+  EXPECT_GE(scheduler_->n_texts(), 16U) << "and those of the other one go on";
+  scheduler_->cancel(large);
+  a_.wait();
+  EXPECT_EQ(a_.outcomes(), std::vector<Outcome>(16, Outcome::cancelled));
+  ASSERT_TRUE(is_idle());
+  ASSERT_EQ(add(c_, c_.jobs(7)), Admission::accepted);
+  c_.wait();
+  EXPECT_EQ(c_.outcomes(), std::vector<Outcome>(7, Outcome::length));
+}
+
 TEST_F(SchedulerTest, TellsWhatTheEngineRefuses) {
-  start(2, 2);
+  start(3, 2);
   std::vector<TextJob> jobs;
   jobs.push_back(a_.job(7, 1000000));
   jobs.push_back(a_.job(13));
@@ -215,8 +233,8 @@ TEST_F(SchedulerTest, TellsWhatTheEngineRefuses) {
   ASSERT_EQ(add(a_, std::move(jobs)), Admission::accepted);
   a_.wait();
   EXPECT_THAT(a_.refusals(), ElementsAre("token 13"));
-  // The first one was taken already; the last one never was.
-  EXPECT_THAT(a_.outcomes(), ElementsAre(Outcome::cancelled));
+  // The first one was taken already, the last one was waiting.
+  EXPECT_THAT(a_.outcomes(), ElementsAre(Outcome::cancelled, Outcome::cancelled));
   EXPECT_EQ(a_.n_done(), 1);
   EXPECT_TRUE(is_idle());
 }
