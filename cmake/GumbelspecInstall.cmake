@@ -54,6 +54,28 @@ if(TARGET gumbelspec)
   install(FILES packaging/gumbelspec.service packaging/serve.env
     DESTINATION ${CMAKE_INSTALL_DATADIR}/gumbelspec)
 endif()
+if(TARGET gumbelspec_c)
+  install(TARGETS gumbelspec_c EXPORT gumbelspec-targets
+    LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT runtime NAMELINK_COMPONENT dev
+    FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev)
+  file(RELATIVE_PATH pc_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+  configure_file(cmake/gumbelspec-c.pc.in ${PROJECT_BINARY_DIR}/gumbelspec-c.pc @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/gumbelspec-c.pc
+    DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT dev)
+  # Where Debian's Python looks below /usr; of another prefix it goes into PYTHONPATH.
+  set(python_dir lib/python3/dist-packages/gumbelspec)
+  install(DIRECTORY bindings/python/gumbelspec/ DESTINATION ${python_dir}
+    FILES_MATCHING PATTERN "*.py" PATTERN "py.typed" PATTERN "__pycache__" EXCLUDE)
+  file(RELATIVE_PATH python_library /${python_dir} /${CMAKE_INSTALL_LIBDIR}/libgumbelspec_c.so.1)
+  file(RELATIVE_PATH python_models /${python_dir} /${CMAKE_INSTALL_DATADIR}/gumbelspec/models)
+  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/python/_installed.py CONTENT
+"\"\"\"Where the installation has what the package needs, from this folder.\"\"\"
+
+LIBRARY = \"@python_library@\"
+MODELS = \"@python_models@\"
+" @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/python/_installed.py DESTINATION ${python_dir})
+endif()
 if(TARGET ggml-gumbelspec)
   # For unmodified programs of llama.cpp: GGML_BACKEND_PATH.
   set_target_properties(ggml-gumbelspec PROPERTIES INSTALL_RPATH "\$ORIGIN")

@@ -44,7 +44,8 @@ Pair::Pair() = default;
 Pair::Pair(Pair&&) noexcept = default;
 Pair& Pair::operator=(Pair&&) noexcept = default;
 Pair::~Pair() {
-  if (target_) keep();
+  // Null where the draft could not be loaded.
+  if (cache_) keep();
 }
 
 Pair Pair::load(const PairOptions& options) {

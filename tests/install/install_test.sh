@@ -28,6 +28,7 @@ pair=("$models/demo-target-q8_0.gguf" "$models/demo-draft-q8_0.gguf")
 for file in bin/gumbelspec bin/gumbelspec-scale share/gumbelspec/plot.py \
   share/gumbelspec/prompts/openings.jsonl "$libdir/gumbelspec/libllama.so" "$libdir/pkgconfig/gumbelspec.pc" \
   "$libdir/cmake/gumbelspec/gumbelspec-config.cmake" include/gumbelspec/gumbelspec.h \
+  "$libdir/libgumbelspec_c.so.1" "$libdir/pkgconfig/gumbelspec-c.pc" include/gumbelspec_c.h \
   share/licenses/gumbelspec/llama.cpp.txt share/licenses/gumbelspec/Random123.txt; do
   [ -e "$prefix/$file" ] || fail "$file is not installed"
 done
@@ -64,6 +65,39 @@ flags=$(PKG_CONFIG_PATH="$tmp/plain/$libdir/pkgconfig" pkg-config --cflags --lib
 # shellcheck disable=SC2086
 "$cxx" -std=c++20 "$here/consumer/consumer.cc" -o "$tmp/by_pkg_config" $flags
 "$tmp/by_pkg_config" "${pair[@]}" >"$tmp/pkg_config.txt"
+
+step "the C example with find_package and with pkg-config"
+mkdir "$tmp/c_consumer"
+cp "$here/../../bindings/c/example.c" "$tmp/c_consumer"
+cat >"$tmp/c_consumer/CMakeLists.txt" <<'END'
+cmake_minimum_required(VERSION 3.24)
+project(c_consumer LANGUAGES C CXX)
+find_package(gumbelspec 0.1 REQUIRED COMPONENTS c)
+add_executable(c_consumer example.c)
+target_link_libraries(c_consumer PRIVATE gumbelspec::c)
+END
+CXX=$cxx "$cmake" -G Ninja -S "$tmp/c_consumer" -B "$tmp/c_build" -DCMAKE_PREFIX_PATH="$prefix" \
+  >"$tmp/configure.log" 2>&1 || {
+  cat "$tmp/configure.log"
+  fail "find_package(gumbelspec COMPONENTS c) does not work"
+}
+"$cmake" --build "$tmp/c_build"
+"$tmp/c_build/c_consumer" "${pair[@]}" >"$tmp/c_find_package.txt"
+flags=$(PKG_CONFIG_PATH="$tmp/plain/$libdir/pkgconfig" pkg-config --cflags --libs gumbelspec-c)
+# shellcheck disable=SC2086
+cc -std=c89 -pedantic-errors "$here/../../bindings/c/example.c" -o "$tmp/c_by_pkg_config" $flags
+"$tmp/c_by_pkg_config" "${pair[@]}" >"$tmp/c_pkg_config.txt"
+cmp <(head -n 1 "$tmp/c_find_package.txt") <(head -n 1 "$tmp/c_pkg_config.txt")
+
+if command -v python3 >/dev/null; then
+  step "the installed Python package, from another folder"
+  (cd / && env -u GUMBELSPEC_LIBRARY PYTHONPATH="$prefix/lib/python3/dist-packages" \
+    PYTHONDONTWRITEBYTECODE=1 python3 -c "import gumbelspec
+assert gumbelspec._library.LIB._name.startswith('$prefix')
+print(gumbelspec.Pair.demo().generate('The old house', seed=7, max_tokens=64).result().text)") \
+    >"$tmp/python.txt"
+  diff <(head -c 200 "$tmp/python.txt") <(head -c 213 "$tmp/program.txt" | tail -c 200)
+fi
 
 step "both consumers print the same text"
 cmp "$tmp/find_package.txt" "$tmp/pkg_config.txt"

@@ -63,6 +63,8 @@ Rules house_rules() {
       {"apps/bench/hindsight.cc", common + Names{"src/core", "src/engine", "apps/bench"}},
       {"apps/scale", common},
       {"apps/cli", common + server + Names{"apps/bench", "testing"}},
+      {"bindings/c/include", {}},
+      {"bindings/c", common + Names{"apps/server/api", "bindings/c/include"}},
       {"testing/zoo", free},
       {"tests", free},
       {"bench", free},
