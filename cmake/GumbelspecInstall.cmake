@@ -107,6 +107,6 @@ install(FILES ${PROJECT_BINARY_DIR}/gumbelspec.pc DESTINATION ${CMAKE_INSTALL_LI
 
 install(FILES LICENSE DESTINATION ${licence_dir} RENAME gumbelspec.txt)
 install(FILES licenses/CLI11.txt licenses/Random123.txt licenses/cpp-httplib.txt licenses/d3.txt
-  licenses/nlohmann-json.txt licenses/preact.txt licenses/preact-signals.txt
-  licenses/prometheus-cpp.txt licenses/uplot.txt
+  licenses/libedit.txt licenses/nlohmann-json.txt licenses/preact.txt licenses/preact-signals.txt
+  licenses/prometheus-cpp.txt licenses/rotate-bits.txt licenses/uplot.txt
   DESTINATION ${licence_dir})

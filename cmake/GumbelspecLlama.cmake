@@ -56,6 +56,15 @@ function(gumbelspec_copy_llama_models source)
   endif()
 endfunction()
 
+# What apps/hub compiles.
+function(gumbelspec_copy_llama_hash source)
+  if(EXISTS ${source} AND NOT EXISTS ${GUMBELSPEC_LLAMA_DIR}/vendor/hash)
+    foreach(folder sha256 rotate-bits)
+      file(COPY ${source}/vendor/hash/${folder} DESTINATION ${GUMBELSPEC_LLAMA_DIR}/vendor/hash)
+    endforeach()
+  endif()
+endfunction()
+
 function(gumbelspec_copy_llama)
   set(stamp ${GUMBELSPEC_LLAMA_DIR}/stamp)
   gumbelspec_llama_script(output --key)
@@ -72,6 +81,7 @@ function(gumbelspec_copy_llama)
     list(GET lines 0 built_key)
     list(GET lines 1 source)
     if(built_key STREQUAL key)
+      gumbelspec_copy_llama_hash("${source}")
       if(NOT EXISTS ${source})
         set(source "")
       endif()
@@ -88,6 +98,7 @@ function(gumbelspec_copy_llama)
   # ggml's header for devices (kernels/) is not among the installed ones.
   file(COPY ${source}/ggml/src/ggml-backend-impl.h DESTINATION ${GUMBELSPEC_LLAMA_DIR}/src)
   file(COPY ${source}/vendor/cpp-httplib DESTINATION ${GUMBELSPEC_LLAMA_DIR}/vendor)
+  gumbelspec_copy_llama_hash(${source})
   # Its parser says what is wrong with a grammar, which the functions in llama.h do not; its context
   # and what that includes, which device computes what.
   foreach(header adapter arch batch context cparams ext graph grammar hparams impl memory)

@@ -28,6 +28,8 @@ missing_packages() {
   has_header CLI/CLI.hpp || echo libcli11-dev
   has_header nlohmann/json.hpp || echo nlohmann-json3-dev
   has_header openssl/ssl.h || echo libssl-dev
+  # Line editing of gumbelspec chat.
+  has_header histedit.h || echo libedit-dev
   has_header prometheus/registry.h || echo prometheus-cpp-dev
   has_header gtest/gtest.h || echo libgtest-dev
   has_header gmock/gmock.h || echo libgmock-dev

@@ -99,6 +99,13 @@ runs here, e.g. haswell; \fBgumbelspec info\fR tells which one is used.
 \fBGUMBELSPEC_KERNELS_ISA\fR
 Instruction set of the program's own kernels: auto, avx512, avxvnni, avx2 or off.
 .TP
+\fBGUMBELSPEC_ARG_\fIOPTION\fR, \fBLLAMA_ARG_\fIOPTION\fR
+Options that are not given, by their long names: GUMBELSPEC_ARG_CTX_SIZE for \fB--ctx-size\fR; of
+llama.cpp's variables those whose options this program has.
+.TP
+\fBHF_TOKEN\fR, \fBHF_ENDPOINT\fR, \fBHF_HUB_CACHE\fR
+Token, address and cache of models by name, as for Hugging Face's own tools.
+.TP
 \fBXDG_CACHE_HOME\fR
 Where measured costs of passes are kept, in a folder gumbelspec; by default ~/.cache. Nothing is kept
 where it cannot be written.

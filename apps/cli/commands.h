@@ -8,6 +8,8 @@
 namespace gumbelspec::apps::cli {
 
 [[nodiscard]] Command add_generate(Arguments& program);
+[[nodiscard]] Command add_chat(Arguments& program);
+[[nodiscard]] Command add_models(Arguments& program);
 [[nodiscard]] Command add_selftest(Arguments& program);
 [[nodiscard]] Command add_info(Arguments& program);
 [[nodiscard]] Command add_serve(Arguments& program);

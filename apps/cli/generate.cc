@@ -12,8 +12,11 @@
 #include "apps/cli/planner_options.h"
 #include "apps/cli/structure_options.h"
 #include "apps/cli/tree_dot.h"
+#include "apps/common/escapes.h"
+#include "apps/common/load_options.h"
 #include "apps/common/method_option.h"
 #include "apps/common/model_options.h"
+#include "apps/common/model_sampling.h"
 #include "apps/common/output.h"
 #include "apps/common/prompt.h"
 #include "apps/common/random_seed.h"
@@ -40,6 +43,7 @@ struct GenerateOptions {
   std::optional<std::string> prompt_file;
   bool is_plain_prompt = false;  // control tokens in it are mere text
   std::int64_t n_predict = 128;  // tokens; -1: until the context is full
+  bool has_escapes = false;      // in the prompt of -p
   bool shows_prompt = true;
   StructureOptions structure;
   bool ignores_end = false;
@@ -62,7 +66,7 @@ struct Generation {
 
 class GenerateRun {
  public:
-  explicit GenerateRun(const GenerateOptions& options);
+  GenerateRun(const Arguments& arguments, const GenerateOptions& options);
   int run();
 
  private:
@@ -80,7 +84,9 @@ class GenerateRun {
   void write_tree();
   [[nodiscard]] Json result_json() const;
 
+  const Arguments& arguments_;
   const GenerateOptions& options_;
+  SamplingOptions sampling_;
   ModelOptions model_options_;
   Method method_;
   std::string prompt_;
@@ -100,8 +106,10 @@ class GenerateRun {
 };
 
 // Everything that can be wrong without the models is found before they are loaded.
-GenerateRun::GenerateRun(const GenerateOptions& options)
-    : options_(options),
+GenerateRun::GenerateRun(const Arguments& arguments, const GenerateOptions& options)
+    : arguments_(arguments),
+      options_(options),
+      sampling_(options.sampling),
       model_options_(with_demo_pair(options.models)),
       method_(method_for(bounded_method(options.method, options.planner), model_options_)),
       seed_(options.seed ? *options.seed : random_seed()),
@@ -120,6 +128,7 @@ GenerateRun::GenerateRun(const GenerateOptions& options)
                      "out");
   }
   prompt_ = read_prompt(options_.prompt, options_.prompt_file);
+  if (options_.has_escapes && options_.prompt) prompt_ = unescaped(prompt_);
   if (!options_.dump_tree.empty()) dump_.emplace(Output::file(options_.dump_tree));
 }
 
@@ -158,7 +167,9 @@ void GenerateRun::generate() {
     is_same_seed_ = models.target->guarantee().holds;
   }
   TextOptions text_options;
-  text_options.sampling = options_.sampling;
+  tell_what_follows(model_options_.more);
+  take_model_sampling(arguments_, *models.target, sampling_);
+  text_options.sampling = sampling_;
   text_options.method = method_;
   text_options.guarantee = guarantee();
   text_options.seed = seed_;
@@ -324,6 +335,8 @@ Command add_generate(Arguments& program) {
   arguments.add_flag(
       "--no-parse-special", options->is_plain_prompt,
       "Texts of control tokens in the prompt (</s>) are mere text, not those tokens");
+  arguments.add_flag("-e,--escape", options->has_escapes,
+                     "\\n, \\t, \\\\ and so on in -p stand for what they mean");
   add_integer(
       arguments, "-n,--predict,--n-predict", -1, std::numeric_limits<std::int32_t>::max(),
       [options](std::int64_t n) { options->n_predict = n; },
@@ -334,7 +347,7 @@ Command add_generate(Arguments& program) {
   add_method_option(arguments, options->method);
   add_planner_options(arguments, options->planner);
   add_output_options(arguments, *options);
-  return {&arguments, [options] { return GenerateRun(*options).run(); }};
+  return {&arguments, [&arguments, options] { return GenerateRun(arguments, *options).run(); }};
 }
 
 }  // namespace gumbelspec::apps::cli

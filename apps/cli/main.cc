@@ -52,7 +52,8 @@ int print_and_exit(const std::string& text) {
 int run(const std::vector<std::string>& given) {
   Arguments program("gumbelspec", "Exact speculative decoding with shared Gumbel noise");
   program.set_version(std::string("gumbelspec ") + GUMBELSPEC_VERSION);
-  const std::vector<Command> commands = {add_generate(program),     add_serve(program),
+  const std::vector<Command> commands = {add_generate(program),     add_chat(program),
+                                         add_serve(program),        add_models(program),
                                          bench::add_bench(program), add_selftest(program),
                                          add_info(program),         add_print_docs(program)};
   program.set_footer(kFooter);

@@ -94,6 +94,7 @@ CostCache cost_cache_of(const Models& models, const ModelOptions& options,
           CostCache::Loaded{.target = options.target,
                             .draft = options.draft,
                             .rpc_servers = options.rpc_servers,
+                            .details = loading_details(options.more),
                             .attention = options.attention,
                             .uses_kernels = options.use_kernels},
           planner.uses_cost_cache};

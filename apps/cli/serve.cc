@@ -16,7 +16,9 @@
 #include "apps/cli/commands.h"
 #include "apps/cli/guarantee.h"
 #include "apps/cli/serve_options.h"
+#include "apps/common/load_options.h"
 #include "apps/common/method_option.h"
+#include "apps/common/model_sampling.h"
 #include "apps/common/prompt.h"
 #include "apps/common/stop_signals.h"
 #include "apps/common/utf8_stream.h"
@@ -70,7 +72,7 @@ std::string chat_template_of(const ServeOptions& options) {
 
 class ServeRun {
  public:
-  explicit ServeRun(const ServeOptions& options);
+  ServeRun(const Arguments& arguments, const ServeOptions& options);
   int run();
 
  private:
@@ -81,6 +83,7 @@ class ServeRun {
   void wait();
   void drain();
 
+  const Arguments& arguments_;
   const ServeOptions& options_;
   ModelOptions model_options_;
   Method method_;
@@ -101,8 +104,9 @@ class ServeRun {
 };
 
 // Everything that can be wrong without the models is found before they are loaded.
-ServeRun::ServeRun(const ServeOptions& options)
-    : options_(options),
+ServeRun::ServeRun(const Arguments& arguments, const ServeOptions& options)
+    : arguments_(arguments),
+      options_(options),
       model_options_(with_demo_pair(options.models)),
       method_(method_for(bounded_method(options.method, options.planner), model_options_)),
       keys_(keys_of(options)),
@@ -165,6 +169,7 @@ void ServeRun::load() {
   models_ = load_models(model_options_, method_.drafts(), progress_);
   method_ = possible_method_told(method_, models_);
   tell_broken_guarantee(*models_.target);
+  tell_what_follows(model_options_.more);
   cache_.emplace(cost_cache_of(models_, model_options_, options_.planner));
   costs_ = costs_for(method_, models_, *cache_, progress_);
   calibrations_ = cache_->calibrations();
@@ -181,6 +186,7 @@ void ServeRun::start_service() {
   model.keeps_seed = models_.target->guarantee().holds;
   model.refuses_unknown_fields = options_.is_strict;
   model.sampling = options_.sampling;
+  take_model_sampling(arguments_, *models_.target, model.sampling);
   if (const std::string& why = model.chat_template->why_unreadable(); !why.empty()) {
     say("warning: llama.cpp's Jinja engine cannot read the model's chat template (" + visible(why) +
         "); /v1/chat/completions will refuse, /v1/completions works; give another with "
@@ -264,7 +270,7 @@ Command add_serve(Arguments& program) {
               out.close();
               return 0;
             }
-            return ServeRun(*options).run();
+            return ServeRun(arguments, *options).run();
           }};
 }
 

@@ -5,10 +5,12 @@
 #include <array>
 #include <charconv>
 #include <cstddef>
+#include <cstdlib>
 #include <memory>
 #include <system_error>
 #include <utility>
 
+#include "apps/common/environment.h"
 #include "apps/common/utf8_stream.h"
 
 namespace gumbelspec::apps {
@@ -19,18 +21,38 @@ struct Spelling {
   std::string_view long_name;
 };
 
-constexpr std::array<Spelling, 11> kSpellings = {{
+constexpr std::array<Spelling, 31> kSpellings = {{
+    {"-cmoe", "--cpu-moe"},
+    {"-Cr", "--cpu-range"},
+    {"-ctk", "--cache-type-k"},
+    {"-ctkd", "--cache-type-k-draft"},
+    {"-ctv", "--cache-type-v"},
+    {"-ctvd", "--cache-type-v-draft"},
     {"-dev", "--device"},
     {"-devd", "--device-draft"},
+    {"-hf", "--hf-repo"},
+    {"-hfd", "--hf-repo-draft"},
+    {"-hff", "--hf-file"},
+    {"-hft", "--hf-token"},
     {"-jf", "--json-schema-file"},
+    {"-lm", "--load-mode"},
     {"-md", "--model-draft"},
     {"-ngl", "--gpu-layers"},
     {"-ngld", "--gpu-layers-draft"},
     {"-mg", "--main-gpu"},
+    {"-mu", "--model-url"},
+    {"-ncmoe", "--n-cpu-moe"},
     {"-np", "--parallel"},
+    {"-ot", "--override-tensor"},
     {"-sm", "--split-mode"},
+    {"-st", "--single-turn"},
+    {"-sys", "--system-prompt"},
+    {"-sysf", "--system-prompt-file"},
+    {"-tb", "--threads-batch"},
+    {"-td", "--threads-draft"},
     {"-to", "--timeout"},
     {"-ts", "--tensor-split"},
+    {"-ub", "--ubatch-size"},
 }};
 
 constexpr std::size_t kColumn = 28;
@@ -49,6 +71,11 @@ bool takes_value(const CLI::App* app, const std::string& name) {
   if (app == nullptr || name.size() < 2 || name[0] != '-') return false;
   const CLI::Option* option = app->get_option_no_throw(name);
   return option != nullptr && takes_value(*option);
+}
+
+int n_values(const CLI::App* app, const std::string& name) {
+  if (!takes_value(app, name)) return 0;
+  return app->get_option_no_throw(name)->get_expected_min();
 }
 
 std::vector<std::string> names_of(const CLI::Option& option) {
@@ -153,6 +180,53 @@ std::string told_name(const std::string& names) {
   return short_name.empty() ? long_name : short_name + "/" + long_name;
 }
 
+bool is_among(const std::vector<std::string>& given, const CLI::Option& option) {
+  const std::vector<std::string> names = names_of(option);
+  return std::any_of(given.begin(), given.end(), [&](const std::string& argument) {
+    return std::find(names.begin(), names.end(), argument) != names.end();
+  });
+}
+
+// An option that the environment gives, and from which variable.
+struct FromEnvironment {
+  std::string option;
+  std::string variable;
+};
+
+// Puts in front of a command's arguments what the environment says of options that are not among
+// them. given: normalized.
+std::vector<FromEnvironment> take_environment(const CLI::App& program,
+                                              std::vector<std::string>& given) {
+  std::vector<FromEnvironment> taken;
+  const CLI::App* command = given.empty() ? nullptr : find_command(program, given.front());
+  if (command == nullptr) return taken;
+  std::vector<std::string> front;
+  for (const CLI::Option* option : command->get_options()) {
+    if (option->get_lnames().empty() || is_among(given, *option)) continue;
+    const std::string name = "--" + option->get_lnames().front();
+    const auto rivals = rivals_of(name);
+    const bool has_rival = std::any_of(rivals.begin(), rivals.end(), [&](std::string_view rival) {
+      const CLI::Option* other = command->get_option_no_throw(std::string(rival));
+      return other != nullptr && is_among(given, *other);
+    });
+    if (has_rival) continue;
+    for (const std::string& variable : variables_of(name)) {
+      const char* value = std::getenv(variable.c_str());
+      if (value == nullptr || *value == '\0') continue;
+      if (takes_value(*option)) {
+        front.push_back(name);
+        front.emplace_back(value);
+      } else if (is_switched_on(variable, value)) {
+        front.push_back(name);
+      }
+      taken.push_back({name, variable});
+      break;
+    }
+  }
+  given.insert(given.begin() + 1, front.begin(), front.end());
+  return taken;
+}
+
 // What CLI11 has to say, as one line with a remedy.
 std::string parse_error_line(const CLI::ParseError& error, const CLI::App& program) {
   const CLI::App* command = &program;
@@ -192,6 +266,12 @@ bool Option::is_hidden() const { return option_->get_group().empty(); }
 bool Option::is_help() const { return option_->get_name() == "--help"; }
 bool Option::takes_value() const { return apps::takes_value(*option_); }
 bool Option::is_given() const { return option_->count() > 0; }
+std::string Option::environment() const {
+  const auto variables = option_->get_lnames().empty()
+                             ? std::vector<std::string>()
+                             : variables_of("--" + option_->get_lnames().front());
+  return variables.empty() ? std::string() : variables.back();
+}
 void Option::describe(const std::string& description) const { option_->description(description); }
 void Option::hide() const { option_->group(""); }
 
@@ -273,6 +353,18 @@ Option Arguments::add_list(const std::string& names, const std::string& type,
   return Option(*option);
 }
 
+Option Arguments::add_pair(
+    const std::string& names, const std::string& type, const std::string& description,
+    const std::function<void(const std::string& first, const std::string& second)>& set) {
+  const auto set_both = [set](const std::vector<std::string>& texts) {
+    set(texts.at(texts.size() - 2), texts.back());
+  };
+  CLI::Option* option =
+      app_->add_option_function<std::vector<std::string>>(names, set_both, description);
+  option->type_name(type)->expected(2);
+  return Option(*option);
+}
+
 Option Arguments::add_flag(const std::string& names, bool& is_given,
                            const std::string& description) {
   return Option(*app_->add_flag(names, is_given, description));
@@ -310,7 +402,9 @@ std::vector<std::string> Arguments::normalized(const std::vector<std::string>& g
       continue;
     }
     out.push_back(name);
-    if (apps::takes_value(command, name) && i + 1 < given.size()) out.push_back(given[++i]);
+    for (int n = n_values(command, name); n > 0 && i + 1 < given.size(); --n) {
+      out.push_back(given[++i]);
+    }
   }
   return out;
 }
@@ -322,8 +416,9 @@ std::optional<std::string> Arguments::parse(const std::vector<std::string>& give
                      std::string(given[0].rfind('-', 0) == 0 ? "argument " : "command ") +
                      in_quotes(given[0]) + "; \"" + name() + " --help\" lists what there is");
   }
+  std::vector<std::string> arguments = normalized(given);
+  const std::vector<FromEnvironment> taken = take_environment(*app_, arguments);
   try {
-    std::vector<std::string> arguments = normalized(given);
     std::reverse(arguments.begin(), arguments.end());
     app_->parse(arguments);
   } catch (const CLI::CallForHelp&) {
@@ -332,6 +427,13 @@ std::optional<std::string> Arguments::parse(const std::vector<std::string>& give
     return std::string(version.what()) + "\n";
   } catch (const CLI::ParseError& error) {
     throw bad_option(parse_error_line(error, *app_));
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    for (const FromEnvironment& one : taken) {
+      if (message.find(one.option) == std::string::npos) continue;
+      throw bad_option(message + " (it comes from the environment's " + one.variable + ")");
+    }
+    throw;
   }
   return std::nullopt;
 }

@@ -42,6 +42,8 @@ class Option {
   [[nodiscard]] std::string type() const;             // of the value: "FILE"
   [[nodiscard]] std::string description() const;
   [[nodiscard]] std::string group() const;
+  // The variable of the environment that stands for it where it is not given; empty: none.
+  [[nodiscard]] std::string environment() const;
   [[nodiscard]] bool is_hidden() const;
   [[nodiscard]] bool is_help() const;
   [[nodiscard]] bool takes_value() const;
@@ -90,6 +92,10 @@ class Arguments {
   // May be given several times; `set` gets all the values.
   Option add_list(const std::string& names, const std::string& type, const std::string& description,
                   const std::function<void(const std::vector<std::string>& texts)>& set);
+  // Two values; given twice, the last ones count.
+  Option add_pair(
+      const std::string& names, const std::string& type, const std::string& description,
+      const std::function<void(const std::string& first, const std::string& second)>& set);
   Option add_flag(const std::string& names, bool& is_given, const std::string& description);
   Option add_flag(const std::string& names, const std::function<void()>& set,
                   const std::string& description);
@@ -99,7 +105,8 @@ class Arguments {
   // The options that are in no group yet go into this one in the help.
   void group_new_options(const std::string& group);
 
-  // Parses all of a program's arguments. Returns what was asked for instead of a command: the text
+  // Parses all of a program's arguments, with those of the environment in front of a command's.
+  // Returns what was asked for instead of a command: the text
   // of --help or --version. Throws: Error{invalid_option}, one line with a remedy.
   std::optional<std::string> parse(const std::vector<std::string>& given);
   // Whether this is the command that was given.

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "apps/common/load_options.h"
 #include "apps/common/option_names.h"
 #include "apps/common/utf8_stream.h"
 #include "gumbelspec/pair.h"
@@ -84,10 +85,10 @@ std::string demo_model(std::string_view name) {
 }
 
 LlamaModelOptions load_options(const ModelOptions& options, Progress& progress) {
-  LlamaModelOptions load;
+  LlamaModelOptions load = options.more;
   load.n_context = options.n_context;
   load.n_threads = options.n_threads;
-  load.use_mmap = options.use_mmap;
+  load.use_mmap = options.use_mmap && !options.more.use_direct_io;
   load.rpc_timeout = options.rpc_timeout;
   load.attention = options.attention;
   load.is_cancelled = options.is_cancelled;
@@ -159,6 +160,10 @@ void add_model_options(Arguments& arguments, ModelOptions& options) {
       arguments, "-t,--threads", 0, 1024,
       [&](std::int64_t n) { options.n_threads = static_cast<int>(n); },
       "Threads, up to 1024; 0: one per physical core (default: 0)");
+  add_integer(
+      arguments, "--threads-draft", 0, 1024,
+      [&](std::int64_t n) { options.n_threads_draft = static_cast<int>(n); },
+      "The same for the draft (default: as --threads)");
   add_device_options(arguments, options);
   arguments.add_option(
       "--attention", "NAME",
@@ -178,13 +183,17 @@ void add_model_options(Arguments& arguments, ModelOptions& options) {
       "Compute with ggml's own CPU code instead of the kernels for small batches");
   arguments.add_flag("-v,--verbose", options.is_verbose, "llama.cpp's messages on standard error");
   arguments.group_new_options("Models");
+  add_hub_options(arguments, options.hub);
+  add_load_options(arguments, options);
 }
 
 ModelOptions with_demo_pair(const ModelOptions& given) {
   ModelOptions options = given;
-  if (!given.target.empty()) return options;
-  if (!given.draft.empty()) {
-    throw bad_option("a draft model without a target (-md " + in_quotes(given.draft) +
+  Progress progress;
+  fetch_models(options.hub, options.target, options.draft, progress);
+  if (!options.target.empty()) return options;
+  if (!options.draft.empty()) {
+    throw bad_option("a draft model without a target (-md " + in_quotes(options.draft) +
                      "); give the target with -m");
   }
   options.target = demo_model("demo-target-q8_0.gguf");
@@ -245,6 +254,9 @@ LlamaModelOptions draft_load_options(const ModelOptions& options, const ModelLim
   load.devices = options.devices_draft;
   // On RPC servers only if asked for.
   if (!load.devices.empty()) load.rpc_servers = options.rpc_servers;
+  if (options.n_threads_draft > 0) load.n_threads = load.n_threads_prompt = options.n_threads_draft;
+  if (!options.cache_type_k_draft.empty()) load.cache_type_k = options.cache_type_k_draft;
+  if (!options.cache_type_v_draft.empty()) load.cache_type_v = options.cache_type_v_draft;
   load.n_sequences = options.n_draft_sequences;
   return load;
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "apps/common/arguments.h"
+#include "apps/common/hub_options.h"
 #include "apps/common/output.h"
 #include "apps/common/stop_signals.h"
 #include "gumbelspec/llama_model.h"
@@ -22,6 +23,7 @@ struct ModelOptions {
   std::string draft;          // a path; empty: none, or the demo pair's draft
   std::size_t n_context = 0;  // tokens; 0: what the target was trained for
   int n_threads = 0;          // 0: one per physical core
+  int n_threads_draft = 0;    // of the draft; 0: n_threads
   int n_gpu_layers = -1;      // -1: all
   int n_gpu_layers_draft = -1;
   std::vector<std::string> devices;        // of the target; empty: all
@@ -38,6 +40,9 @@ struct ModelOptions {
   bool use_kernels = true;  // the CPU kernels, where this build and this processor have them
   bool is_verbose = false;  // llama.cpp's messages go to standard error
   Attention attention = Attention::exact;
+  LlamaModelOptions more = {};                         // what add_load_options() adds: the target's
+  std::string cache_type_k_draft, cache_type_v_draft;  // empty: the target's
+  HubOptions hub = {};  // models by name; target and draft are paths once they are there
   // Asked while a pass runs; true stops it.
   std::function<bool()> is_cancelled = stop_requested;
 };

@@ -12,7 +12,7 @@ struct Name {
 };
 
 // What is not here has no option.
-constexpr std::array<Name, 20> kNames = {{
+constexpr std::array<Name, 27> kNames = {{
     {"temperature", "--temp"},
     {"top_k", "--top-k"},
     {"top_p", "--top-p"},
@@ -25,6 +25,13 @@ constexpr std::array<Name, 20> kNames = {{
     {"max_gap_ms", "--max-gap-ms"},
     {"n_context", "-c"},
     {"n_threads", "-t"},
+    {"n_threads_prompt", "-tb"},
+    {"prompt_chunk", "-ub"},
+    {"cache_type_k", "-ctk"},
+    {"cache_type_v", "-ctv"},
+    {"overrides", "--override-kv"},
+    {"weight_places", "--override-tensor"},
+    {"control_layers", "--control-vector-layer-range"},
     {"n_snapshots", "--snapshots"},
     {"devices", "--device"},
     {"tensor_split", "--tensor-split"},

@@ -42,6 +42,12 @@ void wait(int descriptor, const timespec* longest) {
 
 }  // namespace
 
+void forget_stop_signal() {
+  if (!stop_requested()) return;
+  g_signal.store(0, std::memory_order_relaxed);
+  install_stop_signals();
+}
+
 void install_stop_signals() {
   struct sigaction action {};
   action.sa_handler = note_signal;

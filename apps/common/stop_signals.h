@@ -16,6 +16,9 @@ void install_stop_signals();
 
 [[nodiscard]] inline bool stop_requested() { return stop_signal() != 0; }
 
+// The signal that came has been dealt with: the next one is a wish again.
+void forget_stop_signal();
+
 // Waits until something can be read from the descriptor, it ends or fails, or a signal to stop has
 // come, also one that came just before.
 void wait_for_input(int descriptor);

@@ -37,12 +37,37 @@ enum class SplitMode {
   row,    // each matrix by rows, where the backend can; not over RPC
 };
 
+// How positions are turned into angles, where it is not as the file says (llama.cpp's --rope-* and
+// --yarn-*). 0, negative or empty: as the file says.
+struct RopeOptions {
+  std::string scaling = {};           // "none", "linear" or "yarn"
+  float freq_base = 0.0F;             // NTK-aware scaling changes it
+  float freq_scale = 0.0F;            // 0.25: four times the context
+  float yarn_ext_factor = -1.0F;      // extrapolation mix; 0: interpolation only
+  float yarn_attn_factor = -1.0F;     // of the attention's magnitude
+  float yarn_beta_fast = -1.0F;       // low correction dimension
+  float yarn_beta_slow = -1.0F;       // high correction dimension
+  std::size_t yarn_orig_context = 0;  // tokens that the model was trained for
+};
+
+// A LoRA adapter or a control vector: a .gguf file, and how strongly it acts.
+struct LlamaAdapter {
+  std::string path;
+  float scale = 1.0F;
+};
+
+// What ggml does on machines with several memory nodes; the first model loaded decides for the
+// process.
+enum class Numa { off, distribute, isolate, numactl };
+
 struct LlamaModelOptions {
   std::string path = {};             // a .gguf file (the first one of a split model)
   std::size_t n_context = 0;         // tokens per sequence; 0: what the model was trained for
   std::size_t n_sequences = 1;       // sequences open at once
   std::size_t max_pass_nodes = 256;  // nodes of one pass besides prompts
+  std::size_t prompt_chunk = 512;    // tokens of a prompt in one pass, at least; at most 65536
   int n_threads = 0;                 // 0: one per physical core
+  int n_threads_prompt = 0;          // of passes over prompts; 0: n_threads
   int n_gpu_layers = -1;             // on the devices; -1: all; without a device none
   // Of a model with recurrent layers: tokens of a pass that can be dropped again, so the longest
   // chain that can be verified, where llama.cpp keeps snapshots of the architecture's state. Each
@@ -62,6 +87,29 @@ struct LlamaModelOptions {
   // within this time. A server that is busy computing does give signs of life. At least 1 s.
   std::chrono::milliseconds rpc_timeout{10'000};
   bool use_mmap = true;
+  bool use_mlock = false;      // the weights are kept in memory, never swapped out
+  bool use_direct_io = false;  // read past the system's cache of files; without mmap and mlock
+  Numa numa = Numa::off;
+  // The cache's types, as llama.cpp spells them: f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1 or
+  // iq4_nl; empty: the attention's own. A coarser cache gives another distribution, that of the
+  // model as it is then computed; Attention::exact still makes it one for all passes, and refuses
+  // the pairs that it cannot (f16 or f32 for both).
+  std::string cache_type_k = {};
+  std::string cache_type_v = {};
+  // With any of them given, n_context may go beyond what the model was trained for: as far as
+  // freq_scale stretches it, or without a limit for another freq_base.
+  RopeOptions rope = {};
+  // Values of the file's metadata that others take the place of, "KEY=TYPE:VALUE" with int, float,
+  // bool or str for TYPE.
+  std::vector<std::string> overrides = {};
+  // Where weights lie, "PATTERN=BUFFER" with a regular expression for their names and the name of
+  // a buffer as llama.cpp has it: "CPU", "CUDA0". The first that matches counts.
+  std::vector<std::string> weight_places = {};
+  std::vector<LlamaAdapter> loras = {};
+  std::vector<LlamaAdapter> control_vectors = {};
+  // The layers that control vectors act on, from 1, both included; 0 and 0: all.
+  int control_first_layer = 0;
+  int control_last_layer = 0;
   Attention attention = Attention::exact;
   // Types of matrices ("Q8_0") for which a registered device computes products and attention that
   // do not depend on where in the cache a token's cells lie, as this project's CPU kernels do
@@ -179,6 +227,8 @@ class LlamaModel final : public LanguageModel {
   // is none.
   [[nodiscard]] std::string bos_text() const;
   [[nodiscard]] std::string eos_text() const;
+  // Tokens that the file says are never to be chosen (tokenizer.ggml.suppress_tokens).
+  [[nodiscard]] std::vector<TokenId> suppressed_tokens() const;
 
   // One line: architecture, parameters, type of the weights; e.g. "llama 5.93 M Q8_0".
   [[nodiscard]] std::string description() const;

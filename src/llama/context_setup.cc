@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
+#include <cstdlib>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,15 +13,13 @@
 #include "src/llama/chain_cache.h"
 #include "src/llama/cpu_topology.h"
 #include "src/llama/graph_traits.h"
+#include "src/llama/load_details.h"
 #include "src/llama/model_file.h"
 #include "src/llama/recurrent_memory.h"
 #include "src/llama/tree_cache.h"
 
 namespace gumbelspec::internal {
 namespace {
-
-// Prompts go in chunks of this many tokens: enough for matrix products to be bound by arithmetic.
-constexpr std::size_t kPromptChunk = 512;
 
 // Rounds that reject every node of a full pass, until the cache is rewritten.
 constexpr std::size_t kRoundsBetweenCompactions = 22;
@@ -92,17 +91,28 @@ void check_range(const char* name, std::size_t value, std::size_t low, std::size
               name);
 }
 
+void check_threads(const char* name, int n, const char* none) {
+  if (n >= 0 && n <= 1024) return;
+  throw Error(ErrorCode::invalid_option,
+              std::string(name) + " is " + std::to_string(n) +
+                  "; give a value from 1 to 1024, or 0 for " + none,
+              name);
+}
+
 std::size_t context_length(const llama_model* model, const LlamaModelOptions& options) {
   const auto n_trained = static_cast<std::size_t>(std::max(0, llama_model_n_ctx_train(model)));
   if (options.n_context == 0) {
     // Recurrent models often name no limit.
     return n_trained > 0 ? n_trained : 4096;
   }
-  if (n_trained > 0 && options.n_context > n_trained) {
+  const std::size_t n_most = stretched_context(n_trained, options.rope);
+  if (n_trained > 0 && options.n_context > n_most) {
     throw Error(ErrorCode::invalid_option,
                 "n_context is " + std::to_string(options.n_context) +
                     " tokens, but the model was trained for " + std::to_string(n_trained) +
-                    "; give at most " + std::to_string(n_trained),
+                    (n_most > n_trained
+                         ? " and is stretched to " + std::to_string(n_most) + "; give at most that"
+                         : "; give at most " + std::to_string(n_trained)),
                 "n_context");
   }
   return options.n_context;
@@ -182,7 +192,8 @@ llama_context_params context_params(const CacheSettings& cache, const LlamaModel
   llama_context_params params = llama_context_default_params();
   params.n_ctx = static_cast<std::uint32_t>(cache.n_cells);
   // A pass must be one micro-batch: its nodes see each other.
-  params.n_batch = static_cast<std::uint32_t>(std::max(kPromptChunk, options.max_pass_nodes));
+  params.n_batch =
+      static_cast<std::uint32_t>(std::max(options.prompt_chunk, options.max_pass_nodes));
   params.n_ubatch = params.n_batch;
   // Only sequences' own ids count here (buffers grow with it); a unified cache takes all ids.
   params.n_seq_max =
@@ -194,7 +205,8 @@ llama_context_params context_params(const CacheSettings& cache, const LlamaModel
   params.kv_unified = true;
   params.swa_full = true;
   params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_AUTO;
-  if (options.attention == Attention::exact && !uses_gpu(options, devices)) {
+  const bool is_exact = options.attention == Attention::exact && !uses_gpu(options, devices);
+  if (is_exact) {
     // ggml's CPU attention splits long caches and tiles large batches, with other roundings, only
     // where keys and values have one type. Of the types that are left for values, bfloat16 adds up
     // in float32 (float16 does not), and llama.cpp turns float32 into float16 before.
@@ -202,6 +214,12 @@ llama_context_params context_params(const CacheSettings& cache, const LlamaModel
     params.type_k = GGML_TYPE_F16;
     params.type_v = GGML_TYPE_BF16;
   }
+  const CacheTypes types = cache_types(options, {params.type_k, params.type_v}, is_exact);
+  params.type_k = types.k;
+  params.type_v = types.v;
+  // A quantized cache has no other attention.
+  if (ggml_is_quantized(types.v)) params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
+  put_rope(options.rope, params);
   return params;
 }
 
@@ -212,11 +230,12 @@ bool computes_one_text(const llama_model* model) {
   return name == "plamo2" || name == "rwkv6qwen2" || name == "arwkv7";
 }
 
-ModelLimits limits_of(const llama_model* model, const CacheSettings& cache) {
+ModelLimits limits_of(const llama_model* model, const CacheSettings& cache,
+                      std::size_t max_context) {
   ModelLimits limits;
   limits.n_vocab = static_cast<std::size_t>(llama_vocab_n_tokens(llama_model_get_vocab(model)));
   limits.n_context = cache.n_context;
-  limits.max_context = static_cast<std::size_t>(std::max(0, llama_model_n_ctx_train(model)));
+  limits.max_context = max_context;
   limits.max_pass_nodes = cache.max_pass_nodes;
   limits.n_sequences = cache.n_sequences;
   limits.can_branch = limits.can_drop = cache.can_branch();
@@ -257,13 +276,31 @@ PassFacts facts_of(const CacheSettings& cache, const LlamaModelOptions& options,
   return facts;
 }
 
+// llama.cpp turns heads before it rounds them for a quantized cache: products whose sums depend on
+// the pass. It reads the variable when a cache is made; none is made meanwhile by another thread.
+class NoRotation {
+ public:
+  explicit NoRotation(bool is_wanted) : is_set_(is_wanted && std::getenv(kVariable) == nullptr) {
+    if (is_set_) ::setenv(kVariable, "1", 1);
+  }
+  ~NoRotation() {
+    if (is_set_) ::unsetenv(kVariable);
+  }
+  NoRotation(const NoRotation&) = delete;
+  NoRotation& operator=(const NoRotation&) = delete;
+
+ private:
+  static constexpr const char* kVariable = "LLAMA_ATTN_ROT_DISABLE";
+  bool is_set_;
+};
+
 // n_state_bytes: becomes what recurrent layers keep.
 LlamaContextPtr new_context(llama_model* model, llama_context_params params, const LogSink& log,
-                            std::size_t& n_state_bytes) {
+                            bool has_given_types, std::size_t& n_state_bytes) {
   const RecurrentMemoryLog states(log);
   const LogCapture capture(states.sink());
   LlamaContextPtr context(llama_init_from_model(model, params));
-  if (context == nullptr && params.type_k != params.type_v) {
+  if (context == nullptr && params.type_k != params.type_v && !has_given_types) {
     // Latent attention keeps keys and values in one tensor, so they have one type; bfloat16 is the
     // only 16-bit one that is neither split nor tiled.
     params.type_k = params.type_v;
@@ -274,6 +311,7 @@ LlamaContextPtr new_context(llama_model* model, llama_context_params params, con
   throw Error(ErrorCode::out_of_memory, "no context of " + std::to_string(params.n_ctx) +
                                             " tokens could be made: " + capture.last_error() +
                                             "; ask for a shorter context, fewer sequences" +
+                                            (has_given_types ? ", another type of cache" : "") +
                                             (params.n_rs_seq > 0 ? " or fewer snapshots" : ""));
 }
 
@@ -297,26 +335,34 @@ ContextSetup make_context(llama_model* model, const LlamaModelOptions& options,
   check_range("n_sequences", options.n_sequences, 1, 64);
   check_range("max_pass_nodes", options.max_pass_nodes, 1, 4096);
   check_range("n_snapshots", options.n_snapshots, 0, 64);
-  if (options.n_threads < 0 || options.n_threads > 1024) {
-    throw Error(ErrorCode::invalid_option,
-                "n_threads is " + std::to_string(options.n_threads) +
-                    "; give a value from 1 to 1024, or 0 for one per physical core",
-                "n_threads");
-  }
+  check_range("prompt_chunk", options.prompt_chunk, 1, 65536);
+  check_threads("n_threads", options.n_threads, "one per physical core");
+  check_threads("n_threads_prompt", options.n_threads_prompt, "as many as n_threads");
   ContextSetup setup;
   // The kernels compute here, not on a device.
   const bool is_order_free = options.accelerators && !uses_device(options, devices) &&
-                             has_only_types(options.path, options.order_free_types, log);
+                             has_only_types(options.path, options.order_free_types, log) &&
+                             cache_types(options, {}, false).suit_kernels();
   setup.cache = cache_settings(model, options, is_order_free);
   setup.n_threads = options.n_threads > 0 ? options.n_threads : n_physical_cores();
   llama_context_params params = context_params(setup.cache, options, devices);
   params.n_threads = params.n_threads_batch = setup.n_threads;
+  setup.cache.n_threads = setup.n_threads;
+  setup.cache.n_threads_prompt =
+      options.n_threads_prompt > 0 ? options.n_threads_prompt : setup.n_threads;
   if (setup.cache.can_branch()) {
     params.abort_callback = on_cancel;
     params.abort_callback_data = cancel_data;
   }
   std::size_t n_state_bytes = 0;
-  setup.context = new_context(model, params, log, n_state_bytes);
+  const std::size_t max_context = stretched_context(
+      static_cast<std::size_t>(std::max(0, llama_model_n_ctx_train(model))), options.rope);
+  const bool is_coarse = ggml_is_quantized(params.type_k) || ggml_is_quantized(params.type_v);
+  // Indexers, which score cells, need it.
+  const bool has_indexer = !model_metadata(model, "%s.attention.indexer.head_count").empty();
+  const NoRotation no_rotation(options.attention == Attention::exact && is_coarse && !has_indexer);
+  const bool has_given_types = cache_types(options, {}, false).are_given;
+  setup.context = new_context(model, params, log, has_given_types, n_state_bytes);
   if (setup.cache.rollback == Rollback::snapshots && llama_n_rs_seq(setup.context.get()) == 0) {
     // The architecture has none.
     setup.cache.rollback = Rollback::copies;
@@ -325,9 +371,10 @@ ContextSetup make_context(llama_model* model, const LlamaModelOptions& options,
     params.n_rs_seq = 0;
     params.n_seq_max =
         static_cast<std::uint32_t>(ChainCache::n_ids(options.n_sequences, Rollback::copies));
-    setup.context = new_context(model, params, log, n_state_bytes);
+    setup.context = new_context(model, params, log, has_given_types, n_state_bytes);
   }
-  setup.limits = limits_of(model, setup.cache);
+  apply_adapters(model, setup.context.get(), options);
+  setup.limits = limits_of(model, setup.cache, max_context);
   setup.facts = facts_of(setup.cache, options, devices);
   setup.rollback = rollback_of_bytes(n_state_bytes, setup.cache);
   if (llama_get_memory(setup.context.get()) == nullptr) refuse(model, "keeps no cache");

@@ -159,6 +159,11 @@ class LlamaModel::Impl {
     file.tensor_split = options_.tensor_split;
     file.main_gpu = options_.main_gpu;
     file.use_mmap = options_.use_mmap;
+    file.use_mlock = options_.use_mlock;
+    file.use_direct_io = options_.use_direct_io;
+    file.numa = options_.numa;
+    file.overrides = options_.overrides;
+    file.weight_places = options_.weight_places;
     file.is_batch_invariant = options_.attention == Attention::exact;
     if (options_.accelerators) file.accelerated_types = options_.order_free_types;
     file.on_progress = options_.on_progress;
@@ -291,6 +296,16 @@ std::string LlamaModel::bos_text() const {
 
 std::string LlamaModel::eos_text() const {
   return internal::text_of_token(impl_->vocab(), llama_vocab_eos(impl_->vocab()));
+}
+
+std::vector<TokenId> LlamaModel::suppressed_tokens() const {
+  std::int32_t n = 0;
+  const llama_token* tokens = llama_vocab_get_suppress_tokens(impl_->vocab(), &n);
+  std::vector<TokenId> ids;
+  for (std::int32_t i = 0; tokens != nullptr && i < n; ++i) {
+    ids.push_back(static_cast<TokenId>(tokens[i]));
+  }
+  return ids;
 }
 
 std::string LlamaModel::description() const { return impl_->description(); }

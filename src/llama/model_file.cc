@@ -15,6 +15,7 @@
 #include "src/llama/abort_guard.h"
 #include "src/llama/backends.h"
 #include "src/llama/header_checks.h"
+#include "src/llama/load_details.h"
 #include "src/llama/utf8.h"
 #include "src/llama/weight_layout.h"
 
@@ -200,21 +201,59 @@ bool is_among(std::string_view type, const std::vector<std::string>& types) {
 
 }  // namespace
 
+namespace {
+
+llama_load_mode load_mode(const ModelFileOptions& options, bool can_map) {
+  const bool is_mapped = options.use_mmap && can_map;
+  if (options.use_direct_io) {
+    if (options.use_mmap || options.use_mlock) {
+      throw Error(ErrorCode::invalid_option,
+                  "use_direct_io does not go with mapping or locking; give one of them",
+                  "use_direct_io");
+    }
+    return LLAMA_LOAD_MODE_DIRECT_IO;
+  }
+  if (options.use_mlock) return is_mapped ? LLAMA_LOAD_MODE_MMAP_MLOCK : LLAMA_LOAD_MODE_MLOCK;
+  return is_mapped ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_NONE;
+}
+
+// llama.cpp only logs that it could not lock weights, and goes on without.
+class MemoryLockLog {
+ public:
+  explicit MemoryLockLog(const LogSink& sink)
+      : sink_([this, &sink](std::string_view line) {
+          has_failed_ = has_failed_ || contains(line, "failed to mlock");
+          if (sink) sink(line);
+        }) {}
+  [[nodiscard]] const LogSink& sink() const { return sink_; }
+  [[nodiscard]] bool has_failed() const { return has_failed_; }
+
+ private:
+  bool has_failed_ = false;
+  LogSink sink_;
+};
+
+}  // namespace
+
 LlamaModelPtr load_model_file(const ModelFileOptions& options, const LogSink& log) {
   check_is_readable_file(options.path);
   check_is_gguf(options.path);
   LogCapture::install();
   const Header header = read_header(options.path, log);
   check_header(options.path, header.gguf.get(), options.vocabulary_only);
-  const LogCapture capture(log);
+  MemoryLockLog lock_log(log);
+  const LogCapture capture(lock_log.sink());
   prepare_backends();
+  prepare_numa(options.numa);
+  WeightPlaces places(options.weight_places);
   Progress progress{options.on_progress, false, nullptr};
   llama_model_params params = llama_model_default_params();
   params.n_gpu_layers = options.n_gpu_layers;
   DeviceParams devices(options);
   devices.put(options, params);
-  const bool is_mapped = options.use_mmap && can_map(header.gguf.get());
-  params.load_mode = is_mapped ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_NONE;
+  params.load_mode = load_mode(options, can_map(header.gguf.get()));
+  const auto overrides = metadata_overrides(options.overrides);
+  if (!overrides.empty()) params.kv_overrides = overrides.data();
   params.vocab_only = options.vocabulary_only;
   const bool is_on_cpu = options.n_gpu_layers == 0 || options.devices.empty();
   const WeightLayout layout(header.tensors.get(),
@@ -223,6 +262,7 @@ LlamaModelPtr load_model_file(const ModelFileOptions& options, const LogSink& lo
     layout.put(params);
     turn_off_iq_panels();
   }
+  places.put(params);
   params.progress_callback = report_progress;
   params.progress_callback_user_data = &progress;
   LlamaModelPtr model;
@@ -235,6 +275,11 @@ LlamaModelPtr load_model_file(const ModelFileOptions& options, const LogSink& lo
     fail(ErrorCode::invalid_model, options.path, "was not loaded: on_progress returned false");
   }
   if (model == nullptr) fail_to_load(options.path, capture.last_error());
+  if (options.use_mlock && lock_log.has_failed()) {
+    fail(ErrorCode::out_of_memory, options.path,
+         "could not be locked in memory; raise the limit (ulimit -l unlimited, or systemd's "
+         "LimitMEMLOCK=infinity) or leave locking out");
+  }
   return model;
 }
 

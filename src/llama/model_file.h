@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "gumbelspec/llama_model.h"
 #include "llama.h"
 #include "src/llama/devices.h"
 #include "src/llama/log_capture.h"
@@ -26,6 +27,11 @@ struct ModelFileOptions {
   std::vector<float> tensor_split;
   int main_gpu = 0;
   bool use_mmap = true;
+  bool use_mlock = false;
+  bool use_direct_io = false;
+  Numa numa = Numa::off;
+  std::vector<std::string> overrides;
+  std::vector<std::string> weight_places;
   bool vocabulary_only = false;  // no weights: only for comparing and tokenizing
   // Weights in an order in which a product does not depend on how many tokens a pass has.
   bool is_batch_invariant = false;

@@ -30,13 +30,35 @@ struct CacheSettings {
   // attention looks at every cell up to the last one in use.
   std::size_t n_parked = 0;
   bool keeps_order = true;  // the cells of a text stay in the order of its positions; with trees
-  bool has_window = false;  // some layers see a sliding window only
+  int n_threads = 1;
+  int n_threads_prompt = 1;  // while a prompt is read
+  bool has_window = false;   // some layers see a sliding window only
   GraphTraits graph = {};
   // Asked after every pass; throws if the machines that computed it did not all do so. Empty: they
   // cannot fail.
   std::function<void()> check_pass = {};
 
   [[nodiscard]] bool can_branch() const { return rollback == Rollback::cells; }
+};
+
+// While it lives, passes take the threads that are meant for prompts.
+class PromptThreads {
+ public:
+  PromptThreads(llama_context* context, const CacheSettings& settings)
+      : context_(settings.n_threads == settings.n_threads_prompt ? nullptr : context),
+        n_threads_(settings.n_threads) {
+    set(settings.n_threads_prompt);
+  }
+  ~PromptThreads() { set(n_threads_); }
+  PromptThreads(const PromptThreads&) = delete;
+  PromptThreads& operator=(const PromptThreads&) = delete;
+
+ private:
+  void set(int n) const {
+    if (context_ != nullptr) llama_set_n_threads(context_, n, n);
+  }
+  llama_context* context_;  // null: they are the same
+  int n_threads_;
 };
 
 // The functions are those of LanguageModel.

@@ -35,6 +35,7 @@ PassOutcome TreeCache::extend(SeqId seq, std::span<const TokenId> tokens) {
     return PassOutcome::no_space;
   }
   const auto n_before = sequence.n_committed;
+  const PromptThreads threads(context_, settings_);
   // Always the same chunks for the same text: the numbers of a chunk can depend on its size.
   const std::size_t n_chunk = llama_n_ubatch(context_);
   for (std::size_t begin = 0; begin < tokens.size(); begin += n_chunk) {

@@ -35,7 +35,7 @@ std::string model_key(const std::string& path, const LlamaModel& model) {
 
 std::string pair_key(const LlamaModel& target, const LlamaModel* draft,
                      const CostCache::Loaded& loaded) {
-  return "; target " + model_key(loaded.target, target) +
+  return loaded.details + "; target " + model_key(loaded.target, target) +
          (draft == nullptr ? "; no draft" : "; draft " + model_key(loaded.draft, *draft));
 }
 
@@ -140,6 +140,24 @@ CalibrationRecord record_from(const Json& json) {
 }
 
 }  // namespace
+
+std::string loading_details(const LlamaModelOptions& options) {
+  std::string text;
+  const auto add = [&](const std::string& name, const std::string& value) {
+    if (!value.empty()) text += "; " + name + " " + value;
+  };
+  add("keys", options.cache_type_k);
+  add("values", options.cache_type_v);
+  for (const std::string& override : options.overrides) add("metadata", override);
+  for (const std::string& place : options.weight_places) add("weights", place);
+  for (const LlamaAdapter& lora : options.loras) {
+    add("adapter", lora.path + " * " + std::to_string(lora.scale));
+  }
+  for (const LlamaAdapter& vector : options.control_vectors) {
+    add("control vector", vector.path + " * " + std::to_string(vector.scale));
+  }
+  return text;
+}
 
 CostCache::CostCache(const LlamaModel& target, const LlamaModel* draft, const Loaded& loaded,
                      bool is_used) {

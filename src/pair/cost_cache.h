@@ -13,6 +13,10 @@
 
 namespace gumbelspec {
 
+// What of a target's options other costs, or another text, can come from; empty where none is
+// given.
+[[nodiscard]] std::string loading_details(const LlamaModelOptions& options);
+
 // Files in one folder. Nothing here is needed: a file that is broken, older than 30 days or of
 // another pair is as good as none, and where none can be written there is none.
 class CostCache {
@@ -22,6 +26,7 @@ class CostCache {
     std::string target;  // paths
     std::string draft;
     std::vector<std::string> rpc_servers;
+    std::string details;  // loading_details() of the target
     Attention attention = Attention::exact;
     bool uses_kernels = true;
   };

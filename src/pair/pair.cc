@@ -35,6 +35,12 @@ LlamaModelOptions draft_options(const std::string& path, const LlamaModelOptions
   options.main_gpu = 0;
   options.n_context = target.n_context;
   options.attention = Attention::fast;
+  // They belong to the target's file.
+  options.rope = {};
+  options.overrides.clear();
+  options.weight_places.clear();
+  options.loras.clear();
+  options.control_vectors.clear();
   // What it drafts in several passes is dropped from a copy.
   options.n_snapshots = 0;
   return options;
@@ -70,6 +76,7 @@ Pair Pair::load(const PairOptions& options) {
                                             CostCache::Loaded{.target = target.path,
                                                               .draft = draft.path,
                                                               .rpc_servers = target.rpc_servers,
+                                                              .details = loading_details(target),
                                                               .attention = target.attention,
                                                               .uses_kernels = options.uses_kernels},
                                             options.uses_cost_cache);

@@ -18,8 +18,9 @@ using ::testing::Not;
 
 struct Program {
   Arguments app{"gumbelspec", "A test"};
-  std::vector<Command> commands = {add_generate(app), add_serve(app), bench::add_bench(app),
-                                   add_selftest(app), add_info(app),  add_print_docs(app)};
+  std::vector<Command> commands = {add_generate(app), add_chat(app),         add_serve(app),
+                                   add_models(app),   bench::add_bench(app), add_selftest(app),
+                                   add_info(app),     add_print_docs(app)};
   Program() { app.set_footer("The end."); }
 };
 

@@ -20,13 +20,49 @@ std::string help(const std::string& command) {
   return result.out;
 }
 
-const std::vector<std::string> kModelOptions = {
-    "-m, --model",       "-md, --model-draft",    "-c, --ctx-size",
-    "-t, --threads",     "-ngl, --gpu-layers",    "-ngld, --gpu-layers-draft",
-    "-dev, --device",    "-devd, --device-draft", "-ts, --tensor-split",
-    "-sm, --split-mode", "-mg, --main-gpu",       "--rpc",
-    "--rpc-timeout",     "--attention",           "--no-mmap",
-    "--no-kernels",      "-v, --verbose"};
+const std::vector<std::string> kModelOptions = {"-m, --model",
+                                                "-md, --model-draft",
+                                                "-c, --ctx-size",
+                                                "-t, --threads",
+                                                "-ngl, --gpu-layers",
+                                                "-ngld, --gpu-layers-draft",
+                                                "-dev, --device",
+                                                "-devd, --device-draft",
+                                                "-ts, --tensor-split",
+                                                "-sm, --split-mode",
+                                                "-mg, --main-gpu",
+                                                "--rpc",
+                                                "--rpc-timeout",
+                                                "--attention",
+                                                "--no-mmap",
+                                                "--no-kernels",
+                                                "-v, --verbose",
+                                                "-hf, --hf-repo",
+                                                "-hfd, --hf-repo-draft",
+                                                "-hff, --hf-file",
+                                                "-hft, --hf-token",
+                                                "-mu, --model-url",
+                                                "--offline",
+                                                "-ctk, --cache-type-k",
+                                                "-ctv, --cache-type-v",
+                                                "-ub, --ubatch-size",
+                                                "-tb, --threads-batch",
+                                                "-lm, --load-mode",
+                                                "--mlock",
+                                                "--numa",
+                                                "-C, --cpu-mask",
+                                                "-Cr, --cpu-range",
+                                                "--rope-scaling",
+                                                "--rope-scale",
+                                                "--rope-freq-base",
+                                                "--yarn-orig-ctx",
+                                                "--override-kv",
+                                                "-ot, --override-tensor",
+                                                "-cmoe, --cpu-moe",
+                                                "-ncmoe, --n-cpu-moe",
+                                                "--lora",
+                                                "--lora-scaled",
+                                                "--control-vector"};
 const std::vector<std::string> kSamplingOptions = {"--temp",
                                                    "--top-k",
                                                    "--top-p",
@@ -56,6 +92,15 @@ TEST(Help, OfGenerateNamesEveryOption) {
                     "--json", "--stats", "--no-display-prompt", "--dump-tree", "--dump-round"});
   // Methods, defaults and limits.
   expect_all(text, {"gumbel-chain", "gumbel-beam", "(default: 128)", "2^64", "Exit codes"});
+}
+
+TEST(Help, OfChatNamesEveryOption) {
+  const std::string text = help("chat");
+  expect_all(text, kModelOptions);
+  expect_all(text, kSamplingOptions);
+  expect_all(text, {"-sys, --system-prompt", "-st, --single-turn", "-r, --reverse-prompt",
+                    "--chat-template-file", "--color", "--show-drafts", "--reasoning-format",
+                    "--hide-reasoning", "-s, --seed", "--method", "-e, --escape"});
 }
 
 TEST(Help, OfBenchNamesEveryOption) {
@@ -90,7 +135,7 @@ TEST(Help, OfServeNamesEveryOption) {
 TEST(Help, OfInfoNamesTheModelOptions) { expect_all(help("info"), kModelOptions); }
 
 TEST(Help, LinesFitIntoATerminal) {
-  for (const char* command : {"generate", "serve", "bench", "selftest", "info"}) {
+  for (const char* command : {"generate", "chat", "serve", "models", "bench", "selftest", "info"}) {
     const std::string text = help(command);
     for (std::size_t begin = 0; begin < text.size();) {
       const std::size_t end = text.find('\n', begin);

@@ -4,9 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
+#include "apps/common/escapes.h"
 #include "apps/common/sampling_options.h"
 
 namespace gumbelspec::apps {
@@ -55,6 +57,82 @@ TEST_F(ArgumentsTest, AnEqualsSignSeparatesNameAndValue) {
 TEST_F(ArgumentsTest, OfAnOptionGivenTwiceTheLastOneCounts) {
   EXPECT_EQ(program_.parse({"run", "-p", "a", "-p", "b"}), std::nullopt);
   EXPECT_EQ(prompt_, "b");
+}
+
+// Variables of this process, as they were once it is gone.
+class Variable {
+ public:
+  Variable(const char* name, const char* value) : name_(name) { ::setenv(name, value, 1); }
+  ~Variable() { ::unsetenv(name_); }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+
+ private:
+  const char* name_;
+};
+
+TEST_F(ArgumentsTest, TheEnvironmentStandsForWhatIsNotGiven) {
+  const Variable theirs("LLAMA_ARG_MODEL", "theirs");
+  const Variable flag("GUMBELSPEC_ARG_JSON", "true");
+  EXPECT_EQ(program_.parse({"run", "-p", "a"}), std::nullopt);
+  EXPECT_EQ(model_, "theirs");
+  EXPECT_EQ(prompt_, "a");
+  EXPECT_TRUE(is_json_);
+}
+
+TEST_F(ArgumentsTest, TheCommandLineGoesBeforeTheEnvironmentAndOursBeforeLlamaCpps) {
+  const Variable theirs("LLAMA_ARG_MODEL", "theirs");
+  const Variable ours("GUMBELSPEC_ARG_MODEL", "ours");
+  const Variable off("GUMBELSPEC_ARG_JSON", "0");
+  EXPECT_EQ(program_.parse({"run"}), std::nullopt);
+  EXPECT_EQ(model_, "ours");
+  EXPECT_FALSE(is_json_);
+  EXPECT_EQ(program_.parse({"run", "-m", "given"}), std::nullopt);
+  EXPECT_EQ(model_, "given");
+}
+
+TEST_F(ArgumentsTest, WhatSaysTheSameKeepsTheEnvironmentOut) {
+  std::string repo;
+  add_text(command_, "--hf-repo", "NAME", repo, "");
+  const Variable theirs("LLAMA_ARG_MODEL", "theirs");
+  EXPECT_EQ(program_.parse({"run", "-hf", "a/b"}), std::nullopt);
+  EXPECT_EQ(model_, "");
+  EXPECT_EQ(repo, "a/b");
+}
+
+TEST_F(ArgumentsTest, WrongVariablesAreToldByTheirNames) {
+  add_integer(
+      command_, "--top-k", 0, 9, [](std::int64_t) {}, "");
+  const auto error_of = [&] {
+    try {
+      (void)program_.parse({"run"});
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  {
+    const Variable flag("GUMBELSPEC_ARG_JSON", "maybe");
+    EXPECT_EQ(error_of(), "the environment's GUMBELSPEC_ARG_JSON is \"maybe\"; give true or false");
+  }
+  const Variable number("LLAMA_ARG_TOP_K", "10");
+  EXPECT_EQ(error_of(),
+            "--top-k is \"10\"; give a whole number from 0 to 9 (it comes from the environment's "
+            "LLAMA_ARG_TOP_K)");
+}
+
+TEST_F(ArgumentsTest, APairTakesTwoValues) {
+  std::string told;
+  command_.add_pair("--range", "A B", "",
+                    [&](const std::string& a, const std::string& b) { told = a + "," + b; });
+  EXPECT_EQ(program_.parse({"run", "--range", "1", "2", "-p", "x"}), std::nullopt);
+  EXPECT_EQ(told, "1,2");
+  EXPECT_THROW((void)program_.parse({"run", "--range", "1"}), Error);
+}
+
+TEST(Escapes, StandForWhatTheyMean) {
+  EXPECT_EQ(unescaped(R"(a\nb\tc\\d\x41\q\x4)"), "a\nb\tc\\dA\\q\\x4");
+  EXPECT_EQ(unescaped("\\"), "\\");
 }
 
 TEST_F(ArgumentsTest, HelpShowsLlamaCppsSpelling) {

@@ -35,7 +35,8 @@ Rules house_rules() {
   const Names all = engine + Names{"public llama", "public pair"};
   const Names sources = {"src/core", "src/engine", "src/llama", "src/pair"};
   const Names server = {"apps/server/api", "apps/server/service", "apps/server/http"};
-  const Names common = all + Names{"src/pair", "apps/common", "apps/structure"};
+  const std::string utf8 = "apps/common/utf8_stream.h";
+  const Names common = all + Names{"src/pair", "apps/common", "apps/hub", "apps/structure", utf8};
   const Names free = {"*"};
   Rules rules;
   rules.folders = {
@@ -54,7 +55,10 @@ Rules house_rules() {
       {"testing", all + sources + Names{"kernels/include"}},
       {"apps/llama_common", {}},
       {"apps/structure", core},
-      {"apps/common", all + Names{"src/pair"}},
+      {utf8, {}},
+      // Of apps/common, which fetches models through it, the UTF-8 alone.
+      {"apps/hub", core + Names{utf8}},
+      {"apps/common", all + Names{"src/pair", "apps/hub", utf8}},
       {"apps/server/api", common},
       {"apps/server/service", common + Names{"apps/server/api"}},
       {"apps/server/http", common + Names{"apps/server/api", "apps/server/service"}},
@@ -62,7 +66,8 @@ Rules house_rules() {
       // The rejection methods on a recorded text, in the shapes of the engine's own.
       {"apps/bench/hindsight.cc", common + Names{"src/core", "src/engine", "apps/bench"}},
       {"apps/scale", common},
-      {"apps/cli", common + server + Names{"apps/bench", "testing"}},
+      {"apps/chat", common + Names{"apps/server/api"}},
+      {"apps/cli", common + server + Names{"apps/bench", "apps/chat", "testing"}},
       {"bindings/c/include", {}},
       {"bindings/c", common + Names{"apps/server/api", "bindings/c/include"}},
       {"testing/zoo", free},
@@ -80,7 +85,7 @@ Rules house_rules() {
       {"tests/test-llama-archs.cpp", {"testing/zoo"}},  // llama.cpp's
       {"jinja/", {"apps/server/api"}},
       {"json.h", {"apps/server/api"}},
-      {"httplib.h", tests + Names{"apps/server/http"}},
+      {"httplib.h", tests + Names{"apps/hub", "apps/server/http"}},
       {"openssl/", tests},
       {"prometheus/", {"apps/server/service"}},
       {"nlohmann/", tests + Names{"apps", "src/pair"}},

@@ -21,11 +21,11 @@ export interface GenerationRequest extends Sampling {
   method: string;
 }
 
-// The model's own distribution, as everywhere in this project.
+// The program's own default is the model's distribution: temperature 1, nothing cut off.
 export const defaultSampling: Sampling = {
   seed: 7,
-  temperature: 1,
-  top_p: 1,
+  temperature: 0.7, // where people sample, and where a small model reads like prose
+  top_p: 0.95,
   top_k: 0,
   min_p: 0,
   max_tokens: 200,

@@ -11,6 +11,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 
+import { defaultSampling } from '../../src/api/request';
 import { SseParser } from '../../src/api/sse';
 import { parseRound, type TraceRound } from '../../src/api/trace';
 import { startMockServer, startServer, type TestServer } from './server';
@@ -95,7 +96,8 @@ async function rounds(nTokens: number, method = kMethod): Promise<{ text: string
     body: JSON.stringify({
       prompt: 'The old house',
       seed: 7,
-      temperature: 1,
+      temperature: defaultSampling.temperature,
+      top_p: defaultSampling.top_p,
       max_tokens: nTokens,
       method,
       stream: true,

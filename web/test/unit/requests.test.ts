@@ -20,7 +20,7 @@ const request: GenerationRequest = {
 };
 
 test('options that do nothing are left out of a request', () => {
-  const body = requestBody({ ...request, top_k: 40 }, 'demo');
+  const body = requestBody({ ...request, top_k: 40, top_p: 1 }, 'demo');
   expect(Object.keys(body).sort()).toEqual(
     ['max_tokens', 'method', 'model', 'prompt', 'seed', 'temperature', 'top_k'].sort(),
   );

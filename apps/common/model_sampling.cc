@@ -1,0 +1,69 @@
+#include "apps/common/model_sampling.h"
+
+#include <charconv>
+#include <limits>
+#include <optional>
+#include <string>
+#include <system_error>
+
+#include "apps/common/output.h"
+#include "apps/common/utf8_stream.h"
+
+namespace gumbelspec::apps {
+namespace {
+
+template <class Number>
+std::optional<Number> value_of(const LlamaModel& target, const std::string& key) {
+  const std::string text = target.metadata(key);
+  if (text.empty()) return std::nullopt;
+  Number value{};
+  const char* end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, value);
+  if (error == std::errc() && at == end) return value;
+  say("the model's file has " + key + " = " + in_quotes(text) + ", which is no number; not used");
+  return std::nullopt;
+}
+
+// What the file asks for and is not followed.
+void tell_rest(const LlamaModel& target) {
+  std::string rest;
+  for (const char* key : {"general.sampling.sequence", "general.sampling.xtc_probability",
+                          "general.sampling.mirostat"}) {
+    const std::string text = target.metadata(key);
+    if (text.empty() || text == "0" || text == "0.000000") continue;
+    rest += (rest.empty() ? "" : ", ") + std::string(key) + " = " + visible(text);
+  }
+  if (!rest.empty()) say("the model's file also has " + rest + ", which is not followed");
+}
+
+}  // namespace
+
+void take_model_sampling(const Arguments& arguments, const LlamaModel& target,
+                         SamplingOptions& options) {
+  std::string told;
+  const auto take = [&](const char* key, const char* option, auto& place) {
+    using Number = std::remove_reference_t<decltype(place)>;
+    if (arguments.is_given(option)) return;
+    const auto value = value_of<Number>(target, std::string("general.sampling.") + key);
+    if (!value) return;
+    place = *value;
+    told +=
+        std::string(" ") + option + " " + target.metadata(std::string("general.sampling.") + key);
+  };
+  take("temp", "--temp", options.temperature);
+  take("top_k", "--top-k", options.top_k);
+  take("top_p", "--top-p", options.top_p);
+  take("min_p", "--min-p", options.min_p);
+  take("penalty_repeat", "--repeat-penalty", options.repeat_penalty);
+  take("penalty_last_n", "--repeat-last-n", options.penalty_last_n);
+  if (!told.empty()) {
+    validate(options);
+    say("the model's file asks for" + told + "; options given here go before them");
+  }
+  tell_rest(target);
+  for (const TokenId token : target.suppressed_tokens()) {
+    options.logit_bias.push_back({token, -std::numeric_limits<float>::infinity()});
+  }
+}
+
+}  // namespace gumbelspec::apps
