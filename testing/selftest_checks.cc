@@ -89,6 +89,11 @@ std::vector<DistributionCase> distribution_cases() {
        {.temperature = 0.6F, .top_p = 0.8F},
        method("rejection:length=3")},
       {"rejection of 3, everything", all, method("rejection:length=3")},
+      {"block of 3, T 1", {}, method("block:length=3")},
+      {"block of 3, T 0.6, top-p 0.8",
+       {.temperature = 0.6F, .top_p = 0.8F},
+       method("block:length=3")},
+      {"block of 3, everything", all, method("block:length=3")},
       {"rejection tree 2x2, T 1", {}, method("rejection-tree:width=2,length=2")},
       {"rejection tree 3x3, T 1", {}, method("rejection-tree:width=3,length=3")},
       {"rejection tree 4x3 of 7 nodes, T 0.6",
@@ -100,13 +105,17 @@ std::vector<DistributionCase> distribution_cases() {
        {.temperature = 1.5F, .min_p = 0.2F},
        method("rejection-tree:width=3,length=3")},
       {"rejection tree 3x3, everything", all, method("rejection-tree:width=3,length=3")},
+      {"head, tree of 7 nodes, everything", all, method("gumbel-tree:nodes=7,length=3"), true},
+      {"head, rejection of 3, T 1", {}, method("rejection:length=3"), true},
+      {"head, block of 3, T 0.7", {.temperature = 0.7F}, method("block:length=3"), true},
   };
 }
 
 CheckResult check_distribution(const DistributionCase& c, Sabotage sabotage, std::size_t n_samples,
                                std::uint64_t first_seed) {
   TableModel target = target_model();
-  TableModel draft = draft_model(target);
+  TableModel draft =
+      c.has_head ? TableModel::head_of(target, 0.6F, 977, true) : draft_model(target);
   TextOptions options;
   options.sampling = c.sampling;
   options.method = c.method;

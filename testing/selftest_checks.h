@@ -19,6 +19,7 @@ struct DistributionCase {
   std::string name;
   SamplingOptions sampling;
   Method method;
+  bool has_head = false;  // instead of a draft
 };
 
 // Temperatures, truncations, penalties and biases over plain decoding, chains and beams.

@@ -43,6 +43,66 @@ TableModel TableModel::draft_of(const TableModel& target, float share, std::uint
   return draft;
 }
 
+TableModel TableModel::head_of(TableModel& target, float share, std::uint64_t seed,
+                               bool own_states_err) {
+  TableModel head = draft_of(target, share, seed);
+  constexpr std::size_t kStateSize = 2;
+  target.limits_.n_state = head.limits_.n_input_state = kStateSize;
+  head.own_states_err_ = own_states_err;
+  return head;
+}
+
+void TableModel::copy_state(std::size_t i, std::span<float> out) const {
+  require(limits_.n_state == out.size() && i < states_.size(), "TableModel: no such state");
+  out[0] = static_cast<float>(index(states_[i].token));
+  out[1] = static_cast<float>(states_[i].position);
+}
+
+// n_before: tokens that the head has read before this one, `before` the last of them. The text may
+// have more, between its first token and the others.
+void TableModel::check_state(const float* state, std::size_t n_before, TokenId before) {
+  require(static_cast<std::size_t>(state[1]) + 1 >= n_before,
+          "TableModel: the state lies too early");
+  require(n_before <= 1 || token_id(static_cast<std::size_t>(state[0])) == before,
+          "TableModel: the state of another token");
+}
+
+// The token before a node, as a head knows it.
+TableModel::State TableModel::state_before(const Sequence& s, const PassNode& node,
+                                           std::size_t depth, bool& is_blind) const {
+  const std::size_t position = s.text.size() + depth;
+  is_blind = false;
+  const bool is_first = node.parent == kCommitted;
+  TokenId before = kNoToken;
+  if (!is_first) before = s.pending[index(node.parent)].token;
+  if (is_first && position > 0) before = s.text.back();
+  if (node.state != nullptr && (position > 0 || node.state[1] > 0.0F)) {
+    check_state(node.state, position, before);
+    return {token_id(static_cast<std::size_t>(node.state[0])), 0};
+  }
+  is_blind = position > 0;
+  if (is_first) return {kNoToken, 0};
+  const std::size_t said = index(before) + (own_states_err_ ? 1 : 0);
+  return {token_id(said % options_.n_vocab), 0};
+}
+
+PassOutcome TableModel::extend_after(SeqId seq, std::span<const TokenId> tokens,
+                                     std::span<const float> states) {
+  require(limits_.is_head() && states.size() == tokens.size() * limits_.n_input_state,
+          "TableModel::extend_after: states of another shape");
+  Sequence& s = sequence(seq);
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const std::size_t n_before = s.text.size() + i;
+    if (n_before == 0) continue;
+    check_state(states.data() + i * limits_.n_input_state, n_before,
+                i == 0 ? s.text.back() : tokens[i - 1]);
+  }
+  const std::size_t n_blind = n_committed_blind_;
+  const PassOutcome outcome = extend(seq, tokens);
+  n_committed_blind_ = n_blind;
+  return outcome;
+}
+
 std::size_t TableModel::table_row(TokenId before_last, TokenId last) const {
   const std::size_t n = options_.n_vocab;
   const auto at = [n](TokenId t) { return t == kNoToken ? n : index(t); };
@@ -80,6 +140,7 @@ SeqId TableModel::open() {
   // So that whoever counts allocations sees the caller's only.
   sequences_[i].pending.reserve(limits_.max_pass_nodes);
   rows_.reserve(limits_.max_pass_nodes);
+  states_.reserve(std::max(limits_.max_pass_nodes, limits_.n_context));
   wanted_.reserve(limits_.max_pass_nodes);
   sequences_[i].text.reserve(limits_.n_context);  // a text that grows must not look like ours
   return static_cast<SeqId>(i);
@@ -95,6 +156,9 @@ PassOutcome TableModel::extend(SeqId seq, std::span<const TokenId> tokens) {
   require(s.pending.empty(), "TableModel::extend: tokens are pending");
   if (is_cancelled_) return PassOutcome::cancelled;
   if (is_full_ || s.text.size() + tokens.size() > limits_.n_context) return PassOutcome::no_space;
+  states_.clear();
+  for (std::size_t i = 0; i < tokens.size(); ++i) states_.push_back({tokens[i], s.text.size() + i});
+  n_committed_blind_ += tokens.size() - (s.text.empty() && !tokens.empty() ? 1 : 0);
   s.text.insert(s.text.end(), tokens.begin(), tokens.end());
   n_read_ += tokens.size();
   n_reread_ += s.n_owed;
@@ -108,6 +172,7 @@ PassOutcome TableModel::evaluate(std::span<const PassNode> nodes) {
   if (is_full_) return PassOutcome::no_space;
   rows_.clear();
   wanted_.clear();
+  states_.clear();
   ++n_passes_;
   n_extra_ = 0;
   for (const PassNode& node : nodes) {
@@ -130,9 +195,12 @@ PassOutcome TableModel::evaluate(std::span<const PassNode> nodes) {
       }
     }
     TokenId before = is_first ? (s.text.empty() ? kNoToken : s.text.back()) : parent->token;
+    bool is_blind = false;
+    if (limits_.is_head()) before = state_before(s, node, depth, is_blind).token;
     rows_.push_back(table_row(before, node.token));
     wanted_.push_back(node.wants_row);
-    s.pending.push_back({node.parent, node.token, depth});
+    states_.push_back({node.token, s.text.size() + depth});
+    s.pending.push_back({node.parent, node.token, depth, is_blind});
     ++s.n_last;
   }
   return PassOutcome::ok;
@@ -150,6 +218,7 @@ void TableModel::commit(SeqId seq, std::span<const PendingId> path) {
     require(index(id) < s.pending.size(), "TableModel::commit: nothing pending by this id");
     require(s.pending[index(id)].parent == above, "TableModel::commit: not a path");
     s.text.push_back(s.pending[index(id)].token);
+    if (s.pending[index(id)].is_blind) ++n_committed_blind_;
     above = id;
   }
   drop_all_but(s, path.size());

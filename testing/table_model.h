@@ -25,6 +25,15 @@ class TableModel final : public LanguageModel {
   // A draft for `target`: its logits mixed with as many random ones. share in [0, 1]: 1 is a copy.
   static TableModel draft_of(const TableModel& target, float share, std::uint64_t seed);
 
+  // A head for `target`, with the draft's logits, but the token before the last one is what the
+  // hidden state says: the target's states say it right, the head's own, which the children of its
+  // nodes read, say the next token of the vocabulary instead if own_states_err. A state that is not
+  // of the token before is a std::logic_error.
+  static TableModel head_of(TableModel& target, float share, std::uint64_t seed,
+                            bool own_states_err = false);
+  // Tokens behind a text's first that were committed without the target's state before them.
+  [[nodiscard]] std::size_t n_committed_blind() const { return n_committed_blind_; }
+
   // The logits after a text; before_last and last may be absent (-1). Shape: [n_vocab].
   [[nodiscard]] std::span<const float> logits(TokenId before_last, TokenId last) const;
   [[nodiscard]] std::span<const float> logits(std::span<const TokenId> text) const;
@@ -48,6 +57,9 @@ class TableModel final : public LanguageModel {
   void close(SeqId seq) override;
   [[nodiscard]] std::size_t n_committed(SeqId seq) const override;
   [[nodiscard]] PassOutcome extend(SeqId seq, std::span<const TokenId> tokens) override;
+  [[nodiscard]] PassOutcome extend_after(SeqId seq, std::span<const TokenId> tokens,
+                                         std::span<const float> states) override;
+  void copy_state(std::size_t i, std::span<float> out) const override;
   [[nodiscard]] PassOutcome evaluate(std::span<const PassNode> nodes) override;
   [[nodiscard]] std::span<const float> row(std::size_t i) const override;
   void commit(SeqId seq, std::span<const PendingId> path) override;
@@ -61,6 +73,7 @@ class TableModel final : public LanguageModel {
     PendingId parent = kCommitted;
     TokenId token{};
     std::size_t depth = 0;
+    bool is_blind = false;  // of a head: read without the target's state
   };
   struct Sequence {
     bool is_open = false;
@@ -70,6 +83,14 @@ class TableModel final : public LanguageModel {
     std::size_t n_owed = 0;               // committed, to be read again
     std::vector<std::size_t> remembered;  // lengths, ascending
   };
+  // A token, and where it stands.
+  struct State {
+    TokenId token{};
+    std::size_t position = 0;
+  };
+  [[nodiscard]] State state_before(const Sequence& s, const PassNode& node, std::size_t depth,
+                                   bool& is_blind) const;
+  static void check_state(const float* state, std::size_t n_before, TokenId before);
   Sequence& sequence(SeqId seq);
   [[nodiscard]] const Sequence& sequence(SeqId seq) const;
   void drop_all_but(Sequence& s, std::size_t n_kept) const;
@@ -81,6 +102,9 @@ class TableModel final : public LanguageModel {
   std::vector<Sequence> sequences_;
   std::vector<std::size_t> rows_;  // per node of the last pass, its row of the table
   std::vector<bool> wanted_;
+  std::vector<State> states_;  // of the last pass or extension
+  bool own_states_err_ = false;
+  std::size_t n_committed_blind_ = 0;
   std::size_t n_passes_ = 0;
   std::size_t n_read_ = 0;
   std::size_t n_reread_ = 0;

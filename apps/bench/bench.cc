@@ -170,6 +170,8 @@ void BenchRun::choose_methods() {
     for (const std::string_view name : method_names()) {
       const Method method = parse_method(name);
       const bool drafts_alone = method.kind == MethodKind::gumbel_tree;
+      // What a block accepts depends on tokens that no trace has.
+      if (method.kind == MethodKind::block && live_ == nullptr) continue;
       if (source_->draft() != nullptr || !method.drafts() || drafts_alone) {
         methods_.push_back(method);
       }

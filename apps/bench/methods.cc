@@ -100,6 +100,7 @@ std::string shape_text(const Method& method) {
     case MethodKind::ar:
       break;
     case MethodKind::rejection:
+    case MethodKind::block:
     case MethodKind::greedy_chain:
     case MethodKind::gumbel_chain:
       add("length", method.length);
@@ -128,6 +129,7 @@ std::vector<Method> sweep_shapes(MethodKind kind, bool is_cheap) {
       add("");
       break;
     case MethodKind::rejection:
+    case MethodKind::block:
     case MethodKind::greedy_chain:
     case MethodKind::gumbel_chain:
       for (int length = 1; length <= 8; ++length) add(":length=" + number(length));

@@ -105,6 +105,11 @@ int record_trace(const BenchOptions& options) {
   NewFile file(options.trace_file);
   Progress line;
   LiveSource source(options, model_options, prompts, line);
+  if (source.draft()->limits().is_head()) {
+    throw bad_option(
+        "--trace with a draft head, which reads the target's hidden states and says nothing of "
+        "texts it only follows; measure it, or record a draft model");
+  }
   source.measure_costs_up_to(kMostNodes);
   describe(source, options, trace);
   BenchProgress progress(line, trace.temperatures.size() * trace.n_runs * trace.n_prompts);

@@ -108,6 +108,11 @@ BenchText ReplaySource::generate(const TextRequest& request) {
   options.max_tokens = has_end ? request.n_tokens : std::min(request.n_tokens, expected.size());
   target_.begin(recorded);
   draft_.begin(recorded);
+  if (request.method.kind == MethodKind::block && request.temperature > 0.0F) {
+    throw bad_option(
+        "method block with --replay, which knows what a chain would have accepted token by token "
+        "only; measure it");
+  }
   if (is_rejection(request.method) && request.temperature > 0.0F) {
     options.drafter =
         make_hindsight_drafter(draft_.limits(), request.method, recorded, request.temperature);

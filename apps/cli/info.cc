@@ -140,7 +140,8 @@ int run_info(const ModelOptions& given) {
   text += model_text("target", *models.target);
   text += placement_text(*models.target);
   if (models.draft != nullptr) {
-    text += model_text("draft", *models.draft) + placement_text(*models.draft);
+    text += model_text(models.draft->limits().is_head() ? "head" : "draft", *models.draft) +
+            placement_text(*models.draft);
   }
   text += same_seed_text(*models.target);
   Output out = Output::standard();

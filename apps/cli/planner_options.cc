@@ -1,5 +1,9 @@
 #include "apps/cli/planner_options.h"
 
+#include <algorithm>
+#include <array>
+#include <string_view>
+
 #include "apps/common/report.h"
 #include "apps/common/stop_signals.h"
 #include "apps/common/utf8_stream.h"
@@ -8,6 +12,22 @@ namespace gumbelspec::apps::cli {
 namespace {
 
 constexpr std::size_t kMostNodes = 64;
+
+// The list without the names of what is a draft model or head; those of llama.cpp's --spec-type are
+// understood, and its ways to look the text up are one source here.
+std::string without_model(const std::string& list) {
+  constexpr std::array<std::string_view, 8> kModels = {
+      "head", "draft", "mtp", "eagle3", "draft-simple", "draft-mtp", "draft-eagle3", "model"};
+  std::string others;
+  for (std::size_t begin = 0; begin <= list.size();) {
+    const std::size_t end = std::min(list.find_first_of(",+", begin), list.size());
+    const std::string name = list.substr(begin, end - begin);
+    begin = end + 1;
+    if (std::find(kModels.begin(), kModels.end(), name) != kModels.end()) continue;
+    others += (others.empty() ? "" : ",") + (name.rfind("ngram-", 0) == 0 ? "suffix" : name);
+  }
+  return others;
+}
 
 }  // namespace
 
@@ -26,7 +46,8 @@ void add_planner_options(Arguments& arguments, PlannerOptions& options) {
       "Nodes of a level that the draft evaluates at most (default: 16)");
   arguments.add_list(
       "--draft", "LIST",
-      "What gumbel-tree drafts from besides a draft model, with commas between the names, or given "
+      "What gumbel-tree drafts from besides a draft model or head (which may be named, too: head), "
+      "with commas between the names, or given "
       "several times: suffix (what followed where the text ended like this before), recycled (what "
       "the target said last after the same tokens), grammar (a grammar's only choice), none; no "
       "pass is made for them (default: all without a draft model, none with one)",
@@ -34,7 +55,9 @@ void add_planner_options(Arguments& arguments, PlannerOptions& options) {
         DraftSources& sources = options.sources.emplace();
         for (const std::string& list : lists) {
           try {
-            const DraftSources more = parse_draft_sources(list);
+            const std::string others = without_model(list);
+            if (others.empty()) continue;
+            const DraftSources more = parse_draft_sources(others);
             sources.suffix = sources.suffix || more.suffix;
             sources.recycled = sources.recycled || more.recycled;
             sources.grammar = sources.grammar || more.grammar;

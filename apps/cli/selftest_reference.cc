@@ -87,7 +87,8 @@ class ReferenceCheck {
     }
     report_.n_tokens = text_.tokens.size();
     compare(target);
-    if (!options_.models.draft.empty()) {
+    // A head's logits depend on another model's states.
+    if (!options_.models.draft.empty() && !LlamaModel::is_head_file(options_.models.draft)) {
       Role draft{"draft", draft_load_options(options_.models, limits, progress_), true};
       compare(draft);
     }

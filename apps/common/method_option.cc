@@ -11,10 +11,10 @@ void add_method_option(Arguments& arguments, std::optional<Method>& method) {
   }
   arguments.add_option(
       "--method", "M",
-      "How tokens are proposed; the text is the same with all but the rejection methods, "
-      "which keep its distribution only: " +
+      "How tokens are proposed; the text is the same with all but the rejection methods "
+      "(block among them), which keep its distribution only: " +
           names +
-          ". Shapes: rejection:length=5, rejection-tree:width=4,length=5,nodes=20, "
+          ". Shapes: rejection:length=5, block:length=5, rejection-tree:width=4,length=5,nodes=20, "
           "greedy-chain:length=5, gumbel-chain:length=5, "
           "gumbel-beam:width=4,length=5,tau=0.5,nodes=20,"
           "keep=1, gumbel-tree:nodes=16,sources=suffix+recycled (width, length 1 to 64, nodes up "
@@ -27,7 +27,7 @@ void add_method_option(Arguments& arguments, std::optional<Method>& method) {
 
 Method method_for(const std::optional<Method>& wanted, const ModelOptions& models) {
   const Method method = wanted.value_or(Method{});
-  if (!models.draft.empty() || !method.drafts()) return method;
+  if (!method.drafts() || has_draft(models)) return method;
   if (method.kind == MethodKind::gumbel_tree && method.sources != DraftSources::none()) {
     return method;
   }

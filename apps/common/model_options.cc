@@ -149,8 +149,13 @@ void add_device_options(Arguments& arguments, ModelOptions& options) {
 void add_model_options(Arguments& arguments, ModelOptions& options) {
   add_text(arguments, "-m,--model", "FILE", options.target,
            "Target model, a .gguf file; the text has its distribution (default: the demo pair)");
-  add_text(arguments, "--model-draft", "FILE", options.draft,
-           "Draft model with the target's vocabulary; needs -m (default with -m: none)");
+  add_text(
+      arguments, "--model-draft", "FILE", options.draft,
+      "Draft model with the target's vocabulary, or an EAGLE-3 head made for the target; needs "
+      "-m (default with -m: the target's own MTP layers, if it has them)");
+  arguments.add_flag(
+      "--no-mtp", [&] { options.use_mtp = false; },
+      "Leave out MTP layers, which otherwise draft where no draft model is given");
   add_integer(
       arguments, "-c,--ctx-size", 0, kMaxInt,
       [&](std::int64_t n) { options.n_context = static_cast<std::size_t>(n); },
@@ -185,6 +190,11 @@ void add_model_options(Arguments& arguments, ModelOptions& options) {
   arguments.group_new_options("Models");
   add_hub_options(arguments, options.hub);
   add_load_options(arguments, options);
+}
+
+bool has_draft(const ModelOptions& options) {
+  return !options.draft.empty() || (options.use_mtp && options.rpc_servers.empty() &&
+                                    LlamaModel::has_mtp_layers(options.target));
 }
 
 ModelOptions with_demo_pair(const ModelOptions& given) {
@@ -243,6 +253,7 @@ LlamaModelOptions target_load_options(const ModelOptions& options, Progress& pro
   load.rpc_servers = options.rpc_servers;
   load.n_sequences = options.n_sequences;
   load.n_snapshots = options.n_snapshots;
+  load.loads_mtp = options.draft.empty() && has_draft(options);
   return load;
 }
 
@@ -267,9 +278,10 @@ Models load_models(const ModelOptions& options, bool wants_draft, Progress& prog
   (void)simd_in_use();
   Models models;
   models.target = load_model(target_load_options(options, progress), progress);
-  if (!wants_draft || options.draft.empty()) return models;
-  models.draft =
-      load_draft(draft_load_options(options, models.target->limits(), progress), progress);
+  if (!wants_draft || (options.draft.empty() && !models.target->has_mtp())) return models;
+  LlamaModelOptions draft = draft_load_options(options, models.target->limits(), progress);
+  draft.target = models.target.get();
+  models.draft = load_draft(draft, progress);
   LlamaModel::require_same_vocabulary(*models.target, *models.draft);
   return models;
 }

@@ -37,6 +37,7 @@ struct ModelOptions {
   std::size_t n_draft_sequences = 1;                          // the same for the draft
   std::size_t n_snapshots = LlamaModelOptions{}.n_snapshots;  // of the target
   bool use_mmap = true;
+  bool use_mtp = true;      // the target's own MTP layers draft where there is no draft model
   bool use_kernels = true;  // the CPU kernels, where this build and this processor have them
   bool is_verbose = false;  // llama.cpp's messages go to standard error
   Attention attention = Attention::exact;
@@ -48,6 +49,9 @@ struct ModelOptions {
 };
 
 void add_model_options(Arguments& arguments, ModelOptions& options);
+
+// Whether there is something that drafts with passes: a draft model, a head, MTP layers.
+[[nodiscard]] bool has_draft(const ModelOptions& options);
 
 // Checks what can be checked without a model, and puts in the demo pair.
 // Throws: Error{invalid_option, file_not_found}.

@@ -14,12 +14,19 @@ namespace gumbelspec {
 // beginning on, or the first token and then only the end of the text: a draft may miss something,
 // the text does not depend on it.
 //
+// Of a head (ModelLimits::is_head) it also keeps the target's hidden states of the text's last
+// tokens, because the head reads each token with the state of the one before. What it drafted from
+// states of its own is dropped and read again with the target's. Where states are missing, it reads
+// the text from where they begin.
+//
 // A pass may be shared with other texts: append...() adds the nodes to it, whoever runs it says so
 // with take(). read_root() and evaluate() are the same for a text alone.
 class DraftReader {
  public:
   // Does not allocate for passes over up to n_level nodes, n_nodes of a round in all.
-  DraftReader(LanguageModel& model, std::size_t n_nodes, std::size_t n_level);
+  // n_states: of a head: states that are kept, at least those of a round's accepted tokens.
+  DraftReader(LanguageModel& model, std::size_t n_nodes, std::size_t n_level,
+              std::size_t n_states = 0);
   ~DraftReader() {
     if (is_open_ && !is_lent_) model_.close(seq_);
   }
@@ -32,6 +39,9 @@ class DraftReader {
   // A new text; reads the prompt but for its last token.
   [[nodiscard]] PassOutcome start(std::span<const TokenId> prompt);
 
+  // A new text, of which read_after() will read the prompt. Returns: no_space where it cannot.
+  [[nodiscard]] PassOutcome begin(std::span<const TokenId> prompt);
+
   // A new text in a sequence that stays somebody else's, and holds the beginning of the text.
   void attach(SeqId seq);
   // Whether the text can be followed from its beginning on.
@@ -40,6 +50,19 @@ class DraftReader {
   }
   // The next tokens of the prompt. Requires: nothing pending.
   [[nodiscard]] PassOutcome read(std::span<const TokenId> tokens);
+  // Of a head: the target has just read these tokens of the prompt with extend(), the text's from
+  // its n_before-th on. Keeps their states and, if `reads`, reads those that are still to be read.
+  // Requires: nothing pending.
+  [[nodiscard]] PassOutcome read_after(const LanguageModel& target, std::size_t n_before,
+                                       std::span<const TokenId> tokens, bool reads);
+  // Of a head: row i of the target's last pass was the text's n_before-th token; in the order of
+  // the text, without gaps.
+  void keep_state(const LanguageModel& target, std::size_t i, std::size_t n_before);
+  // Of a head: leaves out the tokens whose states are missing. Requires: nothing pending.
+  void close_gap(std::span<const TokenId> text);
+  // Reads the text from its n-th token on only. Requires: nothing pending.
+  void skip_before(std::size_t n);
+  [[nodiscard]] bool is_head() const { return n_state_ > 0; }
   // Tokens in the sequence; the first of them are those of the text.
   [[nodiscard]] std::size_t n_committed() const { return model_.n_committed(seq_); }
 
@@ -51,7 +74,8 @@ class DraftReader {
   [[nodiscard]] std::size_t n_levels(std::span<const TokenId> text) const;
 
   // Forgets the text but for its first token and the last n tokens, which will be read next.
-  // Does nothing where the model cannot drop what it has read. Requires: nothing pending.
+  // Does nothing where the model cannot drop what it has read, or has no states of so many tokens.
+  // Requires: nothing pending.
   void skip_to_last(std::span<const TokenId> text, std::size_t n);
 
   // Reads what is missing, in one pass unless it is long; of the last n_rows tokens of that pass
@@ -93,7 +117,8 @@ class DraftReader {
     pass_s_ += seconds;
   }
 
-  // Keeps the root and a path below it, if the root was read, and drops the rest.
+  // Keeps the root and a path below it (a head: the root alone), if the root was read, and drops
+  // the rest.
   void commit(std::span<const PendingId> path);
 
   [[nodiscard]] std::size_t n_passes() const { return n_passes_; }
@@ -105,6 +130,10 @@ class DraftReader {
 
   [[nodiscard]] bool knows(std::span<const TokenId> tokens) const;
   [[nodiscard]] std::size_t n_read(std::size_t n_text) const;
+  [[nodiscard]] std::size_t first_readable() const;
+  [[nodiscard]] float* slot(std::size_t i) { return states_.data() + i % n_kept_ * n_state_; }
+  [[nodiscard]] const float* state_before(std::size_t i);
+  std::span<const float> states_before(std::size_t first, std::size_t n);
   PassOutcome run_pass();
   void end_pending();
 
@@ -126,6 +155,14 @@ class DraftReader {
   double pass_s_ = 0.0;
   std::vector<PassNode> pass_;
   std::vector<PendingId> commit_;
+
+  // Of a head: the states of the text's tokens [states_begin_, states_end_), token i's in slot(i).
+  std::size_t n_state_ = 0;  // floats of one; 0: no head
+  std::size_t n_kept_ = 0;   // slots
+  std::size_t states_begin_ = 0;
+  std::size_t states_end_ = 0;
+  std::vector<float> states_;     // [n_kept_ + 1, n_state_], the last one zeros
+  std::vector<float> extension_;  // scratch of what is read in one go
 };
 
 }  // namespace gumbelspec

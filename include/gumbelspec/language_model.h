@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <span>
+#include <stdexcept>
 #include <string_view>
 
 #include "gumbelspec/types.h"
@@ -19,6 +20,10 @@ struct PassNode {
   PendingId parent = kCommitted;
   TokenId token{};
   bool wants_row = true;  // whether its logits are needed
+  // Of a head: the target's hidden state of the token before. Null: what the head made of its
+  // parent, if that is pending, and nothing (zeros) otherwise; other models do not look at it.
+  // Shape: [ModelLimits::n_input_state]. Lifetime: of the call.
+  const float* state = nullptr;
 };
 
 enum class PassOutcome {
@@ -45,11 +50,17 @@ struct ModelLimits {
   // Why not, where can_drop is false: what stands behind "the model ", e.g. "is recurrent".
   // Lifetime: of the program.
   std::string_view why_no_drop = "keeps a state that cannot go back";
+  // Hidden states: floats that a pass gives of every token, and floats that the model reads with
+  // every token, of the one before. A model that reads states is a head: it drafts for a target
+  // that gives as many, and knows the text from them. 0: none.
+  std::size_t n_state = 0;
+  std::size_t n_input_state = 0;
 
   // How long a chain below the root can be verified, and whether a draft can be followed over
   // several passes and then dropped.
   [[nodiscard]] std::size_t longest_chain() const { return can_drop ? max_pass_nodes : max_drop; }
   [[nodiscard]] bool can_draft() const { return can_drop || can_drop_passes; }
+  [[nodiscard]] bool is_head() const { return n_input_state > 0; }
 };
 
 // A sequence has a committed text, which only grows, and below it a tree of pending tokens. A
@@ -77,6 +88,13 @@ class LanguageModel {
   // Requires: nothing pending.
   [[nodiscard]] virtual PassOutcome extend(SeqId seq, std::span<const TokenId> tokens) = 0;
 
+  // The same for a head, with the target's state of the token before each; before the first token
+  // of a text there is none: zeros. Shape: states [tokens.size(), n_input_state].
+  [[nodiscard]] virtual PassOutcome extend_after(SeqId seq, std::span<const TokenId> tokens,
+                                                 std::span<const float> /*states*/) {
+    return extend(seq, tokens);
+  }
+
   // One pass over a forest of nodes. Requires: parents before children; at most max_pass_nodes.
   // Throws: Error{evaluation_failed}.
   [[nodiscard]] virtual PassOutcome evaluate(std::span<const PassNode> nodes) = 0;
@@ -84,6 +102,11 @@ class LanguageModel {
   // The logits of the i-th node of the last pass, which must have wanted its row.
   // Shape: [n_vocab]. Lifetime: until the next call of any non-const function.
   [[nodiscard]] virtual std::span<const float> row(std::size_t i) const = 0;
+
+  // The hidden state of the i-th node of the last pass, wanted row or not, or of the i-th token of
+  // the last extend(). Requires: limits().n_state > 0; no other non-const function was called
+  // since. Shape: out [n_state].
+  virtual void copy_state(std::size_t i, std::span<float> out) const;
 
   // Appends a path of pending tokens to the committed text and drops all other pending ones.
   // Requires: path[0]'s parent is kCommitted, path[i]'s parent is path[i - 1]. May be empty. What
@@ -109,6 +132,10 @@ class LanguageModel {
   // dropped, or to make the texts of a pass equally long.
   [[nodiscard]] virtual std::size_t n_extra() const { return 0; }
 };
+
+inline void LanguageModel::copy_state(std::size_t /*i*/, std::span<float> /*out*/) const {
+  throw std::logic_error("this model gives no hidden states");
+}
 
 }  // namespace gumbelspec
 

@@ -14,6 +14,8 @@
 
 namespace gumbelspec {
 
+class LlamaModel;
+
 // How a pass is computed, and so what the text of a seed depends on. Measured with llama.cpp v0.5.0
 // on an x86 CPU; docs/exactness.md has the figures.
 enum class Attention {
@@ -120,6 +122,11 @@ struct LlamaModelOptions {
   // kernels or a BLAS) may be used. false: as in a process that has registered none. Other models
   // keep theirs, order_free_types is ignored, and no other model can be loaded while this one is.
   bool accelerators = true;
+  // Whether layers of the file that predict tokens further ahead (MTP) are loaded, too: for a head.
+  bool loads_mtp = false;
+  // The model whose hidden states a draft head reads; with an empty path the head is the target's
+  // own MTP layers. Other models do not look at it. Lifetime: outlives the head.
+  LlamaModel* target = nullptr;
   // Called while loading, with values in [0, 1]; returning false stops it (Error{invalid_model}).
   // It must not load a model itself.
   std::function<bool(float)> on_progress = {};
@@ -184,6 +191,13 @@ struct LlamaRollback {
   std::size_t rollback_bytes = 0;  // snapshots, or copies
 };
 
+// How a draft head is fed.
+enum class HeadKind {
+  none,    // it is no head
+  eagle3,  // a file of its own, which reads what goes into three of the target's layers
+  mtp,     // the target's own layers for tokens further ahead, which read its last hidden state
+};
+
 class Grammar;
 struct GrammarTrigger;
 
@@ -206,6 +220,18 @@ class LlamaModel final : public LanguageModel {
   [[nodiscard]] std::size_t n_restorable(SeqId seq, std::size_t n) const override;
   void remember(SeqId seq) override;
   [[nodiscard]] std::size_t n_extra() const override;
+  [[nodiscard]] PassOutcome extend_after(SeqId seq, std::span<const TokenId> tokens,
+                                         std::span<const float> states) override;
+  void copy_state(std::size_t i, std::span<float> out) const override;
+
+  // What kind of a head this is, and whether it has MTP layers loaded for one.
+  [[nodiscard]] HeadKind head_kind() const;
+  [[nodiscard]] bool has_mtp() const;
+  // Whether this file has MTP layers that a model can draft with (LlamaModelOptions::loads_mtp).
+  // false also for what is not a model file.
+  [[nodiscard]] static bool has_mtp_layers(const std::string& path);
+  // Whether it is an EAGLE-3 head.
+  [[nodiscard]] static bool is_head_file(const std::string& path);
 
   // A pass that needs a lost RPC server throws Error{peer_lost} with the server's name, at most
   // rpc_timeout after its last sign of life, and so does every later pass. restore() connects again

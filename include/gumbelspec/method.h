@@ -21,6 +21,7 @@ enum class MethodKind {
   gumbel_chain,    // one chain of the draft's own choices under the shared noise (2408.07978)
   gumbel_beam,     // beam search under the shared noise (the 2024 talk)
   gumbel_tree,     // best-first under the shared noise; its size is planned, or fixed by max_nodes
+  block,           // one chain of draft samples, accepted as a whole (2403.10444)
 };
 
 // What a method has to keep.
@@ -62,7 +63,8 @@ struct Method {
   [[nodiscard]] bool drafts() const { return kind != MethodKind::ar; }
   // Whether a seed gives the text of plain decoding. Otherwise only the distribution is the same.
   [[nodiscard]] bool keeps_seed() const {
-    return kind != MethodKind::rejection && kind != MethodKind::rejection_tree;
+    return kind != MethodKind::rejection && kind != MethodKind::rejection_tree &&
+           kind != MethodKind::block;
   }
   // Whether the tree's size is decided round by round.
   [[nodiscard]] bool is_planned() const {

@@ -18,8 +18,11 @@ class CostCache;
 
 struct PairOptions {
   LlamaModelOptions target = {};
-  // As draft_options() makes them; an empty path: no draft. They may be changed afterwards.
+  // As draft_options() makes them; an empty path: no draft; a head's target is put in. They may be
+  // changed afterwards.
   std::function<LlamaModelOptions(const LlamaModel& target)> draft = {};
+  // Whether a target whose file has MTP layers drafts with them where no draft is given.
+  bool uses_mtp = true;
   bool uses_kernels = true;  // this project's CPU kernels, where the processor has what they need
   // Keeps in cost_cache_folder() what passes cost and what planners learnt, for later processes.
   bool uses_cost_cache = true;

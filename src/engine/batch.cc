@@ -206,11 +206,26 @@ PassOutcome Batch::Impl::read_target(BatchText& text) {
     outcome = target_.extend(slot.target, piece);
   }
   if (outcome != PassOutcome::ok) return outcome;
+  if (text.reads_with_head()) outcome = read_head(text, piece);
+  if (outcome != PassOutcome::ok) return outcome;
   slot.tokens.insert(slot.tokens.end(), piece.begin(), piece.end());
   text.n_read += piece.size();
   if (text.n_read == text.n_to_remember()) target_.remember(slot.target);
   statistics_.n_prompt += piece.size();
   return outcome;
+}
+
+// A head needs the states of the piece that the target has just read.
+PassOutcome Batch::Impl::read_head(BatchText& text, std::span<const TokenId> piece) {
+  const ClockWatch watch(clock_);
+  const PassOutcome outcome =
+      text.reader()->read_after(target_, text.n_read, piece, !text.defers_draft);
+  if (text.is_planned() && !text.defers_draft) {
+    read_draft_s_ += watch.seconds();
+    counted_read_s_ += options_.costs->draft.seconds(piece.size());
+  }
+  if (outcome == PassOutcome::no_space) text.drop_drafter();
+  return outcome == PassOutcome::cancelled ? outcome : PassOutcome::ok;
 }
 
 // The draft follows the target, or catches up with it where it had less in its cache.

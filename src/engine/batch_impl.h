@@ -46,6 +46,7 @@ class Batch::Impl {
   void read_piece(BatchText& text);
   [[nodiscard]] PassOutcome read_target(BatchText& text);
   [[nodiscard]] PassOutcome read_draft(BatchText& text);
+  [[nodiscard]] PassOutcome read_head(BatchText& text, std::span<const TokenId> piece);
   static void tell_prompt(BatchText& text);
   // The round; batch_round.cc.
   void run_round();

@@ -30,12 +30,28 @@ std::size_t BatchSlots::n_shared(const BatchSlot& slot, std::span<const TokenId>
   return target_.n_restorable(slot.target, n);
 }
 
+// Of the first n tokens, those that the target keeps where a head reads along: it reads the last
+// token that both have again, whose state goes with the next one. What the head has not read
+// because it was last in its text is read again, too; anything longer is left out of its text.
+std::size_t BatchSlots::n_with_states(BatchSlot& slot, std::size_t n) const {
+  constexpr std::size_t kFew = 32;
+  std::size_t n_both = std::min(n, slot.n_draft);
+  if (n - n_both > kFew) {
+    slot.n_draft = 0;
+    n_both = n;
+  }
+  slot.n_draft = std::min(slot.n_draft, n_both);
+  return target_.n_restorable(slot.target, n_both - std::min<std::size_t>(n_both, 1));
+}
+
 void BatchSlots::shorten(BatchSlot& slot, std::size_t n) {
+  if (draft_ != nullptr && draft_->limits().is_head()) n = n_with_states(slot, n);
   if (n != slot.tokens.size()) target_.truncate(slot.target, n);
   slot.tokens.resize(n);
   if (draft_ == nullptr) return;
   const std::size_t n_read = draft_->n_committed(slot.draft);
-  std::size_t n_kept = std::min(n, slot.n_draft);
+  // A head may be a token ahead: it does not need the state that the target will give it.
+  std::size_t n_kept = std::min(draft_->limits().is_head() ? n + 1 : n, slot.n_draft);
   n_kept = draft_->n_restorable(slot.draft, n_kept);
   if (n_kept != n_read) draft_->truncate(slot.draft, n_kept);
   slot.n_draft = n_kept;

@@ -57,6 +57,7 @@ class BatchSlots {
  private:
   [[nodiscard]] std::size_t n_shared(const BatchSlot& slot, std::span<const TokenId> prompt) const;
   [[nodiscard]] std::size_t choose(std::span<const TokenId> prompt, bool reuses) const;
+  [[nodiscard]] std::size_t n_with_states(BatchSlot& slot, std::size_t n) const;
   void shorten(BatchSlot& slot, std::size_t n);
   void close(BatchSlot& slot);
 

@@ -37,7 +37,8 @@ class BatchText final : public Text {
   // But for the last token.
   [[nodiscard]] std::size_t n_to_read() const { return prompt().size() - 1 - n_read; }
   [[nodiscard]] std::size_t n_draft_to_read() const {
-    return reads_with_draft() && !defers_draft ? prompt().size() - 1 - n_draft_read : 0;
+    const bool reads_apart = reads_with_draft() && !defers_draft && !reads_with_head();
+    return reads_apart ? prompt().size() - 1 - n_draft_read : 0;
   }
   // Where models that cannot go back anywhere remember the text, for a prompt that continues it:
   // shortly before its end, because the last tokens of a chat's prompt (the beginning of the
@@ -50,6 +51,9 @@ class BatchText final : public Text {
   [[nodiscard]] bool is_reading() const { return n_to_read() > 0 || n_draft_to_read() > 0; }
   // Whether the draft model follows the text.
   [[nodiscard]] bool reads_with_draft() const { return has_drafter() && reader() != nullptr; }
+
+  // Whether it is a head, which reads the prompt along with the target.
+  [[nodiscard]] bool reads_with_head() const { return reads_with_draft() && reader()->is_head(); }
 
   bool is_cancelled = false;
 

@@ -16,7 +16,7 @@ void KnownCosts::take(const CostModel& model) {
 CandidatePlanner::CandidatePlanner(const Method& method)
     : limits_{.n_nodes = static_cast<std::size_t>(method.node_limit()),
               .n_leaves = 0,
-              .n_children = method.kind == MethodKind::rejection ? 1 : kMaxChildren,
+              .n_children = method.kind == MethodKind::rejection_tree ? kMaxChildren : 1,
               .width = static_cast<std::size_t>(method.width),
               .n_levels = 0},
       length_(method.length),

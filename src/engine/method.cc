@@ -43,7 +43,7 @@ struct Kind {
   int width, length;
 };
 // In the order of MethodKind.
-constexpr std::array<Kind, 7> kKinds = {{
+constexpr std::array<Kind, 8> kKinds = {{
     {"ar", 0, 1, 5},
     {"rejection", kLength, 1, 5},
     {"rejection-tree", kWidth | kLength | kNodes, 4, 5},
@@ -51,10 +51,11 @@ constexpr std::array<Kind, 7> kKinds = {{
     {"gumbel-chain", kLength, 1, 5},
     {"gumbel-beam", kWidth | kLength | kNodes | kTau | kKeep, 4, 5},
     {"gumbel-tree", kWidth | kLength | kNodes | kTau | kMost | kSources, 16, 16},
+    {"block", kLength, 1, 5},
 }};
-constexpr std::array<std::string_view, 7> kNames = {kKinds[0].name, kKinds[1].name, kKinds[2].name,
+constexpr std::array<std::string_view, 8> kNames = {kKinds[0].name, kKinds[1].name, kKinds[2].name,
                                                     kKinds[3].name, kKinds[4].name, kKinds[5].name,
-                                                    kKinds[6].name};
+                                                    kKinds[6].name, kKinds[7].name};
 
 const Kind& kind_of(const Method& method) { return kKinds[static_cast<std::size_t>(method.kind)]; }
 

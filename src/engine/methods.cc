@@ -19,7 +19,8 @@ constexpr std::size_t kRanks = 16;
 MethodParts make_rejection(const TextOptions& options, const ModelLimits& draft) {
   const auto round = make_drafted_round(draft, options.sampling, options.method);
   return {.drafter = make_rejection_drafter(draft, options.sampling, options.method, round),
-          .verifier = make_rejection_verifier(round)};
+          .verifier = options.method.kind == MethodKind::block ? make_block_verifier(round)
+                                                               : make_rejection_verifier(round)};
 }
 
 }  // namespace
@@ -74,6 +75,7 @@ MethodParts make_method(const TextOptions& options, const ModelLimits* draft, st
     }
     case MethodKind::rejection:
     case MethodKind::rejection_tree:
+    case MethodKind::block:
       return make_rejection(options, *draft);
     case MethodKind::gumbel_tree:
       if (is_mixed(options)) return make_mixed_method(options, *draft, n_vocab);

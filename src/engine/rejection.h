@@ -29,6 +29,8 @@ namespace gumbelspec {
 
 inline constexpr std::uint32_t kDraftUse = 1;
 inline constexpr std::uint32_t kDecisionUse = 2;
+// A block's samples belong to its round: this and the position where it begins.
+inline constexpr std::uint32_t kBlockUse = 1U << 28U;
 
 [[nodiscard]] constexpr NoiseKey with_use(NoiseKey key, std::uint32_t use) {
   return {key.seed, key.stream, use};
@@ -78,6 +80,9 @@ class DraftedRound {
                                                               std::shared_ptr<DraftedRound> round);
 [[nodiscard]] std::unique_ptr<Verifier> make_rejection_verifier(
     std::shared_ptr<DraftedRound> round);
+
+// A chain as a whole, for MethodKind::block; block_verifier.cc.
+[[nodiscard]] std::unique_ptr<Verifier> make_block_verifier(std::shared_ptr<DraftedRound> round);
 
 // Memory for a round of this method on a draft.
 [[nodiscard]] std::shared_ptr<DraftedRound> make_drafted_round(const ModelLimits& draft,

@@ -22,7 +22,8 @@ class RejectionDrafter final : public ShapedDrafter {
       : ShapedDrafter(draft, method),
         weights_(sampling, draft.n_vocab),
         noise_(draft.n_vocab, static_cast<std::size_t>(method.length)),
-        round_(std::move(round)) {}
+        round_(std::move(round)),
+        is_block_(method.kind == MethodKind::block) {}
 
   void begin_text(std::span<const TokenId> /*prompt*/) override {
     is_new_text_ = true;
@@ -32,7 +33,12 @@ class RejectionDrafter final : public ShapedDrafter {
   }
   void begin(DraftRound& round) override {
     round_->begin();
-    if (is_new_text_) noise_.restart(with_use(round.noise->key(), kDraftUse), source_);
+    if (is_block_) {
+      const auto begin = static_cast<std::uint32_t>(round.text.size());
+      noise_.restart(with_use(round.noise->key(), kBlockUse + begin), source_);
+    } else if (is_new_text_) {
+      noise_.restart(with_use(round.noise->key(), kDraftUse), source_);
+    }
     is_new_text_ = false;
     ShapedDrafter::begin(round);
   }
@@ -47,6 +53,7 @@ class RejectionDrafter final : public ShapedDrafter {
   NoiseTable noise_;
   bool is_new_text_ = true;
   std::shared_ptr<DraftedRound> round_;
+  bool is_block_;
 };
 
 std::size_t RejectionDrafter::draw(DraftRound& round, std::size_t node,

@@ -19,6 +19,8 @@ namespace {
 // Prompts are evaluated in pieces, so that a session can be cancelled between them. A multiple of
 // every usual batch size: the pieces must not change how the model splits the prompt.
 constexpr std::size_t kPromptPiece = 2048;
+// Of a target whose hidden states a head reads, which are kept for a piece.
+constexpr std::size_t kHeadPiece = 512;
 
 void require_possible(const LanguageModel& target, const LanguageModel* draft,
                       const TextOptions& options) {
@@ -140,17 +142,28 @@ Outcome Session::Impl::start(std::span<const TokenId> prompt, NoiseKey key) {
 Outcome Session::Impl::read_prompt() {
   target_.truncate(text.sequence(), 0);
   const std::span<const TokenId> prompt = text.prompt();
+  DraftReader* const head =
+      text.reader() != nullptr && text.reader()->is_head() ? text.reader() : nullptr;
+  bool reads_head = head != nullptr && head->begin(prompt) == PassOutcome::ok;
+  const std::size_t n_piece = head != nullptr ? kHeadPiece : kPromptPiece;
   // The last token is the root of the first round.
   for (std::span<const TokenId> rest = prompt.first(prompt.size() - 1); !rest.empty();) {
     if (is_cancelled()) return Outcome::cancelled;
-    const std::span<const TokenId> piece = rest.first(std::min(rest.size(), kPromptPiece));
+    const std::span<const TokenId> piece = rest.first(std::min(rest.size(), n_piece));
     const PassOutcome outcome = target_.extend(text.sequence(), piece);
     if (outcome == PassOutcome::cancelled) return Outcome::cancelled;
     if (outcome == PassOutcome::no_space) return Outcome::context_full;
+    if (head != nullptr) {
+      const PassOutcome read =
+          head->read_after(target_, prompt.size() - 1 - rest.size(), piece, reads_head);
+      if (read == PassOutcome::cancelled) return Outcome::cancelled;
+      reads_head = reads_head && read == PassOutcome::ok;
+    }
     rest = rest.subspan(piece.size());
   }
   // Where the draft has no room, nothing is drafted.
-  if (text.reader() != nullptr && text.reader()->start(prompt) == PassOutcome::cancelled) {
+  if (head == nullptr && text.reader() != nullptr &&
+      text.reader()->start(prompt) == PassOutcome::cancelled) {
     return Outcome::cancelled;
   }
   return text.outcome_at(text.room());

@@ -20,7 +20,7 @@ void ShapedDrafter::begin(DraftRound& round) {
   levels_.begin(round, static_cast<std::size_t>(method_.length));
   shape_.plan({.n_nodes = std::min(round.max_nodes, static_cast<std::size_t>(method_.node_limit())),
                .n_leaves = std::min(round.max_leaves, max_leaves_),
-               .n_children = method_.kind == MethodKind::rejection ? 1 : kMaxChildren,
+               .n_children = method_.kind == MethodKind::rejection_tree ? kMaxChildren : 1,
                .width = std::min(static_cast<std::size_t>(method_.width), max_pass_nodes_),
                .n_levels = static_cast<int>(levels_.n_levels())},
               rates());

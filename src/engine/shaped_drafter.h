@@ -17,7 +17,7 @@ namespace gumbelspec {
 // rank (TreeShape). Nothing of the tree may be left out: its verifier counts on every candidate.
 class ShapedDrafter : public Drafter {
  public:
-  // method: rejection or rejection_tree.
+  // method: rejection, block or rejection_tree.
   ShapedDrafter(const ModelLimits& draft, const Method& method);
 
   void begin(DraftRound& round) override;

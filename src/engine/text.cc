@@ -43,13 +43,15 @@ void Text::prepare(const Models& models) {
   if (!verifier_) verifier_ = make_walk_verifier();
   const std::size_t length = n_levels();
   std::size_t n_nodes = 1;
+  if (draft != nullptr) check_states(target, *draft);
   if (drafter_) {
     const Proposals::Limits limits = proposal_limits(options_, draft, target.n_vocab);
     proposals_.emplace(limits);
     n_nodes += limits.n_nodes;
     if (draft != nullptr) {
       reader_.emplace(*models.draft, limits.n_expanded,
-                      std::max(static_cast<std::size_t>(method.width), kProbeWindow));
+                      std::max(static_cast<std::size_t>(method.width), kProbeWindow),
+                      std::max(2 * (length + 2), 2 * kProbeWindow));
     }
   }
   by_level.assign(length, 0);
@@ -157,6 +159,7 @@ void Text::begin_round(std::size_t max_nodes, std::size_t max_leaves, bool may_d
                   .n_prompt = n_prompt_};
   proposals_->clear(draft_round_.max_depth);
   if (planner_) planner_->begin_round({.max_nodes = max_nodes});
+  if (reader_) reader_->close_gap(text_);
   drafter_->begin(draft_round_);
 }
 
@@ -202,6 +205,11 @@ void Text::walk_tree(const LanguageModel& target, std::size_t first_row) {
   if (options_.n_logprobs >= 0) {
     for (std::size_t i = 0; i < walk.path.size(); ++i) {
       add_logprobs(round.row(walk.path[i]), walk.choices[i].token);
+    }
+  }
+  if (reader_ && reader_->is_head()) {
+    for (std::size_t i = 0; i < walk.path.size(); ++i) {
+      reader_->keep_state(target, first_row + index(walk.path[i]), text_.size() - 1 + i);
     }
   }
   if (!has_drafted) return;

@@ -45,4 +45,13 @@ void check_logit_bias(const SamplingOptions& sampling, std::size_t n_vocab) {
   }
 }
 
+void check_states(const ModelLimits& target, const ModelLimits& draft) {
+  if (!draft.is_head() || draft.n_input_state == target.n_state) return;
+  throw Error(ErrorCode::invalid_option,
+              "the draft head reads hidden states of " + std::to_string(draft.n_input_state) +
+                  " numbers, but the target gives " + std::to_string(target.n_state) +
+                  "; use a head of this target",
+              "draft");
+}
+
 }  // namespace gumbelspec

@@ -16,6 +16,9 @@ void check_prompt(std::span<const TokenId> prompt, const ModelLimits& target);
 // Throws: Error{invalid_option}.
 void check_logit_bias(const SamplingOptions& sampling, std::size_t n_vocab);
 
+// Throws: Error{invalid_option} where a draft head reads other hidden states than the target gives.
+void check_states(const ModelLimits& target, const ModelLimits& draft);
+
 }  // namespace gumbelspec
 
 #endif  // GUMBELSPEC_ENGINE_TEXT_CHECKS_H_

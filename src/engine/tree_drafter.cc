@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <string_view>
 
 #include "src/engine/calibration.h"
 #include "src/engine/draft_levels.h"
@@ -22,7 +23,8 @@ class TreeDrafter final : public Drafter {
  public:
   TreeDrafter(const ModelLimits& draft, const SamplingOptions& sampling, const Method& method,
               const DraftSources& sources, std::size_t n_vocab)
-      : max_leaves_(draft.max_leaves),
+      : name_(draft.is_head() ? "head" : "draft"),
+        max_leaves_(draft.max_leaves),
         method_(method),
         weights_(sampling, draft.n_vocab),
         fixed_calibration_(method.tau, n_ranks(draft)),
@@ -55,6 +57,7 @@ class TreeDrafter final : public Drafter {
                             std::span<Candidate> out, ScoreMoments& moments);
   std::size_t next_width(const DraftRound& round, const DraftRoom& room);
 
+  std::string_view name_;  // of the source
   std::size_t max_leaves_;
   Method method_;
   LogWeights weights_;
@@ -125,7 +128,7 @@ void TreeDrafter::take(DraftRound& round) {
     return;
   }
   Proposals& proposals = *round.proposals;
-  const SourceId source = proposals.source("draft", calibration(round), round.planner != nullptr);
+  const SourceId source = proposals.source(name_, calibration(round), round.planner != nullptr);
   levels_.take(round, level_);
   for (std::size_t i = 0; i < level_.size(); ++i) {
     const std::size_t node = level_[i];

@@ -329,9 +329,12 @@ LlamaRollback rollback_of_bytes(std::size_t n_bytes, const CacheSettings& cache)
 
 ContextSetup make_context(llama_model* model, const LlamaModelOptions& options,
                           std::span<const Device> devices, ggml_abort_callback on_cancel,
-                          void* cancel_data, const LogSink& log) {
-  check_is_decoder(model);
-  check_is_generator(model);
+                          void* cancel_data, const LogSink& log, const HeadSetup& head) {
+  const bool is_head = head.kind != HeadKind::none;
+  if (!is_head) {
+    check_is_decoder(model);
+    check_is_generator(model);
+  }
   check_range("n_sequences", options.n_sequences, 1, 64);
   check_range("max_pass_nodes", options.max_pass_nodes, 1, 4096);
   check_range("n_snapshots", options.n_snapshots, 0, 64);
@@ -340,16 +343,24 @@ ContextSetup make_context(llama_model* model, const LlamaModelOptions& options,
   check_threads("n_threads_prompt", options.n_threads_prompt, "as many as n_threads");
   ContextSetup setup;
   // The kernels compute here, not on a device.
-  const bool is_order_free = options.accelerators && !uses_device(options, devices) &&
+  const bool is_order_free = !is_head && options.accelerators && !uses_device(options, devices) &&
                              has_only_types(options.path, options.order_free_types, log) &&
                              cache_types(options, {}, false).suit_kernels();
   setup.cache = cache_settings(model, options, is_order_free);
+  // It has a plain cache, whatever its target has.
+  if (is_head) setup.cache.rollback = Rollback::cells;
   setup.n_threads = options.n_threads > 0 ? options.n_threads : n_physical_cores();
   llama_context_params params = context_params(setup.cache, options, devices);
   params.n_threads = params.n_threads_batch = setup.n_threads;
   setup.cache.n_threads = setup.n_threads;
   setup.cache.n_threads_prompt =
       options.n_threads_prompt > 0 ? options.n_threads_prompt : setup.n_threads;
+  if (is_head) {
+    params.ctx_other = head.target;
+    // States are fused for as many tokens as a prompt's chunk has, and count as output.
+    params.n_outputs_max = params.n_batch;
+    if (head.kind == HeadKind::mtp) params.ctx_type = LLAMA_CONTEXT_TYPE_MTP;
+  }
   if (setup.cache.can_branch()) {
     params.abort_callback = on_cancel;
     params.abort_callback_data = cancel_data;
@@ -379,6 +390,8 @@ ContextSetup make_context(llama_model* model, const LlamaModelOptions& options,
   setup.rollback = rollback_of_bytes(n_state_bytes, setup.cache);
   if (llama_get_memory(setup.context.get()) == nullptr) refuse(model, "keeps no cache");
   setup.cache.graph = read_graph_traits(setup.context.get());
+  // Its states come with the rows that are asked for.
+  if (is_head) setup.cache.graph.gives_all_rows = true;
   check_has_logits(model, setup.cache.graph.n_logits, setup.limits.n_vocab);
   return setup;
 }

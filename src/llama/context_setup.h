@@ -28,12 +28,18 @@ struct ContextSetup {
   int n_threads = 1;
 };
 
+// What a head's context is made with besides.
+struct HeadSetup {
+  HeadKind kind = HeadKind::none;
+  llama_context* target = nullptr;  // whose states it reads
+};
+
 // cancel_data is given to on_cancel, which llama.cpp asks while a pass runs; not for models that
 // cannot drop tokens, whose interrupted passes cannot be taken back.
 // Throws: Error{invalid_option, invalid_model, out_of_memory}.
 ContextSetup make_context(llama_model* model, const LlamaModelOptions& options,
                           std::span<const Device> devices, ggml_abort_callback on_cancel,
-                          void* cancel_data, const LogSink& log);
+                          void* cancel_data, const LogSink& log, const HeadSetup& head = {});
 
 }  // namespace gumbelspec::internal
 

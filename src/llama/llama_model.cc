@@ -17,6 +17,9 @@
 #include "src/llama/context_setup.h"
 #include "src/llama/devices.h"
 #include "src/llama/grammar.h"
+#include "src/llama/head_cache.h"
+#include "src/llama/head_plan.h"
+#include "src/llama/hidden_states.h"
 #include "src/llama/model_file.h"
 #include "src/llama/pass_audit.h"
 #include "src/llama/sequence_cache.h"
@@ -28,7 +31,7 @@ namespace gumbelspec {
 
 namespace {
 
-std::string describe(const llama_model* model) {
+std::string describe_file(const llama_model* model) {
   const auto n_parameters = static_cast<double>(llama_model_n_params(model));
   const bool is_large = n_parameters >= 1e9;
   std::array<char, 32> size{};
@@ -63,7 +66,7 @@ class LlamaModel::Impl {
                   "rpc_timeout");
     }
     load();
-    description_ = {describe(model_.get()), setup_.limits, setup_.rollback, setup_.n_threads};
+    description_ = {describe(), setup_.limits, setup_.rollback, setup_.n_threads};
     // Who loads is told how far it is; who loads again would not expect it.
     options_.on_progress = {};
     if (relays_.empty()) return;
@@ -80,6 +83,7 @@ class LlamaModel::Impl {
   Impl& operator=(const Impl&) = delete;
 
   void restore() {
+    if (head_ != HeadKind::none) return;  // its target has no servers
     if (cache_ != nullptr && !is_lost()) return;
     unload();
     load();
@@ -93,8 +97,11 @@ class LlamaModel::Impl {
   [[nodiscard]] const PassGuarantee& guarantee() const { return guarantee_; }
   // For what does not change.
   [[nodiscard]] const llama_model* vocabulary() const {
-    return vocabulary_ ? vocabulary_.get() : model_.get();
+    if (vocabulary_) return vocabulary_.get();
+    return model_ ? model_.get() : options_.target->impl_->vocabulary();
   }
+  [[nodiscard]] HeadKind head_kind() const { return head_; }
+  [[nodiscard]] bool has_mtp() const { return has_mtp_; }
   [[nodiscard]] const llama_vocab* vocab() const { return llama_model_get_vocab(vocabulary()); }
   // Of all grammars. Threads: any number at once.
   [[nodiscard]] std::shared_ptr<const internal::GrammarTokens> grammar_tokens() const {
@@ -126,6 +133,50 @@ class LlamaModel::Impl {
   }
 
  private:
+  // As info() says it.
+  [[nodiscard]] std::string describe() const {
+    if (head_ != HeadKind::mtp) return describe_file(model_.get());
+    return internal::model_metadata(vocabulary(), "general.architecture") + " MTP, " +
+           std::to_string(llama_model_n_layer_nextn(vocabulary())) + " layer" +
+           (llama_model_n_layer_nextn(vocabulary()) == 1 ? "" : "s");
+  }
+
+  // From now on passes give these states, for a head.
+  void give_states(const internal::StateSource& source) {
+    internal::make_states(setup_.context.get(), state_source_, source, /*is_head=*/false);
+    static_cast<internal::TreeCache&>(*cache_).use_states(source, 0);
+    state_source_ = source;
+    description_.limits.n_state = source.size();
+  }
+
+  // What a head reads of its target. Throws: Error{invalid_model}.
+  [[nodiscard]] internal::HeadPlan plan_head() const {
+    Impl& target = *options_.target->impl_;
+    internal::HeadTarget facts;
+    facts.model = target.model_.get();
+    facts.is_head = target.head_ != HeadKind::none;
+    facts.is_remote = !target.relays_.empty();
+    facts.can_branch = target.setup_.cache.can_branch();
+    facts.has_mtp = target.has_mtp_;
+    return head_ == HeadKind::mtp ? internal::plan_mtp(facts)
+                                  : internal::plan_eagle3(model_.get(), options_.path, facts, log_);
+  }
+
+  void load_head(const std::vector<internal::Device>& devices) {
+    Impl& target = *options_.target->impl_;
+    const internal::HeadPlan plan = plan_head();
+    llama_model* model = head_ == HeadKind::mtp ? target.model_.get() : model_.get();
+    setup_ = internal::make_context(model, options_, devices,
+                                    is_cancelled_ ? &Impl::ask_cancelled : nullptr, this, log_,
+                                    {.kind = head_, .target = target.setup_.context.get()});
+    setup_.limits.n_input_state = plan.states.size();
+    setup_.limits.max_context = std::max(setup_.limits.max_context, setup_.limits.n_context);
+    target.give_states(plan.states);
+    cache_ = std::make_unique<internal::HeadCache>(head_, plan.states.size(), plan.n_own,
+                                                   setup_.context.get(), setup_.cache, log_,
+                                                   is_cancelled_);
+  }
+
   void load() {
     const std::vector<internal::Device> devices = chosen_devices();
     relays_.clear();
@@ -151,7 +202,14 @@ class LlamaModel::Impl {
   }
 
   void load_on(const std::vector<internal::Device>& devices) {
+    if (options_.path.empty() && options_.target != nullptr) {
+      head_ = HeadKind::mtp;
+      const internal::DeviceList list(options_.accelerators);
+      load_head(devices);
+      return;
+    }
     internal::ModelFileOptions file;
+    file.loads_mtp = options_.loads_mtp;
     file.path = options_.path;
     file.n_gpu_layers = options_.n_gpu_layers;
     file.devices = devices;
@@ -171,9 +229,15 @@ class LlamaModel::Impl {
     const internal::DeviceList list(options_.accelerators);
     model_ = internal::load_model_file(file, placement.sink());
     placement_ = placement.placements();
-    internal::check_pieces(llama_model_get_vocab(model_.get()));
     try {
       const internal::AbortGuard guard;
+      if (options_.target != nullptr && internal::is_eagle3(model_.get())) {
+        head_ = HeadKind::eagle3;
+        load_head(devices);
+        return;
+      }
+      internal::check_pieces(llama_model_get_vocab(model_.get()));
+      has_mtp_ = options_.loads_mtp && internal::has_mtp_graph(model_.get());
       setup_ = internal::make_context(model_.get(), options_, devices,
                                       is_cancelled_ ? &Impl::ask_cancelled : nullptr, this, log_);
       guarantee_ = internal::audit_passes(setup_.context.get(), setup_.facts);
@@ -220,6 +284,9 @@ class LlamaModel::Impl {
   LlamaModelOptions options_;
   internal::LogSink log_;
   std::function<bool()> is_cancelled_;
+  HeadKind head_ = HeadKind::none;
+  bool has_mtp_ = false;
+  internal::StateSource state_source_;  // of the states that passes give to a head
   std::vector<internal::RpcRelay*> relays_;
   internal::LlamaModelPtr vocabulary_;  // null: the model's own will do
   internal::LlamaModelPtr model_;
@@ -264,6 +331,16 @@ PassOutcome LlamaModel::extend(SeqId seq, std::span<const TokenId> tokens) {
 PassOutcome LlamaModel::evaluate(std::span<const PassNode> nodes) {
   return impl_->cache().evaluate(nodes);
 }
+
+PassOutcome LlamaModel::extend_after(SeqId seq, std::span<const TokenId> tokens,
+                                     std::span<const float> states) {
+  return impl_->cache().extend_after(seq, tokens, states);
+}
+void LlamaModel::copy_state(std::size_t i, std::span<float> out) const {
+  impl_->cache().copy_state(i, out);
+}
+HeadKind LlamaModel::head_kind() const { return impl_->head_kind(); }
+bool LlamaModel::has_mtp() const { return impl_->has_mtp(); }
 
 std::span<const float> LlamaModel::row(std::size_t i) const {
   return {impl_->cache().row(i), limits().n_vocab};
@@ -321,32 +398,8 @@ void LlamaModel::restore() { impl_->restore(); }
 PassGuarantee LlamaModel::guarantee() const { return impl_->guarantee(); }
 LlamaRollback LlamaModel::rollback() const { return impl_->rollback(); }
 
-std::string PassGuarantee::reason() const {
-  if (holds || parts.empty()) return {};
-  const Part& part = parts.front();
-  const std::string where = part.device.empty() ? "" : " on " + part.device;
-  return part.operations + where + ": " + part.why;
-}
-
 std::vector<LlamaPlacement> LlamaModel::placement() const { return impl_->placement(); }
 RpcTraffic LlamaModel::rpc_traffic() const { return impl_->traffic(); }
-
-std::vector<LlamaDevice> LlamaModel::devices(const std::vector<std::string>& rpc_servers,
-                                             std::chrono::milliseconds rpc_timeout) {
-  const internal::DeviceList list(/*with_accelerators=*/true);
-  std::vector<internal::Device> found = internal::find_devices(rpc_servers, rpc_timeout);
-  if (const auto cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU); cpu != nullptr) {
-    found.push_back({ggml_backend_dev_name(cpu), ggml_backend_dev_description(cpu), cpu, nullptr});
-  }
-  std::vector<LlamaDevice> devices;
-  for (const internal::Device& device : found) {
-    LlamaDevice told{device.name, device.description, 0, 0};
-    ggml_backend_dev_memory(device.handle, &told.free_bytes, &told.total_bytes);
-    if (device.relay != nullptr) device.relay->check();
-    devices.push_back(std::move(told));
-  }
-  return devices;
-}
 
 void LlamaModel::require_same_vocabulary(const LlamaModel& target, const LlamaModel& draft) {
   const auto difference =
@@ -364,18 +417,6 @@ std::shared_ptr<const Grammar> compile_grammar(const LlamaModel& model, const st
 
 std::shared_ptr<const Grammar> compile_grammar(const LlamaModel& model, const std::string& gbnf) {
   return compile_grammar(model, gbnf, {});
-}
-
-std::string LlamaModel::backend_description() {
-  internal::LogCapture::install();
-  internal::prepare_backends();
-  const std::string version = llama_version();
-  return "llama.cpp " + version + ": " + llama_print_system_info();
-}
-
-std::string LlamaModel::cpu_variant() {
-  internal::LogCapture::install();
-  return internal::cpu_variant();
 }
 
 }  // namespace gumbelspec

@@ -14,6 +14,7 @@
 #include "gumbelspec/error.h"
 #include "src/llama/abort_guard.h"
 #include "src/llama/backends.h"
+#include "src/llama/head_plan.h"
 #include "src/llama/header_checks.h"
 #include "src/llama/load_details.h"
 #include "src/llama/utf8.h"
@@ -112,6 +113,25 @@ Header read_header(const std::string& path, const LogSink& log) {
              "; download or convert it again");
   }
   return header;
+}
+
+// Empty if it is not there.
+std::string architecture_of(const gguf_context* gguf) {
+  const std::int64_t name = gguf == nullptr ? -1 : gguf_find_key(gguf, "general.architecture");
+  if (name < 0 || gguf_get_kv_type(gguf, name) != GGUF_TYPE_STRING) return {};
+  return gguf_get_val_str(gguf, name);
+}
+
+// Nothing where the file cannot be read: whoever loads it says what is wrong.
+Header readable_header(const std::string& path) {
+  try {
+    check_is_readable_file(path);
+    check_is_gguf(path);
+    LogCapture::install();
+    return read_header(path, {});
+  } catch (const Error&) {
+    return {};
+  }
 }
 
 bool contains(std::string_view text, std::string_view part) {
@@ -255,6 +275,7 @@ LlamaModelPtr load_model_file(const ModelFileOptions& options, const LogSink& lo
   const auto overrides = metadata_overrides(options.overrides);
   if (!overrides.empty()) params.kv_overrides = overrides.data();
   params.vocab_only = options.vocabulary_only;
+  params.load_mtp = options.loads_mtp && !options.vocabulary_only;
   const bool is_on_cpu = options.n_gpu_layers == 0 || options.devices.empty();
   const WeightLayout layout(header.tensors.get(),
                             is_on_cpu && !is_among("IQ4_NL", options.accelerated_types));
@@ -293,6 +314,23 @@ bool has_only_types(const std::string& path, const std::vector<std::string>& typ
     if (!is_among(ggml_type_name(gguf_get_tensor_type(gguf, i)), types)) return false;
   }
   return true;
+}
+
+bool has_tensor(const std::string& path, const char* name, const LogSink& log) {
+  return gguf_find_tensor(read_header(path, log).gguf.get(), name) >= 0;
+}
+
+bool has_mtp_layers(const std::string& path) {
+  const Header header = readable_header(path);
+  const std::string architecture = architecture_of(header.gguf.get());
+  if (!is_mtp_architecture(architecture)) return false;
+  const gguf_context* gguf = header.gguf.get();
+  const std::int64_t n = gguf_find_key(gguf, (architecture + ".nextn_predict_layers").c_str());
+  return n >= 0 && gguf_get_kv_type(gguf, n) == GGUF_TYPE_UINT32 && gguf_get_val_u32(gguf, n) > 0;
+}
+
+bool is_eagle3_file(const std::string& path) {
+  return architecture_of(readable_header(path).gguf.get()) == "eagle3";
 }
 
 std::string model_metadata(const llama_model* model, const std::string& key) {

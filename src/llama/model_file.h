@@ -32,6 +32,7 @@ struct ModelFileOptions {
   Numa numa = Numa::off;
   std::vector<std::string> overrides;
   std::vector<std::string> weight_places;
+  bool loads_mtp = false;        // the layers for tokens further ahead, too
   bool vocabulary_only = false;  // no weights: only for comparing and tokenizing
   // Weights in an order in which a product does not depend on how many tokens a pass has.
   bool is_batch_invariant = false;
@@ -48,6 +49,14 @@ LlamaModelPtr load_model_file(const ModelFileOptions& options, const LogSink& lo
 // split model, which does not tell.
 bool has_only_types(const std::string& path, const std::vector<std::string>& types,
                     const LogSink& log);
+
+// Whether the file has a tensor of this name.
+bool has_tensor(const std::string& path, const char* name, const LogSink& log);
+// Whether the file has layers for tokens further ahead that llama.cpp can draft with. false also
+// for what is not a model file.
+bool has_mtp_layers(const std::string& path);
+// Whether it is an EAGLE-3 head; likewise.
+bool is_eagle3_file(const std::string& path);
 
 // A metadata value as text; empty if the model has none. "%s" in key stands for the architecture.
 std::string model_metadata(const llama_model* model, const std::string& key);

@@ -20,13 +20,25 @@ void PassBatch::reserve(std::size_t n) {
   wants_row_.reserve(n);
 }
 
+void PassBatch::use_states(const StateSource& source, std::size_t n_input) {
+  source_ = source;
+  n_input_ = n_input;
+  states_.clear();
+}
+
 std::int32_t PassBatch::add(TokenId token, llama_pos pos, std::span<llama_seq_id> ids,
-                            bool wants_row) {
+                            bool wants_row, const float* state) {
   tokens_.push_back(static_cast<llama_token>(token));
   pos_.push_back(pos);
   n_ids_.push_back(static_cast<std::int32_t>(ids.size()));
   ids_.push_back(ids.data());
   wants_row_.push_back(wants_row ? 1 : 0);
+  if (n_input_ > 0) {
+    embd_.resize(embd_.size() + n_input_);
+    if (state != nullptr) {
+      std::copy_n(state, n_input_, embd_.end() - static_cast<std::ptrdiff_t>(n_input_));
+    }
+  }
   return static_cast<std::int32_t>(tokens_.size() - 1);
 }
 
@@ -52,11 +64,20 @@ void PassBatch::complete_rows() {
   }
 }
 
+// A head gives states of the tokens that wanted rows only: all of a tree's, and none of a text's.
+void PassBatch::keep_states() {
+  states_.clear();
+  const bool is_head = n_input_ > 0;
+  if (is_head && wants_row_.front() == 0) return;
+  append_states(context_, source_, size(), states_);
+}
+
 PassOutcome PassBatch::decode() {
   ask_for_rows();
   llama_batch batch{};
   batch.n_tokens = static_cast<std::int32_t>(size());
   batch.token = tokens_.data();
+  if (n_input_ > 0) batch.embd = embd_.data();
   batch.pos = pos_.data();
   batch.n_seq_id = n_ids_.data();
   batch.seq_id = ids_.data();
@@ -71,6 +92,7 @@ PassOutcome PassBatch::decode() {
   switch (code) {
     case 0:
       complete_rows();
+      keep_states();
       return PassOutcome::ok;
     case 1:
       return PassOutcome::no_space;

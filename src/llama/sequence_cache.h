@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <functional>
 #include <span>
+#include <stdexcept>
 
 #include "gumbelspec/language_model.h"
 #include "src/llama/graph_traits.h"
@@ -69,6 +70,14 @@ class SequenceCache {
   virtual void close(SeqId seq) = 0;
   [[nodiscard]] virtual std::size_t n_committed(SeqId seq) const = 0;
   [[nodiscard]] virtual PassOutcome extend(SeqId seq, std::span<const TokenId> tokens) = 0;
+  // Of a head.
+  [[nodiscard]] virtual PassOutcome extend_after(SeqId seq, std::span<const TokenId> tokens,
+                                                 std::span<const float> /*states*/) {
+    return extend(seq, tokens);
+  }
+  virtual void copy_state(std::size_t /*i*/, std::span<float> /*out*/) const {
+    throw std::logic_error("this model gives no hidden states");
+  }
   [[nodiscard]] virtual PassOutcome evaluate(std::span<const PassNode> nodes) = 0;
   [[nodiscard]] virtual const float* row(std::size_t i) const = 0;
   virtual void commit(SeqId seq, std::span<const PendingId> path) = 0;

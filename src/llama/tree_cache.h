@@ -43,7 +43,15 @@ class TreeCache final : public SequenceCache {
   SeqId open() override;
   void close(SeqId seq) override;
   [[nodiscard]] std::size_t n_committed(SeqId seq) const override;
-  [[nodiscard]] PassOutcome extend(SeqId seq, std::span<const TokenId> tokens) override;
+  [[nodiscard]] PassOutcome extend(SeqId seq, std::span<const TokenId> tokens) override {
+    return extend_after(seq, tokens, {});
+  }
+  // states: one for each token, or none. Shape: [tokens.size(), n_input of use_states()].
+  [[nodiscard]] PassOutcome extend_after(SeqId seq, std::span<const TokenId> tokens,
+                                         std::span<const float> states) override;
+  // What the context was told to make (make_states), and what tokens are read with.
+  void use_states(const StateSource& source, std::size_t n_input);
+  void copy_state(std::size_t i, std::span<float> out) const override;
   [[nodiscard]] PassOutcome evaluate(std::span<const PassNode> nodes) override;
   [[nodiscard]] const float* row(std::size_t i) const override;
   void commit(SeqId seq, std::span<const PendingId> path) override;
@@ -94,7 +102,8 @@ class TreeCache final : public SequenceCache {
   void fill_batch(std::span<const PassNode> nodes);
   void record(std::span<const PassNode> nodes);
   [[nodiscard]] PassOutcome decode();
-  [[nodiscard]] PassOutcome extend_by(Sequence& sequence, std::span<const TokenId> tokens);
+  [[nodiscard]] PassOutcome extend_by(Sequence& sequence, std::span<const TokenId> tokens,
+                                      std::span<const float> states);
 
   // commit().
   void mark_path(Sequence& sequence, std::span<const PendingId> path) const;
@@ -126,6 +135,9 @@ class TreeCache final : public SequenceCache {
   std::vector<bool> leaf_is_borrowed_;  // by leaf: taken over from the node it grows from
   std::vector<std::int32_t> row_slot_;  // place in the last batch, -1 without a row
   PassBatch batch_;
+  std::size_t n_input_ = 0;
+  std::vector<float> extended_;  // states of the last extend()
+  bool has_extended_ = false;    // it was the last call that made states
 };
 
 }  // namespace gumbelspec::internal

@@ -27,7 +27,27 @@ PassOutcome TreeCache::decode() {
   return batch_.decode();
 }
 
-PassOutcome TreeCache::extend(SeqId seq, std::span<const TokenId> tokens) {
+void TreeCache::use_states(const StateSource& source, std::size_t n_input) {
+  n_input_ = n_input;
+  batch_.use_states(source, n_input);
+}
+
+void TreeCache::copy_state(std::size_t i, std::span<float> out) const {
+  std::span<const float> states = batch_.states();
+  std::size_t place = i;
+  if (has_extended_) {
+    states = extended_;
+  } else if (i < plan_.slot_of().size()) {
+    place = static_cast<std::size_t>(plan_.slot_of()[i]);
+  }
+  if (out.empty() || states.size() / out.size() <= place) {
+    throw std::logic_error("copy_state: token " + std::to_string(i) + " has none");
+  }
+  std::copy_n(states.subspan(place * out.size()).begin(), out.size(), out.begin());
+}
+
+PassOutcome TreeCache::extend_after(SeqId seq, std::span<const TokenId> tokens,
+                                    std::span<const float> states) {
   Sequence& sequence = at(seq);
   if (!sequence.pending.empty()) throw std::logic_error("extend: there are pending tokens");
   row_slot_.clear();
@@ -35,12 +55,16 @@ PassOutcome TreeCache::extend(SeqId seq, std::span<const TokenId> tokens) {
     return PassOutcome::no_space;
   }
   const auto n_before = sequence.n_committed;
+  extended_.clear();
+  has_extended_ = true;
   const PromptThreads threads(context_, settings_);
   // Always the same chunks for the same text: the numbers of a chunk can depend on its size.
   const std::size_t n_chunk = llama_n_ubatch(context_);
   for (std::size_t begin = 0; begin < tokens.size(); begin += n_chunk) {
     const auto chunk = tokens.subspan(begin, std::min(n_chunk, tokens.size() - begin));
-    const PassOutcome outcome = extend_by(sequence, chunk);
+    const auto of_chunk =
+        states.empty() ? states : states.subspan(begin * n_input_, chunk.size() * n_input_);
+    const PassOutcome outcome = extend_by(sequence, chunk, of_chunk);
     if (outcome == PassOutcome::ok) continue;
     n_used_ -= static_cast<std::size_t>(sequence.n_committed - n_before);
     sequence.n_committed = n_before;
@@ -50,15 +74,18 @@ PassOutcome TreeCache::extend(SeqId seq, std::span<const TokenId> tokens) {
   return PassOutcome::ok;
 }
 
-PassOutcome TreeCache::extend_by(Sequence& sequence, std::span<const TokenId> tokens) {
+PassOutcome TreeCache::extend_by(Sequence& sequence, std::span<const TokenId> tokens,
+                                 std::span<const float> states) {
   if (is_cancelled_ && is_cancelled_()) return PassOutcome::cancelled;
   batch_.clear();
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     const llama_pos pos = sequence.n_committed + static_cast<llama_pos>(i);
-    batch_.add(tokens[i], pos, {&sequence.base, 1}, false);
+    const float* state = states.empty() ? nullptr : states.data() + i * n_input_;
+    batch_.add(tokens[i], pos, {&sequence.base, 1}, false, state);
   }
   const PassOutcome outcome = decode();
   if (outcome == PassOutcome::ok) {
+    extended_.insert(extended_.end(), batch_.states().begin(), batch_.states().end());
     sequence.n_committed += static_cast<llama_pos>(tokens.size());
     n_used_ += tokens.size();
     next_order_ += tokens.size();
@@ -169,7 +196,8 @@ void TreeCache::fill_batch(std::span<const PassNode> nodes) {
     const auto i = static_cast<std::size_t>(slot.node);
     const std::span<llama_seq_id> ids = std::span(leaf_ids_).subspan(
         static_cast<std::size_t>(slot.first_leaf), static_cast<std::size_t>(slot.n_leaves));
-    const std::int32_t place = batch_.add(nodes[i].token, positions_[i], ids, nodes[i].wants_row);
+    const std::int32_t place =
+        batch_.add(nodes[i].token, positions_[i], ids, nodes[i].wants_row, nodes[i].state);
     if (nodes[i].wants_row) row_slot_[i] = place;
   }
 }
@@ -195,6 +223,7 @@ void TreeCache::record(std::span<const PassNode> nodes) {
 
 PassOutcome TreeCache::evaluate(std::span<const PassNode> nodes) {
   row_slot_.clear();
+  has_extended_ = false;
   if (nodes.empty()) return PassOutcome::ok;
   read_parents(nodes);
   const auto too_far = [this](llama_pos pos) {

@@ -43,6 +43,7 @@ LlamaModelOptions draft_options(const std::string& path, const LlamaModelOptions
   options.control_vectors.clear();
   // What it drafts in several passes is dropped from a copy.
   options.n_snapshots = 0;
+  options.loads_mtp = false;
   return options;
 }
 
@@ -64,10 +65,14 @@ Pair Pair::load(const PairOptions& options) {
     target.order_free_types = order_free_types();
   }
   Pair pair;
+  target.loads_mtp = options.uses_mtp && !options.draft;
   pair.target_ = LlamaModel::load(target);
   LlamaModelOptions draft;
   if (options.draft) draft = options.draft(*pair.target_);
-  if (!draft.path.empty()) {
+  const bool is_mtp = !options.draft && pair.target_->has_mtp();
+  if (is_mtp) draft = draft_options("", target, pair.target_->limits());
+  if (!draft.path.empty() || is_mtp) {
+    draft.target = pair.target_.get();
     draft.order_free_types = target.order_free_types;
     pair.draft_ = load_draft(draft);
     LlamaModel::require_same_vocabulary(*pair.target_, *pair.draft_);
@@ -87,9 +92,11 @@ Pair Pair::load(const PairOptions& options) {
 Pair Pair::load(const std::string& target, const std::string& draft) {
   PairOptions options;
   options.target.path = target;
-  options.draft = [&](const LlamaModel& loaded) {
-    return draft_options(draft, options.target, loaded.limits());
-  };
+  if (!draft.empty()) {
+    options.draft = [&](const LlamaModel& loaded) {
+      return draft_options(draft, options.target, loaded.limits());
+    };
+  }
   return load(options);
 }
 

@@ -27,6 +27,7 @@ struct GgmlDeleter {
 std::vector<TensorShape> tensors_of(gguf_context* gguf) {
   llama_model_params params = llama_model_default_params();
   params.n_gpu_layers = 0;
+  params.load_mtp = true;
   std::vector<TensorShape> shapes;
   const auto collect = [](ggml_tensor* tensor, void* data) {
     auto& all = *static_cast<std::vector<TensorShape>*>(data);

@@ -8,6 +8,7 @@
 
 #include "gumbelspec/error.h"
 #include "gumbelspec/llama_model.h"
+#include "gumbelspec/session.h"
 #include "testing/zoo/batches.h"
 #ifdef GUMBELSPEC_WITH_KERNELS
 #include "gumbelspec/kernels.h"
@@ -36,8 +37,9 @@ void register_device(bool is_wanted) {
 }
 
 std::unique_ptr<LlamaModel> load(const std::string& path, std::size_t n_snapshots,
-                                 std::size_t n_sequences = 1) {
-  LlamaModelOptions options;
+                                 std::size_t n_sequences = 1,
+                                 const LlamaModelOptions& others = {}) {
+  LlamaModelOptions options = others;
   options.n_sequences = n_sequences;
   options.n_snapshots = n_snapshots;
   options.path = path;
@@ -104,6 +106,7 @@ class Check {
   void judge_loading();
   void compare_rows();
   void compare_methods();
+  void compare_with_head(LanguageModel& useless, const std::vector<std::vector<TokenId>>& prompts);
   void compare_in_batches(const std::vector<std::vector<TokenId>>& prompts);
   [[nodiscard]] Agreement agreement(LanguageModel& model,
                                     const std::vector<PlainText>& texts) const;
@@ -219,6 +222,7 @@ void Check::compare_methods() {
     add(report_.texts, compare_texts(*other, *draft, *useless, prompts, kGenerated));
   }
   compare_in_batches(prompts);
+  compare_with_head(*useless, prompts);
   const TextReport& texts = report_.texts;
   const PassGuarantee guarantee = target_->guarantee();
   if (!guarantee.holds) {
@@ -236,6 +240,25 @@ void Check::compare_methods() {
     fault("as its own draft it brings " + number("%.2f", texts.chain_tokens_per_pass) +
           " tokens per pass, not " + number("%.0f", expected));
   }
+}
+
+// The model's own MTP layers as its draft: their weights are random, so what they say is wrong.
+void Check::compare_with_head(LanguageModel& useless,
+                              const std::vector<std::vector<TokenId>>& prompts) {
+  if (!LlamaModel::has_mtp_layers(files_.path)) return;
+  stage("drafting with its MTP layers");
+  const auto target = load(files_.path, kSnapshots, 1, {.loads_mtp = true});
+  const auto head = load("", 0, 1, {.attention = Attention::fast, .target = target.get()});
+  Session session(*target, head.get(), {.method = parse_method("gumbel-beam:width=3,length=3")});
+  Outcome outcome = session.start(prompts[0], 1);
+  while (outcome == Outcome::running) outcome = session.step();
+  if (session.statistics().n_drafted < session.statistics().n_rounds) {
+    fault("its MTP layers draft nothing");
+  }
+  TextReport texts = compare_texts(*target, *head, useless, prompts, kGenerated);
+  texts.chain_tokens_per_pass = report_.texts.chain_tokens_per_pass;
+  texts.useless_tokens_per_pass = report_.texts.useless_tokens_per_pass;
+  if (target->guarantee().holds) add(report_.texts, texts);
 }
 
 // Recurrent states are what several texts, and prompts that go on, could get wrong.

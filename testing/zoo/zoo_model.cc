@@ -88,6 +88,9 @@ struct Variant {
   bool is_full = false;
 };
 
+// The last layer is one for tokens further ahead; of the architectures whose graph llama.cpp has.
+const Keys kMtp = {{"%s.nextn_predict_layers", 1}};
+
 std::vector<Variant> variants() {
   const Keys grouped = {{"%s.attention.head_count", 4}, {"%s.attention.head_count_kv", 2}};
   const Keys old_mla = {{"%s.attention.key_length_mla", std::monostate()},
@@ -123,6 +126,14 @@ std::vector<Variant> variants() {
       {"deepseek2-moe",
        "expert-groups",
        {{"%s.expert_count", 8}, {"%s.expert_group_count", 4}, {"%s.expert_group_used_count", 2}}},
+      {"cohere2moe-moe", "mtp", kMtp},
+      {"deepseek2-moe", "mtp", kMtp},
+      {"deepseek32-moe", "mtp", kMtp},
+      {"glm-dsa-moe", "mtp", kMtp},
+      {"glm4moe-moe", "mtp", kMtp},
+      {"hy_v3-moe", "mtp", kMtp},
+      {"mimo2-moe", "mtp", kMtp},
+      {"step35-moe", "mtp", kMtp},
       {"qwen3moe-moe", "many-experts", {{"%s.expert_count", 32}, {"%s.expert_used_count", 4}}},
   };
 }

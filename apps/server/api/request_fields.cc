@@ -333,7 +333,7 @@ constexpr std::array kTable = {
     RequestField{{"method", "string", R"({"type": "string"})", "", kBoth, kBoth,
                   "How tokens are drafted, as --method; it changes the speed, never the text: "
                   "gumbel-tree, gumbel-beam:width=4,length=5, gumbel-chain, greedy-chain, ar. "
-                  "rejection and rejection-tree keep the text's distribution only."},
+                  "rejection, rejection-tree and block keep the text's distribution only."},
                  read_method},
     RequestField{
         {"guarantee", "string", R"({"type": "string", "enum": ["seed", "distribution", "auto"]})",
