@@ -89,6 +89,11 @@ class Scheduler {
   // Ends a request's texts before the next round. Unknown and ended ids are ignored.
   void cancel(RequestId id);
 
+  // Runs it in the engine's thread, before the next round, and waits for it.
+  // Throws: what the task throws; ApiError{503} while stopping, and Error{evaluation_failed} where
+  // the engine has failed.
+  void call(const std::function<void(TextEngine&)>& task);
+
   // From now on nothing is accepted; what is there goes on.
   void stop_accepting();
   // Ends everything before the next round, with Interruption::shutting_down.
@@ -121,16 +126,19 @@ class Scheduler {
   struct Mail {
     std::vector<Arrival> arrivals;
     std::vector<RequestId> cancelled;
+    std::vector<std::function<void()>> tasks;
     bool ends_all = false;
     bool quits = false;
     [[nodiscard]] bool empty() const {
-      return arrivals.empty() && cancelled.empty() && !ends_all && !quits;
+      return arrivals.empty() && cancelled.empty() && tasks.empty() && !ends_all && !quits;
     }
   };
 
   void run();
   [[nodiscard]] Mail wait_for_mail();
   void start(Arrival arrival);
+  // Throws: Error{evaluation_failed}; what make_engine throws.
+  TextEngine& ready_engine();
   // Returns: whether the engine took it.
   bool start_text(RequestId id, TextJob job);
   void end(RequestId id, const std::function<void(const RequestHooks&)>& tell);
