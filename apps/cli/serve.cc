@@ -143,7 +143,13 @@ server::HttpOptions ServeRun::http_options() {
   http.io_timeout = options_.io_timeout;
   http.keys = server::ApiKeys(keys_);
   http.origins = {options_.cors_origin, options_.allowed_hosts};
-  http.origins.hosts.push_back(options_.host);
+  for (const std::string& host : server::listed_hosts(options_.host)) {
+    http.origins.hosts.push_back(host);
+  }
+  http.prefix = options_.prefix;
+  http.has_page = options_.has_page;
+  http.has_slots = options_.has_slots;
+  http.has_metrics = options_.has_metrics;
   http.ssl_cert_file = options_.ssl_cert_file;
   http.ssl_key_file = options_.ssl_key_file;
   http.log_format = options_.log_format;
@@ -159,8 +165,9 @@ void ServeRun::start_http() {
   const StopSignalsBlocked blocked;
   http_.emplace(http_options(), metrics_);
   say("listening on " + http_->url());
-  if (!server::is_loopback(options_.host) && keys_.empty()) {
-    say("warning: anybody who can reach " + options_.host +
+  for (const std::string& host : server::listed_hosts(options_.host)) {
+    if (server::is_loopback(host) || !keys_.empty()) continue;
+    say("warning: anybody who can reach " + host +
         " can use this server; give it a key with --api-key-file, or listen on 127.0.0.1");
   }
 }
@@ -178,7 +185,14 @@ void ServeRun::load() {
 void ServeRun::start_service() {
   const std::string file = std::filesystem::path(model_options_.target).stem().string();
   server::ApiModel model = server::make_api_model(*models_.target, chat_template_);
-  model.id = options_.alias.empty() ? file : options_.alias;
+  model.aliases = options_.aliases;
+  model.id = options_.aliases.empty() ? file : options_.aliases.front();
+  model.tags = options_.tags;
+  model.path = model_options_.target;
+  model.n_slots = options_.n_parallel;
+  model.seed = options_.seed;
+  model.max_tokens = options_.n_predict;
+  model.is_verbose = model_options_.is_verbose;
   model.created = static_cast<std::int64_t>(std::time(nullptr));
   model.method = method_;
   model.guarantee = options_.planner.guarantee.value_or(Guarantee::seed);
@@ -203,6 +217,7 @@ void ServeRun::start_service() {
   service.n_active = options_.n_parallel;
   service.n_waiting = options_.n_queue;
   service.request_timeout = options_.request_timeout;
+  service.slot_folder = options_.slot_folder;
   service.on_failure = [](const std::string& what) {
     say("internal error: " + visible(what) + "; please report it");
   };

@@ -1,7 +1,10 @@
 #include "apps/cli/serve_options.h"
 
 #include <algorithm>
+#include <cctype>
+#include <filesystem>
 #include <limits>
+#include <set>
 
 #include "apps/common/method_option.h"
 #include "apps/common/sampling_options.h"
@@ -28,6 +31,35 @@ void add_count(Arguments& arguments, const std::string& names, std::int64_t low,
       [&value](std::int64_t n) { value = static_cast<std::size_t>(n); }, description);
 }
 
+std::vector<std::string> sorted_names(const char* option, const std::string& list) {
+  std::set<std::string> names;
+  for (std::size_t begin = 0; begin <= list.size();) {
+    const std::size_t end = std::min(list.find(',', begin), list.size());
+    std::string name = list.substr(begin, end - begin);
+    name.erase(0, name.find_first_not_of(' '));
+    name.erase(name.find_last_not_of(' ') + 1);
+    if (name.empty()) {
+      throw bad_option(std::string(option) + " has an empty name; give names separated by commas");
+    }
+    names.insert(std::move(name));
+    begin = end + 1;
+  }
+  return {names.begin(), names.end()};
+}
+
+// Characters that mean nothing in a pattern or a URL.
+std::string checked_prefix(const std::string& text) {
+  const bool is_plain = std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '/' || c == '-' || c == '_' || c == '.';
+  });
+  const bool is_path = text.size() > 1 && text.front() == '/' && text.back() != '/' &&
+                       text.find("//") == std::string::npos && is_plain;
+  if (text.empty() || is_path) return text;
+  throw bad_option("--api-prefix is " + in_quotes(text) +
+                   ", but must be like /llm: letters, digits, ., - and _ behind a /, and no / at "
+                   "the end");
+}
+
 void add_batch_options(Arguments& arguments, ServeOptions& options) {
   add_count(arguments, "--parallel", 1, 64, options.n_parallel,
             "Texts decoded at once, 1 to 64; each has a context of its own (-c) (default: 4)");
@@ -48,17 +80,30 @@ void add_batch_options(Arguments& arguments, ServeOptions& options) {
   arguments.add_flag(
       "--no-cache-prompt", [&options] { options.reuses_prefixes = false; },
       "Evaluate every prompt anew instead of reusing what past texts have in common with it");
-  add_text(arguments, "-a,--alias", "NAME", options.alias,
-           "The model's name in answers (default: the target's file name)");
+  arguments.add_option(
+      "-a,--alias", "NAMES",
+      "The model's name in answers; of several, separated by commas, the first by the alphabet, "
+      "and "
+      "/v1/models tells the others (default: the target's file name)",
+      [&options](const std::string& names) { options.aliases = sorted_names("--alias", names); });
+  arguments.add_option(
+      "--tags", "NAMES", "Words that /v1/models tells of the model, separated by commas",
+      [&options](const std::string& names) { options.tags = sorted_names("--tags", names); });
 }
 
 void add_network_options(Arguments& arguments, ServeOptions& options) {
-  add_text(arguments, "--host", "ADDRESS", options.host,
-           "Where to listen; 0.0.0.0: everywhere; then give a key (default: 127.0.0.1)");
+  add_text(arguments, "--host", "ADDRESSES", options.host,
+           "Where to listen, several addresses separated by commas; 0.0.0.0: everywhere; then give "
+           "a key; a path that ends with .sock: a Unix socket (default: 127.0.0.1)");
   add_integer(
       arguments, "--port", 0, 65535,
       [&options](std::int64_t n) { options.port = static_cast<int>(n); },
       "Port; 0: any free one, which is told on standard error (default: 8080)");
+  arguments.add_option(
+      "--api-prefix", "PATH", "What all paths begin with, e.g. /llm (default: nothing)",
+      [&options](const std::string& text) { options.prefix = checked_prefix(text); });
+  arguments.add_flag(
+      "--no-ui,--no-webui", [&options] { options.has_page = false; }, "No page at /");
   add_text(arguments, "--api-key", "KEYS", options.api_keys,
            "Requests need one of these keys, separated by commas; other users of the machine can "
            "see them, so better use a file (default: none)");
@@ -85,11 +130,63 @@ void add_request_options(Arguments& arguments, ServeOptions& options) {
   arguments.add_flag("--strict-fields", options.is_strict,
                      "Refuse requests with fields that the server does not know, instead of "
                      "ignoring them; those that would change the text are refused anyway");
-  // llama.cpp's servers need it.
-  arguments
-      .add_flag(
-          "--jinja", [] {}, "Chat templates are always Jinja")
-      .hide();
+  arguments.add_option("-s,--seed", "N",
+                       "Seed of requests that name none; -1: a random one for each (default: -1)",
+                       [&options](const std::string& text) {
+                         options.seed.reset();
+                         if (text != "-1") options.seed = parse_seed(text);
+                       });
+  add_integer(
+      arguments, "-n,--predict,--n-predict", -1, std::numeric_limits<std::int32_t>::max(),
+      [&options](std::int64_t n) { options.n_predict = n < 0 ? 0 : static_cast<std::size_t>(n); },
+      "Tokens to generate of requests that name no number; -1: as many as the context holds "
+      "(default: -1)");
+  arguments.add_flag(
+      "--no-slots", [&options] { options.has_slots = false; }, "GET /slots answers 501");
+  add_text(arguments, "--slot-save-path", "FOLDER", options.slot_folder,
+           "Where POST /slots/{id} keeps what slots have evaluated (default: nowhere, 501)");
+}
+
+// Options of llama.cpp's server that say here what is so anyway, or cannot be.
+void add_peer_options(Arguments& arguments) {
+  const auto accept = [&](const char* names, const char* description) {
+    arguments
+        .add_flag(
+            names, [] {}, description)
+        .hide();
+  };
+  accept("--jinja", "Chat templates are always Jinja");
+  accept("--metrics", "GET /metrics is there unless --no-metrics says otherwise");
+  accept("--slots", "GET /slots is there unless --no-slots says otherwise");
+  accept("--props", "GET /props is always there; nothing can be changed through it");
+  const auto refuse = [&](const std::string& name, const std::string& why) {
+    arguments
+        .add_flag(
+            name, [name, why] { throw bad_option(name + " is given, but " + why); }, why)
+        .hide();
+  };
+  refuse("--context-shift",
+         "a text that lost its beginning would not be its seed's text any more; leave it out, a "
+         "full context ends a text");
+  for (const char* name : {"--embedding", "--embeddings", "--reranking", "--rerank"}) {
+    refuse(name, "this server generates texts; use llama.cpp's for such models");
+  }
+  const auto refuse_but = [&](const std::string& name, const std::string& off,
+                              const std::string& why) {
+    arguments
+        .add_option(name, "N", why,
+                    [=](const std::string& value) {
+                      if (value == off) return;
+                      throw bad_option(name + " is " + in_quotes(value) + ", but " + why);
+                    })
+        .hide();
+  };
+  refuse_but("--sleep-idle-seconds", "-1",
+             "this server does not unload its models; give -1, or let systemd's socket activation "
+             "start and stop it");
+  refuse_but("--cache-ram", "0",
+             "past texts are kept in the context alone; give 0, and --cache-texts N for more");
+  refuse_but("--pooling", "none", "this server makes no embeddings; leave it out");
 }
 
 void add_flow_options(Arguments& arguments, ServeOptions& options) {
@@ -110,11 +207,8 @@ void add_flow_options(Arguments& arguments, ServeOptions& options) {
         }
         options.log_format = text == "json" ? server::LogFormat::json : server::LogFormat::text;
       });
-  // llama.cpp's servers need it.
-  arguments
-      .add_flag(
-          "--metrics", [] {}, "GET /metrics is always there")
-      .hide();
+  arguments.add_flag(
+      "--no-metrics", [&options] { options.has_metrics = false; }, "GET /metrics answers 501");
   arguments.add_flag("--print-docs", options.prints_docs, "The tables of docs/server.md").hide();
 }
 
@@ -130,6 +224,7 @@ void add_serve_options(Arguments& arguments, ServeOptions& options) {
   arguments.group_new_options("Requests");
   add_flow_options(arguments, options);
   arguments.group_new_options("Flow");
+  add_peer_options(arguments);
   // What requests leave out.
   add_sampling_options(arguments, options.sampling);
   add_method_option(arguments, options.method);
@@ -151,6 +246,12 @@ void check(const ServeOptions& options) {
         "--cors-origin is " + in_quotes(options.cors_origin) +
         ", but must be *, localhost (any page of this machine), or SCHEME://HOST[:PORT] "
         "as browsers send it");
+  }
+  std::error_code failure;
+  if (!options.slot_folder.empty() &&
+      !std::filesystem::is_directory(options.slot_folder, failure)) {
+    throw bad_option("--slot-save-path is " + in_quotes(options.slot_folder) +
+                     ", which is not a folder; make it, or give another");
   }
   if (options.n_parallel + options.n_cached > kMostTexts) {
     throw bad_option("--parallel and --cache-texts are " +

@@ -4,8 +4,10 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "apps/cli/planner_options.h"
 #include "apps/common/model_options.h"
@@ -17,8 +19,12 @@ namespace gumbelspec::apps::cli {
 
 struct ServeOptions {
   ModelOptions models;
-  std::string alias;         // "model" of the answers; empty: the target's file name
-  SamplingOptions sampling;  // what requests leave out
+  // "model" of the answers is the first of these by the alphabet; empty: the target's file name.
+  std::vector<std::string> aliases;
+  std::vector<std::string> tags;  // for /v1/models
+  SamplingOptions sampling;       // what requests leave out
+  std::optional<std::uint64_t> seed;
+  std::size_t n_predict = 0;  // 0: what the context holds
   std::optional<Method> method;
   PlannerOptions planner;
   std::string chat_template;  // Jinja; empty: the model's
@@ -30,8 +36,13 @@ struct ServeOptions {
   std::size_t n_batch = 256;   // prompt tokens between two rounds
   std::size_t max_gap_ms = 0;  // of a round; 0: by the number of texts
   bool reuses_prefixes = true;
-  std::string host = "127.0.0.1";
+  std::string host = "127.0.0.1";  // several: separated by commas
   int port = 8080;
+  std::string prefix;  // before all paths
+  bool has_page = true;
+  bool has_slots = true;
+  bool has_metrics = true;
+  std::string slot_folder;
   std::string api_keys;  // separated by commas
   std::string api_key_file;
   std::string ssl_cert_file;

@@ -49,6 +49,10 @@ class TextSink {
   // n_done of the prompt's n_total tokens are evaluated; n_reused of them were in the cache.
   virtual void on_prompt(std::size_t /*n_done*/, std::size_t /*n_total*/,
                          std::size_t /*n_reused*/) {}
+  // Of the next tokens of the prompt, where TextOptions::scores_prompt asks for them; the first
+  // token of all has none. Shape: [n] and [n, n_logprobs], likeliest first.
+  virtual void on_prompt_logprobs(std::span<const TokenLogprob> /*logprobs*/,
+                                  std::span<const TokenLogprob> /*top_logprobs*/) {}
   // Returns: whether to go on; if not, the text ends with Outcome::stop.
   virtual bool on_round(const BatchRound& round) = 0;
   // The last call. error is not null where a model pass failed or no token was allowed. Times are
@@ -102,6 +106,12 @@ struct BatchStatistics {
   double own_s = 0.0;
 };
 
+// What an idle slot of a batch holds: a text, and what the target has evaluated of it.
+struct SlotState {
+  std::vector<TokenId> tokens;
+  std::vector<std::uint8_t> state;  // LanguageModel::state()
+};
+
 // The tokens of a text are those of a Session with the same prompt, options and seed, whatever else
 // is in the batch, as long as the target's logits of a token do not depend on what else is in a
 // pass (docs/exactness.md).
@@ -135,6 +145,17 @@ class Batch {
   bool step();
 
   [[nodiscard]] const BatchStatistics& statistics() const;
+
+  // Slots, counted from 0, hold what past texts have evaluated; TextOptions::slot names one.
+  // All throw Error{invalid_option} for a slot that is busy, or not there.
+  [[nodiscard]] std::size_t n_slots() const;
+  // Throws also: Error{invalid_option} for models whose state cannot be taken out.
+  [[nodiscard]] SlotState save_slot(std::size_t slot);
+  // Requires: saved by a batch of the same model. Throws also: Error{invalid_option} for a state
+  // that the model does not take; the slot is then empty.
+  void restore_slot(std::size_t slot, const SlotState& state);
+  // Returns: the tokens that it held.
+  std::size_t erase_slot(std::size_t slot);
 
  private:
   class Impl;

@@ -4,9 +4,11 @@
 #define GUMBELSPEC_LANGUAGE_MODEL_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <stdexcept>
 #include <string_view>
+#include <vector>
 
 #include "gumbelspec/types.h"
 
@@ -127,6 +129,16 @@ class LanguageModel {
   // places of a sequence the last few. Does nothing where that is possible anyway.
   // Requires: nothing pending. Throws: Error{out_of_memory}.
   virtual void remember(SeqId /*seq*/) {}
+
+  // What is evaluated of the committed text, as bytes for set_state() of the same model; empty:
+  // this model has no such thing. Requires: nothing pending.
+  [[nodiscard]] virtual std::vector<std::uint8_t> state(SeqId /*seq*/) { return {}; }
+  // Returns: whether the sequence now has n_tokens committed; if not, it is empty.
+  // Requires: an empty sequence.
+  [[nodiscard]] virtual bool set_state(SeqId /*seq*/, std::span<const std::uint8_t> /*state*/,
+                                       std::size_t /*n_tokens*/) {
+    return false;
+  }
 
   // Tokens that the last evaluate() computed besides its nodes: read again after others were
   // dropped, or to make the texts of a pass equally long.

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -191,6 +192,19 @@ struct LlamaRollback {
   std::size_t rollback_bytes = 0;  // snapshots, or copies
 };
 
+// What a model that fills gaps reads before and after one; of other models none.
+struct LlamaFillTokens {
+  std::optional<TokenId> prefix, suffix, middle;
+  std::optional<TokenId> repository, file;  // names of what stands around it
+};
+
+// Of a model's file.
+struct LlamaSize {
+  std::uint64_t n_parameters = 0;
+  std::uint64_t n_bytes = 0;
+  std::size_t n_embedding = 0;  // dimensions of the residual stream
+};
+
 // How a draft head is fed.
 enum class HeadKind {
   none,    // it is no head
@@ -232,6 +246,9 @@ class LlamaModel final : public LanguageModel {
   [[nodiscard]] static bool has_mtp_layers(const std::string& path);
   // Whether it is an EAGLE-3 head.
   [[nodiscard]] static bool is_head_file(const std::string& path);
+  [[nodiscard]] std::vector<std::uint8_t> state(SeqId seq) override;
+  [[nodiscard]] bool set_state(SeqId seq, std::span<const std::uint8_t> state,
+                               std::size_t n_tokens) override;
 
   // A pass that needs a lost RPC server throws Error{peer_lost} with the server's name, at most
   // rpc_timeout after its last sign of life, and so does every later pass. restore() connects again
@@ -255,6 +272,10 @@ class LlamaModel final : public LanguageModel {
   [[nodiscard]] std::string eos_text() const;
   // Tokens that the file says are never to be chosen (tokenizer.ggml.suppress_tokens).
   [[nodiscard]] std::vector<TokenId> suppressed_tokens() const;
+  // A token as the vocabulary writes it, control tokens too.
+  [[nodiscard]] std::string token_text(TokenId token) const;
+  [[nodiscard]] LlamaFillTokens fill_tokens() const;
+  [[nodiscard]] LlamaSize size() const;
 
   // One line: architecture, parameters, type of the weights; e.g. "llama 5.93 M Q8_0".
   [[nodiscard]] std::string description() const;

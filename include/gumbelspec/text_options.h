@@ -19,6 +19,8 @@ class Drafter;
 class TokenConstraint;
 class Verifier;
 
+inline constexpr std::size_t kAnySlot = static_cast<std::size_t>(-1);
+
 struct TextOptions {
   SamplingOptions sampling = {};
   Method method = {};
@@ -33,6 +35,16 @@ struct TextOptions {
   // With each token its log-probability, and those of this many likeliest ones; -1: none. They are
   // the model's own: before temperature, penalties and truncation.
   int n_logprobs = -1;
+  // They are those of the distribution that the token is drawn from instead, after all of that and
+  // the constraint; of tokens that cannot come -infinity.
+  bool final_logprobs = false;
+  // Of a batch only, with n_logprobs: the prompt's tokens get theirs, too
+  // (TextSink::on_prompt_logprobs). The prompt is then read anew.
+  bool scores_prompt = false;
+  // Of a batch only: whether it may use what past texts left in the cache.
+  bool reuses_prefix = true;
+  // Of a batch only: the slot that it takes, and waits for; kAnySlot: whichever suits it.
+  std::size_t slot = kAnySlot;
   std::shared_ptr<TokenConstraint> constraint = {};  // null: none
   // Instead of the method's own; each serves one text at a time. With a drafter, the method says
   // what it may do: levels, and nodes that are verified. A verifier decides what the text is.

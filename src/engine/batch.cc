@@ -79,6 +79,16 @@ TextOptions Batch::Impl::checked(std::span<const TokenId> prompt,
         "n_logprobs is " + std::to_string(options.n_logprobs) + ", but must be -1 (none) or more",
         "n_logprobs");
   }
+  if (options.slot != kAnySlot && options.slot >= slots_.size()) {
+    throw Error(ErrorCode::invalid_option,
+                "slot is " + std::to_string(options.slot) + ", but must be below " +
+                    std::to_string(slots_.size()),
+                "slot");
+  }
+  if (options.scores_prompt && options.n_logprobs < 0) {
+    throw Error(ErrorCode::invalid_option, "scores_prompt needs n_logprobs of 0 or more",
+                "scores_prompt");
+  }
   TextOptions result = options;
   if (draft_ == nullptr) {
     const bool can_draft = sources_of(options, nullptr).any() && target_.limits().can_drop;
@@ -115,17 +125,27 @@ void Batch::Impl::cancel(TextId id) {
 }
 
 void Batch::Impl::admit() {
-  while (!waiting_.empty() && active_.size() < max_active_) {
-    const std::size_t slot = slots_.take(waiting_.front()->prompt(), options_.reuses_prefixes);
-    if (slot == BatchSlots::kNone) return;
-    TextPtr text = std::move(waiting_.front());
-    waiting_.pop_front();
+  while (active_.size() < max_active_ && admit_one()) {
+  }
+}
+
+// The text that has waited longest, but for those whose slot is busy.
+bool Batch::Impl::admit_one() {
+  for (auto next = waiting_.begin(); next != waiting_.end(); ++next) {
+    const TextOptions& options = (*next)->options();
+    const bool reuses = options_.reuses_prefixes && options.reuses_prefix && !options.scores_prompt;
+    const std::size_t slot = slots_.take((*next)->prompt(), reuses, options.slot);
+    if (slot == BatchSlots::kNone) continue;
+    TextPtr text = std::move(*next);
+    waiting_.erase(next);
     text->join(slot, slots_, {&target_, draft_, options_.costs, options_.calibrations});
     text->defers_draft = text->is_planned() && !ledger_.is_open(active_.size() + 1);
     statistics_.n_prompt_reused += text->n_reused;
     tell_prompt(*text);
     active_.push_back(std::move(text));
+    return true;
   }
+  return false;
 }
 
 // The last token is evaluated with the first round.
@@ -154,7 +174,8 @@ std::size_t Batch::Impl::next_piece(const BatchText& text) const {
     return n_read < place ? std::min(n, place - n_read) : n;
   };
   if (text.n_to_read() > 0) {
-    const std::size_t n = std::min(text.n_to_read(), size - text.n_read % size);
+    std::size_t n = std::min(text.n_to_read(), size - text.n_read % size);
+    if (text.options().scores_prompt) n = std::min(n, target_.limits().max_pass_nodes);
     return target_.limits().can_drop ? n : up_to(text.n_read, n, text.n_to_remember());
   }
   const std::size_t n = std::min(text.n_draft_to_read(), size - text.n_draft_read % size);
@@ -201,10 +222,12 @@ void Batch::Impl::read_piece(BatchText& text) {
 PassOutcome Batch::Impl::read_target(BatchText& text) {
   const auto piece = text.prompt().subspan(text.n_read, next_piece(text));
   BatchSlot& slot = slots_[text.slot()];
-  PassOutcome outcome = target_.extend(slot.target, piece);
-  while (outcome == PassOutcome::no_space && slots_.evict()) {
-    outcome = target_.extend(slot.target, piece);
-  }
+  const auto read = [&] {
+    return text.options().scores_prompt ? score_target(text, piece)
+                                        : target_.extend(slot.target, piece);
+  };
+  PassOutcome outcome = read();
+  while (outcome == PassOutcome::no_space && slots_.evict()) outcome = read();
   if (outcome != PassOutcome::ok) return outcome;
   if (text.reads_with_head()) outcome = read_head(text, piece);
   if (outcome != PassOutcome::ok) return outcome;
@@ -226,6 +249,23 @@ PassOutcome Batch::Impl::read_head(BatchText& text, std::span<const TokenId> pie
   }
   if (outcome == PassOutcome::no_space) text.drop_drafter();
   return outcome == PassOutcome::cancelled ? outcome : PassOutcome::ok;
+}
+
+// As a chain, whose rows are wanted.
+PassOutcome Batch::Impl::score_target(BatchText& text, std::span<const TokenId> piece) {
+  const SeqId seq = slots_[text.slot()].target;
+  nodes_.clear();
+  std::vector<PendingId> path;
+  for (std::size_t i = 0; i < piece.size(); ++i) {
+    nodes_.push_back({seq, i == 0 ? kCommitted : pending_id(i - 1), piece[i]});
+    path.push_back(pending_id(i));
+  }
+  const PassOutcome outcome = target_.evaluate(nodes_);
+  if (outcome != PassOutcome::ok) return outcome;
+  text.score_prompt(target_, text.n_read, piece.size());
+  text.sink().on_prompt_logprobs(text.logprobs(), text.top_logprobs());
+  target_.commit(seq, path);
+  return outcome;
 }
 
 // The draft follows the target, or catches up with it where it had less in its cache.
@@ -313,5 +353,11 @@ TextId Batch::add(std::span<const TokenId> prompt, const TextOptions& options,
 void Batch::cancel(TextId id) { impl_->cancel(id); }
 bool Batch::step() { return impl_->step(); }
 const BatchStatistics& Batch::statistics() const { return impl_->statistics(); }
+std::size_t Batch::n_slots() const { return impl_->n_slots(); }
+SlotState Batch::save_slot(std::size_t slot) { return impl_->save_slot(slot); }
+void Batch::restore_slot(std::size_t slot, const SlotState& state) {
+  impl_->restore_slot(slot, state);
+}
+std::size_t Batch::erase_slot(std::size_t slot) { return impl_->erase_slot(slot); }
 
 }  // namespace gumbelspec

@@ -32,6 +32,11 @@ class Batch::Impl {
   void cancel(TextId id);
   bool step();
   [[nodiscard]] const BatchStatistics& statistics();
+  // batch_state.cc.
+  [[nodiscard]] std::size_t n_slots() const { return slots_.size(); }
+  [[nodiscard]] SlotState save_slot(std::size_t slot);
+  void restore_slot(std::size_t slot, const SlotState& state);
+  std::size_t erase_slot(std::size_t slot);
 
  private:
   using TextPtr = std::unique_ptr<BatchText>;
@@ -39,12 +44,15 @@ class Batch::Impl {
   [[nodiscard]] TextOptions checked(std::span<const TokenId> prompt,
                                     const TextOptions& options) const;
   void admit();
+  [[nodiscard]] bool admit_one();
+  BatchSlot& idle_slot(std::size_t slot);
   // Prompts.
   void read_prompts();
   [[nodiscard]] BatchText* next_reader();
   [[nodiscard]] std::size_t next_piece(const BatchText& text) const;
   void read_piece(BatchText& text);
   [[nodiscard]] PassOutcome read_target(BatchText& text);
+  [[nodiscard]] PassOutcome score_target(BatchText& text, std::span<const TokenId> piece);
   [[nodiscard]] PassOutcome read_draft(BatchText& text);
   [[nodiscard]] PassOutcome read_head(BatchText& text, std::span<const TokenId> piece);
   static void tell_prompt(BatchText& text);
@@ -89,6 +97,7 @@ class Batch::Impl {
   double read_draft_s_ = 0.0;
   double counted_read_s_ = 0.0;
   double step_s_ = 0.0;  // what steps take on average, without masks
+  std::vector<PassNode> nodes_;  // of a scored prompt
 };
 
 }  // namespace gumbelspec

@@ -81,15 +81,19 @@ std::size_t BatchSlots::choose(std::span<const TokenId> prompt, bool reuses) con
   return best == kNone ? oldest : best;
 }
 
-std::size_t BatchSlots::take(std::span<const TokenId> prompt, bool reuses) {
-  const std::size_t best = choose(prompt, reuses);
-  if (best == kNone) return kNone;
+void BatchSlots::open(std::size_t i) {
+  BatchSlot& slot = slots_[i];
+  if (slot.is_open) return;
+  slot.target = target_.open();
+  if (draft_ != nullptr) slot.draft = draft_->open();
+  slot.is_open = true;
+}
+
+std::size_t BatchSlots::take(std::span<const TokenId> prompt, bool reuses, std::size_t wanted) {
+  const std::size_t best = wanted == kNone ? choose(prompt, reuses) : wanted;
+  if (best == kNone || slots_[best].is_busy) return kNone;
   BatchSlot& slot = slots_[best];
-  if (!slot.is_open) {
-    slot.target = target_.open();
-    if (draft_ != nullptr) slot.draft = draft_->open();
-    slot.is_open = true;
-  }
+  open(best);
   shorten(slot, reuses ? n_shared(slot, prompt) : 0);
   slot.is_busy = true;
   slot.last_use = ++clock_;

@@ -42,8 +42,12 @@ class BatchSlots {
 
   // An idle slot for this prompt: one whose text begins like it, or the one used longest ago,
   // shortened to what they share, but for the prompt's last token. Without `reuses` nothing is
-  // shared. Returns: kNone if all are busy.
-  [[nodiscard]] std::size_t take(std::span<const TokenId> prompt, bool reuses);
+  // shared. wanted: the slot that it has to be, or kNone. Returns: kNone if all are busy, or that
+  // one is.
+  [[nodiscard]] std::size_t take(std::span<const TokenId> prompt, bool reuses,
+                                 std::size_t wanted = kNone);
+  // An idle slot gets its sequences, if it has none.
+  void open(std::size_t i);
   // The text has ended; its tokens stay. The draft has the first n_draft of them, or has read
   // something else behind the first n_draft.
   void release(std::size_t i, std::size_t n_draft);

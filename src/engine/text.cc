@@ -1,6 +1,7 @@
 #include "src/engine/text.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "src/core/probabilities.h"
@@ -204,7 +205,11 @@ void Text::walk_tree(const LanguageModel& target, std::size_t first_row) {
   verifier_->verify(round, walk);
   if (options_.n_logprobs >= 0) {
     for (std::size_t i = 0; i < walk.path.size(); ++i) {
-      add_logprobs(round.row(walk.path[i]), walk.choices[i].token);
+      if (options_.final_logprobs) {
+        add_final_logprobs(round, walk.path[i], walk.choices[i].token);
+      } else {
+        add_logprobs(round.row(walk.path[i]), walk.choices[i].token);
+      }
     }
   }
   if (reader_ && reader_->is_head()) {
@@ -234,6 +239,25 @@ void Text::add_logprobs(std::span<const float> logits, TokenId token) {
     top_logprobs_.push_back({token_id(i), logprob(token_id(i))});
     --missing;
   }
+}
+
+void Text::add_final_logprobs(const Verifier::Round& round, NodeId node, TokenId token) {
+  path_.resize(static_cast<std::size_t>(round.tree.depth(node)));
+  round.tree.path_tokens(node, path_);
+  const std::span<const float> weights =
+      (*weights_)(round.row(node), TextView{round.text, path_}, round.allowed(path_));
+  if (weights_->uses_noise()) return add_logprobs(weights, token);
+  // Without noise the likeliest token comes, whatever the others.
+  constexpr float kNever = -std::numeric_limits<float>::infinity();
+  logprobs_.push_back({token, 0.0F});
+  for (std::size_t i = 0; i < n_best(); ++i) {
+    top_logprobs_.push_back({token, i == 0 ? 0.0F : kNever});
+  }
+}
+
+void Text::score_prompt(const LanguageModel& target, std::size_t first, std::size_t n) {
+  clear_round();
+  for (std::size_t i = 0; i < n; ++i) add_logprobs(target.row(i), text_[first + i + 1]);
 }
 
 void Text::commit(LanguageModel& target, std::vector<PendingId>& commit) {

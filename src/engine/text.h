@@ -102,6 +102,9 @@ class Text {
   // The walk, where the tree's rows begin with first_row of the target's last pass; what the text
   // needs of them is kept. Throws: Error{no_token_allowed}, what the constraint throws.
   void walk_tree(const LanguageModel& target, std::size_t first_row);
+  // Of a prompt that is being read: logprobs() of the tokens behind those that are rows 0 to n of
+  // the target's last pass, the first of which is token `first` of the prompt.
+  void score_prompt(const LanguageModel& target, std::size_t first, std::size_t n);
   // Both models keep the path; commit: scratch.
   void commit(LanguageModel& target, std::vector<PendingId>& commit);
   // Appends the tokens. Returns how the text stands then.
@@ -146,6 +149,8 @@ class Text {
     return planner_ && models_.draft != nullptr && models_.calibrations && !blocks_;
   }
   void add_logprobs(std::span<const float> logits, TokenId token);
+  // Of the distribution that the token below a node was drawn from.
+  void add_final_logprobs(const Verifier::Round& round, NodeId node, TokenId token);
   // Alternatives told per token.
   [[nodiscard]] std::size_t n_best() const;
   [[nodiscard]] std::size_t n_levels() const;

@@ -50,6 +50,7 @@ struct Description {
   std::string text;
   ModelLimits limits;
   LlamaRollback rollback;
+  LlamaSize size;
   int n_threads = 1;
 };
 
@@ -66,7 +67,12 @@ class LlamaModel::Impl {
                   "rpc_timeout");
     }
     load();
-    description_ = {describe(), setup_.limits, setup_.rollback, setup_.n_threads};
+    description_ = {describe(),
+                    setup_.limits,
+                    setup_.rollback,
+                    {llama_model_n_params(model_.get()), llama_model_size(model_.get()),
+                     static_cast<std::size_t>(llama_model_n_embd(model_.get()))},
+                    setup_.n_threads};
     // Who loads is told how far it is; who loads again would not expect it.
     options_.on_progress = {};
     if (relays_.empty()) return;
@@ -91,6 +97,7 @@ class LlamaModel::Impl {
 
   [[nodiscard]] const ModelLimits& limits() const { return description_.limits; }
   [[nodiscard]] const LlamaRollback& rollback() const { return description_.rollback; }
+  [[nodiscard]] const LlamaSize& size() const { return description_.size; }
   [[nodiscard]] int n_threads() const { return description_.n_threads; }
   [[nodiscard]] const std::string& description() const { return description_.text; }
   [[nodiscard]] const std::vector<LlamaPlacement>& placement() const { return placement_; }
@@ -356,6 +363,10 @@ std::size_t LlamaModel::n_restorable(SeqId seq, std::size_t n) const {
 }
 void LlamaModel::remember(SeqId seq) { impl_->cache().remember(seq); }
 std::size_t LlamaModel::n_extra() const { return impl_->cache().n_extra(); }
+std::vector<std::uint8_t> LlamaModel::state(SeqId seq) { return impl_->cache().state(seq); }
+bool LlamaModel::set_state(SeqId seq, std::span<const std::uint8_t> state, std::size_t n_tokens) {
+  return impl_->cache().set_state(seq, state, n_tokens);
+}
 
 std::vector<TokenId> LlamaModel::tokenize(std::string_view text,
                                           const TokenizeOptions& options) const {
@@ -384,6 +395,24 @@ std::vector<TokenId> LlamaModel::suppressed_tokens() const {
   }
   return ids;
 }
+
+std::string LlamaModel::token_text(TokenId token) const {
+  if (index(token) >= limits().n_vocab) return {};
+  return internal::text_of_token(impl_->vocab(), static_cast<llama_token>(token));
+}
+
+LlamaFillTokens LlamaModel::fill_tokens() const {
+  const auto some = [](llama_token token) {
+    return token == LLAMA_TOKEN_NULL ? std::nullopt
+                                     : std::optional(token_id(static_cast<std::size_t>(token)));
+  };
+  const llama_vocab* vocab = impl_->vocab();
+  return {some(llama_vocab_fim_pre(vocab)), some(llama_vocab_fim_suf(vocab)),
+          some(llama_vocab_fim_mid(vocab)), some(llama_vocab_fim_rep(vocab)),
+          some(llama_vocab_fim_sep(vocab))};
+}
+
+LlamaSize LlamaModel::size() const { return impl_->size(); }
 
 std::string LlamaModel::description() const { return impl_->description(); }
 

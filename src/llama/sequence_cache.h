@@ -3,9 +3,11 @@
 #define GUMBELSPEC_SRC_LLAMA_SEQUENCE_CACHE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <span>
 #include <stdexcept>
+#include <vector>
 
 #include "gumbelspec/language_model.h"
 #include "src/llama/graph_traits.h"
@@ -85,6 +87,11 @@ class SequenceCache {
   [[nodiscard]] virtual std::size_t n_restorable(SeqId seq, std::size_t n) const = 0;
   virtual void remember(SeqId seq) = 0;
   [[nodiscard]] virtual std::size_t n_extra() const = 0;
+  [[nodiscard]] virtual std::vector<std::uint8_t> state(SeqId /*seq*/) { return {}; }
+  [[nodiscard]] virtual bool set_state(SeqId /*seq*/, std::span<const std::uint8_t> /*state*/,
+                                       std::size_t /*n_tokens*/) {
+    return false;
+  }
 };
 
 }  // namespace gumbelspec::internal

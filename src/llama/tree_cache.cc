@@ -247,6 +247,47 @@ void TreeCache::compact() {
   ++n_compactions_;
 }
 
+std::vector<std::uint8_t> TreeCache::state(SeqId seq) {
+  const Sequence& sequence = at(seq);
+  if (!sequence.pending.empty()) throw std::logic_error("state: there are pending tokens");
+  drop_guard();
+  const LogCapture capture(log_);
+  std::vector<std::uint8_t> bytes(llama_state_seq_get_size(context_, sequence.base));
+  const std::size_t n =
+      llama_state_seq_get_data(context_, bytes.data(), bytes.size(), sequence.base);
+  if (n != bytes.size()) {
+    throw Error(ErrorCode::evaluation_failed,
+                "the cache could not be written out: " + capture.last_error());
+  }
+  return bytes;
+}
+
+bool TreeCache::set_state(SeqId seq, std::span<const std::uint8_t> state, std::size_t n_tokens) {
+  Sequence& sequence = at(seq);
+  if (sequence.n_committed != 0 || !sequence.pending.empty()) {
+    throw std::logic_error("set_state: the sequence is not empty");
+  }
+  if (n_tokens > settings_.n_context || !make_room(n_tokens)) return false;
+  drop_guard();
+  const LogCapture capture(log_);
+  const std::size_t n =
+      llama_state_seq_set_data(context_, state.data(), state.size(), sequence.base);
+  // Of some other number of tokens than was told: not what the caller believes it to be.
+  const bool is_whole = n == state.size() && llama_memory_seq_pos_max(memory_, sequence.base) + 1 ==
+                                                 static_cast<llama_pos>(n_tokens);
+  if (!is_whole) {
+    llama_memory_seq_rm(memory_, sequence.base, -1, -1);
+    return false;
+  }
+  // Its cells lie behind those of all texts there are, as if it had been evaluated now.
+  next_order_ += n_tokens;
+  n_used_ += n_tokens;
+  sequence.end_order = next_order_;
+  sequence.n_committed = static_cast<llama_pos>(n_tokens);
+  if (settings_.has_window) guard_window();
+  return true;
+}
+
 // After a rewrite llama.cpp looks for free cells from the first one on, and in layers with a window
 // it takes a cell that has left the window and carries a single id for free: the next tokens would
 // lie before the text. A second id on every cell prevents that until the next pass has moved the

@@ -60,6 +60,9 @@ class TreeCache final : public SequenceCache {
   [[nodiscard]] std::size_t n_restorable(SeqId /*seq*/, std::size_t n) const override { return n; }
   void remember(SeqId /*seq*/) override {}
   [[nodiscard]] std::size_t n_extra() const override { return 0; }
+  [[nodiscard]] std::vector<std::uint8_t> state(SeqId seq) override;
+  [[nodiscard]] bool set_state(SeqId seq, std::span<const std::uint8_t> state,
+                               std::size_t n_tokens) override;
 
   // How often the cache was rewritten so far.
   [[nodiscard]] std::size_t n_compactions() const { return n_compactions_; }

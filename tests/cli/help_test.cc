@@ -123,13 +123,23 @@ TEST(Help, OfServeNamesEveryOption) {
   const std::string text = help("serve");
   expect_all(text, kModelOptions);
   expect_all(text, kSamplingOptions);
-  expect_all(text, {"-np, --parallel", "--queue",           "-b, --batch-size", "--max-gap-ms",
-                    "--cache-texts",   "--no-cache-prompt", "-a, --alias",      "--host",
-                    "--port",          "--api-key",         "--api-key-file",   "--ssl-cert-file",
-                    "--ssl-key-file",  "--cors-origin",     "-to, --timeout",   "--request-timeout",
-                    "--drain-timeout", "--log-format",      "--method",         "--draft-max",
-                    "--no-cost-cache"});
+  expect_all(text, {"-np, --parallel",  "--queue",
+                    "-b, --batch-size", "--max-gap-ms",
+                    "--cache-texts",    "--no-cache-prompt",
+                    "-a, --alias",      "--host",
+                    "--port",           "--api-key",
+                    "--api-key-file",   "--ssl-cert-file",
+                    "--ssl-key-file",   "--cors-origin",
+                    "-to, --timeout",   "--request-timeout",
+                    "--drain-timeout",  "--log-format",
+                    "--method",         "--draft-max",
+                    "--no-cost-cache",  "--tags",
+                    "--api-prefix",     "--no-ui",
+                    "-s, --seed",       "-n, --predict",
+                    "--no-slots",       "--slot-save-path",
+                    "--no-metrics"});
   EXPECT_THAT(text, Not(HasSubstr("--print-docs")));
+  EXPECT_THAT(text, Not(HasSubstr("--context-shift"))) << "refused with its reason";
 }
 
 TEST(Help, OfInfoNamesTheModelOptions) { expect_all(help("info"), kModelOptions); }

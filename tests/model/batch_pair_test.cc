@@ -160,6 +160,54 @@ BATCH_TEST(GivesSixteenTextsTheirOwn) {
   EXPECT_LT(batch.statistics().n_rounds, 60U);
 }
 
+// A slot that was saved, and comes back under another number: the text goes on as if its prompt had
+// been read, and only what is new of a prompt is.
+BATCH_TEST(SlotsComeBackAsTheyWere) {
+  Demo demo(3);
+  Demo alone(1);
+  SlotState saved;
+  Job job = make_job(*demo.target, kPrompts[0], 5, "gumbel-tree");
+  {
+    Batch batch(*demo.target, demo.draft.get(), {.costs = some_costs()});
+    job.options.slot = 2;
+    (void)add(batch, job);
+    while (batch.step()) {
+    }
+    saved = batch.save_slot(2);
+  }
+  ASSERT_GT(saved.tokens.size(), job.prompt.size());
+  Batch batch(*demo.target, demo.draft.get(), {.costs = some_costs()});
+  // Other texts come and go around it.
+  const Added before = add(batch, make_job(*demo.target, kPrompts[2], 6, "gumbel-tree"));
+  batch.step();
+  batch.restore_slot(1, saved);
+  job.options.slot = 1;
+  const Added same = add(batch, job);
+  while (batch.step()) {
+  }
+  EXPECT_EQ(same.seen->n_reused, job.prompt.size() - 1);
+  Job other = make_job(*demo.target, kPrompts[1], 7, "gumbel-tree");
+  batch.restore_slot(0, saved);
+  other.options.slot = 0;
+  const Added goes_on = add(batch, other);
+  while (batch.step()) {
+  }
+  EXPECT_GT(goes_on.seen->n_reused, 10U);
+  EXPECT_EQ(n_wrong(alone, {{job, same}, {other, goes_on}}), 0U);
+  // What is not whole is refused, and the slot is empty then.
+  SlotState wrong = saved;
+  wrong.state.resize(wrong.state.size() / 2);
+  EXPECT_THROW(batch.restore_slot(0, wrong), Error);
+  wrong = saved;
+  wrong.tokens.pop_back();
+  EXPECT_THROW(batch.restore_slot(0, wrong), Error);
+  EXPECT_EQ(batch.erase_slot(0), 0U);
+  const Added anew = add(batch, other);
+  while (batch.step()) {
+  }
+  EXPECT_EQ(n_wrong(alone, {{other, anew}}), 0U);
+}
+
 // The negative control: a prefix of which one token is another one gives other texts.
 BATCH_TEST(SeesAnotherPrefix) {
   Demo demo(2);

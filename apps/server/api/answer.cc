@@ -1,11 +1,12 @@
 #include "apps/server/api/answer.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "apps/server/api/answer_choice.h"
+#include "apps/server/api/answer_clock.h"
 #include "apps/server/api/answer_json.h"
+#include "apps/server/api/answer_native.h"
 
 namespace gumbelspec::server {
 namespace {
@@ -23,7 +24,9 @@ class AnswerImpl final : public Answer {
     n_running_ = choices_.size();
     texts_.resize(choices_.size());
     reports_.resize(choices_.size());
+    tokens_.resize(choices_.size());
     has_begun_.assign(choices_.size(), 0);
+    clocks_.resize(choices_.size());
   }
 
   std::vector<TextJob> take_jobs() override;
@@ -31,14 +34,27 @@ class AnswerImpl final : public Answer {
   [[nodiscard]] bool is_over() const override { return is_over_; }
   [[nodiscard]] AnswerSummary summary() const override;
 
-  void on_prompt(std::size_t i, std::size_t n_reused) { choices_[i].set_reused(n_reused); }
+  void on_prompt(std::size_t i, std::size_t n_done, std::size_t n_total, std::size_t n_reused);
+  void on_prompt_logprobs(std::size_t i, std::span<const TokenLogprob> logprobs,
+                          std::span<const TokenLogprob> top) {
+    choices_[i].add_prompt(logprobs, top);
+  }
   bool on_round(std::size_t i, const BatchRound& round);
   void on_end(std::size_t i, Outcome outcome, const Statistics& statistics, const Error* error);
 
  private:
   [[nodiscard]] bool is_chat() const { return request_.endpoint == Endpoint::chat; }
-  [[nodiscard]] bool is_native() const { return request_.endpoint == Endpoint::native; }
+  [[nodiscard]] bool is_native() const {
+    return request_.endpoint == Endpoint::native || request_.endpoint == Endpoint::infill;
+  }
   [[nodiscard]] Json native_answer() const;
+  [[nodiscard]] Json native_text(const AnswerChoice& choice) const;
+  [[nodiscard]] bool add_tokens(std::size_t i, const BatchRound& round, std::size_t begin,
+                                std::size_t end, Json trace);
+  [[nodiscard]] bool is_out_of_time(const AnswerChoice& choice) const;
+  void keep(std::size_t i);
+  void write_progress(std::size_t i, std::size_t n_done, std::size_t n_total);
+  void write_role(std::size_t i);
   [[nodiscard]] Json logprobs(std::span<const TokenReport> reports) const;
   [[nodiscard]] std::string new_text(std::size_t i);
   [[nodiscard]] Json chunk_choice(std::size_t i, const std::string& text,
@@ -58,7 +74,9 @@ class AnswerImpl final : public Answer {
   std::vector<AnswerChoice> choices_;
   std::vector<std::string> texts_;                 // without stream: so far
   std::vector<std::vector<TokenReport>> reports_;  // the same
+  std::vector<std::vector<TokenId>> tokens_;       // the same, of llama.cpp's form
   std::vector<char> has_begun_;                    // with stream: its first event is written
+  std::vector<AnswerClock> clocks_;                // of each text
   std::size_t n_running_ = 0;
   std::size_t n_written_ = 0;
   bool is_over_ = false;
@@ -71,8 +89,12 @@ class ChoiceSink final : public TextSink {
   ChoiceSink(std::shared_ptr<AnswerImpl> answer, std::size_t choice)
       : answer_(std::move(answer)), choice_(choice) {}
 
-  void on_prompt(std::size_t /*n_done*/, std::size_t /*n_total*/, std::size_t n_reused) override {
-    answer_->on_prompt(choice_, n_reused);
+  void on_prompt(std::size_t n_done, std::size_t n_total, std::size_t n_reused) override {
+    answer_->on_prompt(choice_, n_done, n_total, n_reused);
+  }
+  void on_prompt_logprobs(std::span<const TokenLogprob> logprobs,
+                          std::span<const TokenLogprob> top) override {
+    answer_->on_prompt_logprobs(choice_, logprobs, top);
   }
   bool on_round(const BatchRound& round) override { return answer_->on_round(choice_, round); }
   void on_end(Outcome outcome, const Statistics& statistics, const Error* error) override {
@@ -90,38 +112,77 @@ std::vector<TextJob> AnswerImpl::take_jobs() {
   for (const AnswerChoice& choice : choices_) {
     TextJob job;
     job.prompt = request_.prompts[choice.prompt()];
-    job.options.sampling = request_.sampling;
-    job.options.method = request_.method;
-    job.options.guarantee = request_.guarantee;
-    job.options.seed = options_.seed;
-    job.options.stream =
-        static_cast<std::uint32_t>(choice.index() % static_cast<std::size_t>(request_.n));
-    job.options.max_tokens = request_.max_tokens;
-    job.options.ignores_end = request_.ignores_end;
-    job.options.n_logprobs = request_.n_logprobs;
-    if (request_.grammar != nullptr) job.options.constraint = request_.grammar->matcher();
+    job.options = text_options(request_, options_.seed, choice.index());
     job.sink = std::make_unique<ChoiceSink>(self, choice.index());
     jobs.push_back(std::move(job));
   }
   return jobs;
 }
 
+void AnswerImpl::on_prompt(std::size_t i, std::size_t n_done, std::size_t n_total,
+                           std::size_t n_reused) {
+  choices_[i].set_reused(n_reused);
+  if (!request_.stream || is_over_) return;
+  const bool tells = request_.native.returns_progress;
+  if (clocks_[i].begin() && tells) write_progress(i, n_reused, n_total);
+  // The last token is evaluated with the first round; what the draft still reads is not told.
+  const std::size_t n_now = n_done + 1 == n_total ? n_total : n_done;
+  const std::size_t n_read = n_now - std::min(n_now, n_reused);
+  if (n_read == clocks_[i].n_read()) return;
+  clocks_[i].note_prompt(n_read);
+  if (tells) write_progress(i, n_now, n_total);
+}
+
 bool AnswerImpl::on_round(std::size_t i, const BatchRound& round) {
   if (output_.on_tokens && !round.tokens.empty()) output_.on_tokens(i, round.tokens.size());
   if (is_over_) return false;
   AnswerChoice& choice = choices_[i];
+  if (!round.tokens.empty()) clocks_[i].note_tokens();
   Json trace;
   if (request_.traces) {
     trace = trace_json(model_, round, choice.n_rounds(), choice.n_generated());
   }
-  const bool goes_on = choice.add(round);
+  // Clients of llama.cpp's probabilities expect those of one token in an event.
+  const bool is_single = is_native() && request_.stream && request_.native.has_probs;
+  const std::size_t n = round.tokens.size();
+  const std::size_t step = is_single ? 1 : std::max<std::size_t>(n, 1);
+  bool goes_on = true;
+  for (std::size_t begin = 0; goes_on && begin < std::max<std::size_t>(n, 1); begin += step) {
+    goes_on = add_tokens(i, round, begin, std::min(begin + step, n), std::exchange(trace, nullptr));
+  }
+  if (goes_on && is_out_of_time(choice)) {
+    choice.cut();
+    goes_on = false;
+  }
+  return goes_on && !is_over_;
+}
+
+// Returns: whether the text goes on.
+bool AnswerImpl::add_tokens(std::size_t i, const BatchRound& round, std::size_t begin,
+                            std::size_t end, Json trace) {
+  const bool goes_on = choices_[i].add(round, begin, end);
   if (request_.stream) {
     write_round(i, std::move(trace));
   } else {
-    texts_[i] += choice.take_text();
-    for (TokenReport& report : choice.take_reports()) reports_[i].push_back(std::move(report));
+    keep(i);
   }
-  return goes_on && !is_over_;
+  return goes_on;
+}
+
+// What has come of a text that is told as a whole.
+void AnswerImpl::keep(std::size_t i) {
+  AnswerChoice& choice = choices_[i];
+  texts_[i] += choice.take_text();
+  for (TokenReport& report : choice.take_reports()) reports_[i].push_back(std::move(report));
+  const std::vector<TokenId> tokens = choice.take_tokens();
+  if (request_.native.returns_tokens) {
+    tokens_[i].insert(tokens_[i].end(), tokens.begin(), tokens.end());
+  }
+}
+
+bool AnswerImpl::is_out_of_time(const AnswerChoice& choice) const {
+  const double most = request_.native.max_predict_ms;
+  return most > 0.0 && choice.has_new_line() && clocks_[choice.index()].since_token_ms() > most;
 }
 
 void AnswerImpl::on_end(std::size_t i, Outcome outcome, const Statistics& statistics,
@@ -138,8 +199,7 @@ void AnswerImpl::on_end(std::size_t i, Outcome outcome, const Statistics& statis
   if (request_.stream) {
     write_last(i);
   } else {
-    texts_[i] += choice.take_text();
-    for (TokenReport& report : choice.take_reports()) reports_[i].push_back(std::move(report));
+    keep(i);
   }
   if (n_running_ > 0 || is_over_) return;
   is_over_ = true;
@@ -170,13 +230,42 @@ std::string AnswerImpl::new_text(std::size_t i) {
   return text;
 }
 
+// A chat's first event has the role alone.
+void AnswerImpl::write_role(std::size_t i) {
+  has_begun_[i] = 1;
+  Json chunk = head_;
+  chunk["choices"] = Json::array({{{"index", i},
+                                   {"delta", {{"role", "assistant"}, {"content", nullptr}}},
+                                   {"logprobs", nullptr},
+                                   {"finish_reason", nullptr}}});
+  write(std::move(chunk));
+}
+
+void AnswerImpl::write_progress(std::size_t i, std::size_t n_done, std::size_t n_total) {
+  if (is_chat() && has_begun_[i] == 0) write_role(i);
+  if (is_over_) return;
+  Json chunk;
+  if (is_native()) {
+    chunk = native_event(model_, choices_[i], request_, {});
+  } else {
+    chunk = head_;
+    chunk["choices"] = Json::array({chunk_choice(i, "", {})});
+    has_begun_[i] = is_chat() ? 1 : 0;  // what is echoed is still to come
+  }
+  chunk["prompt_progress"] = {{"total", n_total},
+                              {"cache", choices_[i].n_reused()},
+                              {"processed", n_done},
+                              {"time_ms", clocks_[i].since_prompt_ms()}};
+  if (request_.native.timings_per_token) chunk["timings"] = clocks_[i].timings(choices_[i]);
+  write(std::move(chunk));
+}
+
 Json AnswerImpl::chunk_choice(std::size_t i, const std::string& text,
                               std::span<const TokenReport> reports) {
   Json out{{"index", i}};
   if (is_chat()) {
     Json delta = Json::object();
-    if (has_begun_[i] == 0) delta["role"] = "assistant";
-    if (!text.empty() || has_begun_[i] == 0) delta["content"] = text;
+    if (!text.empty()) delta["content"] = text;
     out["delta"] = std::move(delta);
   } else {
     out["text"] = text;
@@ -188,21 +277,23 @@ Json AnswerImpl::chunk_choice(std::size_t i, const std::string& text,
 }
 
 void AnswerImpl::write_round(std::size_t i, Json trace) {
+  if (is_chat() && has_begun_[i] == 0) write_role(i);
+  if (is_over_) return;
   const std::string text = new_text(i);
   const std::vector<TokenReport> reports = choices_[i].take_reports();
   const bool has_trace = !trace.is_null();
   // A round may end within a character or a possible stop string, and then has nothing to say.
-  if (text.empty() && reports.empty() && !has_trace) return;
-  if (is_native() && text.empty() && !has_trace) return;
+  if (text.empty() && !has_trace && (is_native() || reports.empty())) return;
   Json chunk;
   if (is_native()) {
-    chunk = native_event(choices_[i], request_, text);
+    chunk = native_event(model_, choices_[i], request_, {text, choices_[i].take_tokens(), reports});
     has_begun_[i] = 1;
   } else {
     chunk = head_;
     chunk["choices"] = Json::array({chunk_choice(i, text, reports)});
   }
   if (has_trace) chunk["gumbelspec_trace"] = std::move(trace);
+  if (request_.native.timings_per_token) chunk["timings"] = clocks_[i].timings(choices_[i]);
   write(std::move(chunk));
 }
 
@@ -210,14 +301,19 @@ void AnswerImpl::write_last(std::size_t i) {
   write_round(i, nullptr);  // what was held back
   if (is_over_) return;
   if (is_native()) {
-    Json end = native_end(model_, choices_[i], request_, new_text(i));
+    Json end = native_end(model_, choices_[i], request_, options_.seed, {new_text(i)});
     end["gumbelspec"] = gumbelspec_json(request_, options_.seed, summary());
-    return write_raw(to_event(end));
+    return write_raw(to_event(chosen_fields(end, request_.native.response_fields)));
   }
   const bool is_last = n_running_ == 0;
   Json chunk = head_;
   Json choice = chunk_choice(i, has_begun_[i] == 0 ? new_text(i) : std::string(), {});
   choice["finish_reason"] = choices_[i].finish_reason();
+  if (request_.scores_prompts()) {
+    const AnswerChoice& text = choices_[i];
+    choice["logprobs"] =
+        prompt_logprobs(model_, request_.prompts[text.prompt()], text.prompt_reports(), {});
+  }
   chunk["choices"] = Json::array({std::move(choice)});
   if (is_last && !request_.includes_usage) add_totals(chunk);
   write(std::move(chunk));
@@ -251,18 +347,20 @@ void AnswerImpl::add_totals(Json& json) const {
   json["gumbelspec"] = gumbelspec_json(request_, options_.seed, sums);
 }
 
+Json AnswerImpl::native_text(const AnswerChoice& choice) const {
+  const std::size_t i = choice.index();
+  const std::string echo = request_.echo ? request_.prompt_texts[choice.prompt()] : std::string();
+  Json text = native_end(model_, choice, request_, options_.seed,
+                         {echo + texts_[i], tokens_[i], reports_[i]});
+  text["gumbelspec"] = gumbelspec_json(request_, options_.seed, summary());
+  return text;
+}
+
 // One object for one text, as llama.cpp's server has it.
 Json AnswerImpl::native_answer() const {
   Json list = Json::array();
   for (const AnswerChoice& choice : choices_) {
-    const std::size_t i = choice.index();
-    const std::string echo = request_.echo ? request_.prompt_texts[choice.prompt()] : std::string();
-    Json text = native_end(model_, choice, request_, echo + texts_[i]);
-    if (request_.n_logprobs >= 0) {
-      text["completion_probabilities"] = chat_logprobs(model_, reports_[i])["content"];
-    }
-    text["gumbelspec"] = gumbelspec_json(request_, options_.seed, summary());
-    list.push_back(std::move(text));
+    list.push_back(chosen_fields(native_text(choice), request_.native.response_fields));
   }
   return list.size() == 1 ? list.front() : list;
 }
@@ -279,38 +377,21 @@ Json AnswerImpl::whole_answer() const {
     } else {
       item["text"] = request_.echo ? request_.prompt_texts[choice.prompt()] + texts_[i] : texts_[i];
     }
-    item["logprobs"] = logprobs(reports_[i]);
+    item["logprobs"] = request_.scores_prompts()
+                           ? prompt_logprobs(model_, request_.prompts[choice.prompt()],
+                                             choice.prompt_reports(), reports_[i])
+                           : logprobs(reports_[i]);
     item["finish_reason"] = choice.finish_reason();
     list.push_back(std::move(item));
   }
   out["choices"] = std::move(list);
   add_totals(out);
+  if (request_.native.is_verbose) out["__verbose"] = native_text(choices_.front());
   return out;
 }
 
 AnswerSummary AnswerImpl::summary() const {
-  AnswerSummary sums;
-  std::size_t n_passes = 0;
-  std::size_t n_generated = 0;
-  std::vector<std::size_t> reused(request_.prompts.size(), std::numeric_limits<std::size_t>::max());
-  for (const AnswerChoice& choice : choices_) {
-    const Statistics& s = choice.statistics();
-    n_passes += s.n_target_passes;
-    n_generated += s.n_generated;
-    sums.n_generated += choice.n_generated();
-    sums.n_rounds += choice.n_rounds();
-    sums.n_drafted += s.n_drafted;
-    sums.n_accepted += s.n_accepted;
-    reused[choice.prompt()] = std::min(reused[choice.prompt()], choice.n_reused());
-    if (choice.finish_reason() != nullptr) sums.finish = choice.finish_reason();
-  }
-  for (std::size_t p = 0; p < request_.prompts.size(); ++p) {
-    sums.n_prompt += request_.prompts[p].size();
-    sums.n_reused += reused[p];
-  }
-  if (n_passes > 0) {
-    sums.tokens_per_pass = static_cast<double>(n_generated) / static_cast<double>(n_passes);
-  }
+  AnswerSummary sums = summary_of(request_, choices_);
   if (has_failed_) sums.finish = "error";
   if (is_disconnected_) sums.finish = "disconnected";
   return sums;

@@ -5,22 +5,55 @@
 
 namespace gumbelspec::server {
 
-bool AnswerChoice::add(const BatchRound& round) {
-  ++n_rounds_;
-  for (std::size_t i = 0; i < round.tokens.size(); ++i) {
+TextOptions text_options(const ParsedRequest& request, std::uint64_t seed, std::size_t i) {
+  TextOptions options;
+  options.sampling = request.sampling;
+  options.method = request.method;
+  options.guarantee = request.guarantee;
+  options.seed = seed;
+  options.stream = static_cast<std::uint32_t>(i % static_cast<std::size_t>(request.n));
+  options.max_tokens = request.max_tokens;
+  options.ignores_end = request.ignores_end;
+  options.n_logprobs = request.n_logprobs;
+  options.final_logprobs = request.native.final_probs;
+  options.scores_prompt = request.scores_prompts();
+  options.reuses_prefix = request.native.reuses_prefix;
+  options.slot = request.native.slot;
+  if (request.grammar != nullptr) options.constraint = request.grammar->matcher();
+  return options;
+}
+
+bool AnswerChoice::add(const BatchRound& round, std::size_t begin, std::size_t end) {
+  if (begin == 0) ++n_rounds_;
+  for (std::size_t i = begin; i < end; ++i) {
     // Of a round that goes on behind a stop string the rest does not count: how many tokens come at
     // once depends on the draft, and the answer must not.
     ++n_generated_;
     std::string bytes = model_.tokenizer->piece(round.tokens[i].token);
-    const std::size_t begin = text_.n_bytes();
+    tokens_.push_back(round.tokens[i].token);
+    has_new_line_ = has_new_line_ || bytes.find('\n') != std::string::npos;
+    const std::size_t first_byte = text_.n_bytes();
     const std::size_t offset = text_.n_characters();
     const bool goes_on = text_.append(bytes);
     if (n_logprobs_ >= 0 && i < round.logprobs.size()) {
-      report(round, i, std::move(bytes), begin, offset);
+      report(round, i, std::move(bytes), first_byte, offset);
     }
     if (!goes_on) return false;
   }
   return true;
+}
+
+void AnswerChoice::add_prompt(std::span<const TokenLogprob> logprobs,
+                              std::span<const TokenLogprob> top) {
+  const std::size_t n_top = logprobs.empty() ? 0 : top.size() / logprobs.size();
+  for (std::size_t i = 0; i < logprobs.size(); ++i) {
+    TokenReport report;
+    report.bytes = model_.tokenizer->text(logprobs[i].token);
+    report.chosen = logprobs[i];
+    const auto likeliest = top.subspan(i * n_top, n_top);
+    report.top.assign(likeliest.begin(), likeliest.end());
+    prompt_reports_.push_back(std::move(report));
+  }
 }
 
 void AnswerChoice::report(const BatchRound& round, std::size_t i, std::string bytes,
@@ -37,7 +70,8 @@ void AnswerChoice::report(const BatchRound& round, std::size_t i, std::string by
 void AnswerChoice::finish(Outcome outcome, const Statistics& statistics) {
   text_.finish();
   statistics_ = statistics;
-  const bool is_full = outcome == Outcome::length || outcome == Outcome::context_full;
+  is_truncated_ = outcome == Outcome::context_full;
+  const bool is_full = outcome == Outcome::length || is_truncated_ || is_cut_;
   finish_reason_ = is_full && !text_.is_stopped() ? "length" : "stop";
 }
 

@@ -3,8 +3,11 @@
 #define GUMBELSPEC_APPS_SERVER_API_ANSWER_CHOICE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "apps/server/api/request.h"
@@ -23,6 +26,10 @@ struct TokenReport {
   std::vector<TokenLogprob> top;
 };
 
+// What the engine is to do for text i of a request: choice i % n of prompt i / n, without a sink.
+[[nodiscard]] TextOptions text_options(const ParsedRequest& request, std::uint64_t seed,
+                                       std::size_t i);
+
 class AnswerChoice final {
  public:
   AnswerChoice(const ApiModel& model, const ParsedRequest& request, std::size_t index)
@@ -33,13 +40,22 @@ class AnswerChoice final {
         text_(request.stop) {}
 
   void set_reused(std::size_t n) { n_reused_ = n; }
-  // Returns: whether the text goes on.
-  bool add(const BatchRound& round);
+  // Tokens of the prompt that now have log-probabilities. Shape: as TextSink::on_prompt_logprobs().
+  void add_prompt(std::span<const TokenLogprob> logprobs, std::span<const TokenLogprob> top);
+  // Tokens [begin, end) of the round. Returns: whether the text goes on.
+  bool add(const BatchRound& round, std::size_t begin, std::size_t end);
+  bool add(const BatchRound& round) { return add(round, 0, round.tokens.size()); }
+  // It ends here, as if at its limit.
+  void cut() { is_cut_ = true; }
   void finish(Outcome outcome, const Statistics& statistics);
 
   [[nodiscard]] std::string take_text() { return text_.take(); }
   // The tokens whose text has been taken. Tokens of a stop string never are.
   [[nodiscard]] std::vector<TokenReport> take_reports();
+  // The tokens that have come since the last call.
+  [[nodiscard]] std::vector<TokenId> take_tokens() { return std::exchange(tokens_, {}); }
+  // Of the prompt's, but for the first: it has none.
+  [[nodiscard]] const std::vector<TokenReport>& prompt_reports() const { return prompt_reports_; }
 
   [[nodiscard]] std::size_t index() const { return index_; }
   [[nodiscard]] std::size_t prompt() const { return prompt_; }
@@ -52,6 +68,9 @@ class AnswerChoice final {
   [[nodiscard]] const char* stop_type() const;
   [[nodiscard]] const std::string& stopping_word() const { return text_.stopped_by(); }
   [[nodiscard]] const Statistics& statistics() const { return statistics_; }
+  [[nodiscard]] bool has_new_line() const { return has_new_line_; }
+  // Whether the context was full before the text had an end.
+  [[nodiscard]] bool is_truncated() const { return is_truncated_; }
 
  private:
   void report(const BatchRound& round, std::size_t i, std::string bytes, std::size_t begin,
@@ -63,6 +82,11 @@ class AnswerChoice final {
   int n_logprobs_;
   TextStream text_;
   std::deque<TokenReport> reports_;
+  std::vector<TokenId> tokens_;
+  std::vector<TokenReport> prompt_reports_;
+  bool has_new_line_ = false;
+  bool is_truncated_ = false;
+  bool is_cut_ = false;
   std::size_t n_generated_ = 0;
   std::size_t n_reused_ = 0;
   std::size_t n_rounds_ = 0;

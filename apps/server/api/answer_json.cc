@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -10,19 +11,12 @@
 namespace gumbelspec::server {
 namespace {
 
-// JSON has no infinity; this is what OpenAI writes for it.
-double finite(float logprob) {
-  return std::isfinite(logprob) ? static_cast<double>(logprob) : -9999.0;
-}
-
-Json bytes_json(const std::string& bytes) {
-  Json out = Json::array();
-  for (const char byte : bytes) out.push_back(static_cast<unsigned char>(byte));
-  return out;
-}
-
-Json chat_token(const std::string& bytes, float logprob) {
-  return {{"token", bytes}, {"logprob", finite(logprob)}, {"bytes", bytes_json(bytes)}};
+// With llama.cpp's id.
+Json chat_token(const std::string& bytes, const TokenLogprob& token) {
+  return {{"id", static_cast<std::int32_t>(token.token)},
+          {"token", bytes},
+          {"logprob", finite(token.logprob)},
+          {"bytes", bytes_json(bytes)}};
 }
 
 Json candidate_map(const ApiModel& model, const TokenReport& report) {
@@ -35,9 +29,26 @@ Json candidate_map(const ApiModel& model, const TokenReport& report) {
   return out;
 }
 
+std::size_t n_characters(const std::string& bytes) {
+  return static_cast<std::size_t>(std::count_if(bytes.begin(), bytes.end(), [](char byte) {
+    return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U;
+  }));
+}
+
 double ratio(double part, double whole) { return whole > 0.0 ? part / whole : 0.0; }
 
 }  // namespace
+
+// JSON has no infinity; this is what OpenAI writes for it.
+double finite(float logprob) {
+  return std::isfinite(logprob) ? static_cast<double>(logprob) : -9999.0;
+}
+
+Json bytes_json(const std::string& bytes) {
+  Json out = Json::array();
+  for (const char byte : bytes) out.push_back(static_cast<unsigned char>(byte));
+  return out;
+}
 
 std::string token_name(const std::string& bytes) {
   if (!apps::first_invalid_utf8(bytes)) return bytes;
@@ -65,6 +76,29 @@ Json answer_head(const ApiModel& model, Endpoint endpoint, bool is_chunk,
           {"system_fingerprint", model.fingerprint}};
 }
 
+Json prompt_logprobs(const ApiModel& model, std::span<const TokenId> prompt,
+                     std::span<const TokenReport> reports, std::span<const TokenReport> text) {
+  std::vector<TokenReport> all;
+  // The first token has nothing before it that could predict it.
+  TokenReport first;
+  first.bytes = model.tokenizer->text(prompt.front());
+  all.push_back(std::move(first));
+  all.insert(all.end(), reports.begin(), reports.end());
+  std::size_t offset = 0;
+  for (TokenReport& report : all) {
+    report.offset = offset;
+    offset += n_characters(report.bytes);
+  }
+  for (const TokenReport& report : text) {
+    all.push_back(report);
+    all.back().offset += offset;
+  }
+  Json out = completion_logprobs(model, all);
+  out["token_logprobs"][0] = nullptr;
+  if (!out["top_logprobs"].is_null()) out["top_logprobs"][0] = nullptr;
+  return out;
+}
+
 Json completion_logprobs(const ApiModel& model, std::span<const TokenReport> reports) {
   Json tokens = Json::array();
   Json logprobs = Json::array();
@@ -87,10 +121,10 @@ Json completion_logprobs(const ApiModel& model, std::span<const TokenReport> rep
 Json chat_logprobs(const ApiModel& model, std::span<const TokenReport> reports) {
   Json content = Json::array();
   for (const TokenReport& report : reports) {
-    Json token = chat_token(report.bytes, report.chosen.logprob);
+    Json token = chat_token(report.bytes, report.chosen);
     Json top = Json::array();
     for (const TokenLogprob& candidate : report.top) {
-      top.push_back(chat_token(model.tokenizer->piece(candidate.token), candidate.logprob));
+      top.push_back(chat_token(model.tokenizer->piece(candidate.token), candidate));
     }
     token["top_logprobs"] = top;
     content.push_back(token);
@@ -131,6 +165,32 @@ Json timings_json(std::span<const AnswerChoice> choices) {
           {"draft_n_accepted", n_accepted}};
 }
 
+AnswerSummary summary_of(const ParsedRequest& request, std::span<const AnswerChoice> choices) {
+  AnswerSummary sums;
+  std::size_t n_passes = 0;
+  std::size_t n_generated = 0;
+  std::vector<std::size_t> reused(request.prompts.size(), std::numeric_limits<std::size_t>::max());
+  for (const AnswerChoice& choice : choices) {
+    const Statistics& s = choice.statistics();
+    n_passes += s.n_target_passes;
+    n_generated += s.n_generated;
+    sums.n_generated += choice.n_generated();
+    sums.n_rounds += choice.n_rounds();
+    sums.n_drafted += s.n_drafted;
+    sums.n_accepted += s.n_accepted;
+    reused[choice.prompt()] = std::min(reused[choice.prompt()], choice.n_reused());
+    if (choice.finish_reason() != nullptr) sums.finish = choice.finish_reason();
+  }
+  for (std::size_t p = 0; p < request.prompts.size(); ++p) {
+    sums.n_prompt += request.prompts[p].size();
+    sums.n_reused += reused[p];
+  }
+  if (n_passes > 0) {
+    sums.tokens_per_pass = static_cast<double>(n_generated) / static_cast<double>(n_passes);
+  }
+  return sums;
+}
+
 Json usage_json(const AnswerSummary& summary) {
   return {{"prompt_tokens", summary.n_prompt},
           {"completion_tokens", summary.n_generated},
@@ -147,36 +207,6 @@ Json sampling_json(const SamplingOptions& sampling) {
           {"presence_penalty", sampling.presence_penalty},
           {"frequency_penalty", sampling.frequency_penalty},
           {"repeat_last_n", sampling.penalty_last_n}};
-}
-
-Json native_event(const AnswerChoice& choice, const ParsedRequest& request,
-                  const std::string& text) {
-  return {{"index", choice.index()},
-          {"content", text},
-          {"tokens", Json::array()},
-          {"stop", false},
-          {"id_slot", -1},
-          {"tokens_predicted", choice.n_generated()},
-          {"tokens_evaluated", request.prompts[choice.prompt()].size()}};
-}
-
-Json native_end(const ApiModel& model, const AnswerChoice& choice, const ParsedRequest& request,
-                const std::string& text) {
-  Json settings = sampling_json(request.sampling);
-  settings["n_predict"] = request.max_tokens;
-  settings["stop"] = request.stop;
-  settings["stream"] = request.stream;
-  Json out = native_event(choice, request, text);
-  out["stop"] = true;
-  out["model"] = model.id;
-  out["generation_settings"] = std::move(settings);
-  out["prompt"] = request.prompt_texts[choice.prompt()];
-  out["truncated"] = false;
-  out["stop_type"] = choice.stop_type();
-  out["stopping_word"] = choice.stopping_word();
-  out["tokens_cached"] = choice.n_reused();
-  out["timings"] = timings_json({&choice, 1});
-  return out;
 }
 
 Json gumbelspec_json(const ParsedRequest& request, std::uint64_t seed,

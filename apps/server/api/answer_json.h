@@ -21,10 +21,21 @@ namespace gumbelspec::server {
 [[nodiscard]] Json completion_logprobs(const ApiModel& model, std::span<const TokenReport> reports);
 [[nodiscard]] Json chat_logprobs(const ApiModel& model, std::span<const TokenReport> reports);
 
+// Of a prompt and the text behind it, the first token's null.
+[[nodiscard]] Json prompt_logprobs(const ApiModel& model, std::span<const TokenId> prompt,
+                                   std::span<const TokenReport> reports,
+                                   std::span<const TokenReport> text);
+
+// A logarithm that JSON can hold: -infinity is OpenAI's -9999.
+[[nodiscard]] double finite(float logprob);
+[[nodiscard]] Json bytes_json(const std::string& bytes);
+
 // llama.cpp's names. Counts are sums over the texts; times are the longest text's, since they come
 // side by side.
 [[nodiscard]] Json timings_json(std::span<const AnswerChoice> choices);
 
+[[nodiscard]] AnswerSummary summary_of(const ParsedRequest& request,
+                                       std::span<const AnswerChoice> choices);
 [[nodiscard]] Json usage_json(const AnswerSummary& summary);
 
 // {"seed", "noise_version", "guarantee", "method", "tokens_per_pass"}
@@ -33,13 +44,6 @@ namespace gumbelspec::server {
 
 // Under the names that requests have for them.
 [[nodiscard]] Json sampling_json(const SamplingOptions& sampling);
-
-// llama.cpp's own form, of /completion: an event of a text under way, and a text at its end, with
-// what is still to be written of it.
-[[nodiscard]] Json native_event(const AnswerChoice& choice, const ParsedRequest& request,
-                                const std::string& text);
-[[nodiscard]] Json native_end(const ApiModel& model, const AnswerChoice& choice,
-                              const ParsedRequest& request, const std::string& text);
 
 // A round as the web page draws it (docs/server-stream.md).
 [[nodiscard]] Json trace_json(const ApiModel& model, const BatchRound& round, std::size_t n_round,

@@ -36,9 +36,21 @@ ApiError bad_request(const std::string& message, const std::string& param,
   return ApiError(400, "invalid_request_error", message, param, code);
 }
 
+ApiError too_long(std::size_t n_prompt, std::size_t n_context, const std::string& param) {
+  return ApiError(400, "exceed_context_size_error",
+                  "the prompt has " + std::to_string(n_prompt) +
+                      " tokens, which exceeds the available context size of " +
+                      std::to_string(n_context) +
+                      " with at least 1 to generate; shorten it or serve with a larger -c",
+                  param, "context_length_exceeded")
+      .tell("n_prompt_tokens", n_prompt)
+      .tell("n_ctx", n_context);
+}
+
 std::string json_name(std::string_view field) {
   if (field == "penalty_last_n") return "repeat_last_n";
   if (field == "n_logprobs") return "logprobs";
+  if (field == "slot") return "id_slot";
   if (field == "text") return "prompt";
   // Not the request's to change.
   if (field == "n_context") return "the server's -c";

@@ -51,6 +51,10 @@ class ApiError : public std::runtime_error {
 [[nodiscard]] ApiError bad_request(const std::string& message, const std::string& param,
                                    const std::string& code = "");
 
+// 400: a prompt that does not fit, with the numbers under llama.cpp's names.
+[[nodiscard]] ApiError too_long(std::size_t n_prompt, std::size_t n_context,
+                                const std::string& param);
+
 // What a request calls a field of the library's options: "repeat_last_n" for "penalty_last_n";
 // mostly the same.
 [[nodiscard]] std::string json_name(std::string_view field);

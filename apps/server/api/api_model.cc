@@ -18,6 +18,10 @@ class ModelTokenizer final : public Tokenizer {
     return model_.tokenize(text, options);
   }
   std::string piece(TokenId token) const override { return model_.piece(token); }
+  std::string text(TokenId token) const override {
+    std::string bytes = model_.piece(token);
+    return bytes.empty() ? model_.token_text(token) : bytes;
+  }
   std::size_t n_vocab() const override { return model_.limits().n_vocab; }
 
  private:
@@ -53,8 +57,15 @@ ApiModel make_api_model(const LlamaModel& target, const std::string& chat_templa
   model.chat_template = std::make_shared<ChatTemplate>(
       chat_template.empty() ? target.metadata("tokenizer.chat_template") : chat_template,
       target.bos_text(), target.eos_text(), has_chatml_tokens(target));
-  model.fingerprint = "gumbelspec-" GUMBELSPEC_VERSION "-noise" + std::to_string(kNoiseVersion);
+  // Clients of llama.cpp's server look for a "b" in front.
+  model.fingerprint =
+      "b0.5.0-gumbelspec-" GUMBELSPEC_VERSION "-noise" + std::to_string(kNoiseVersion);
   model.n_context = target.limits().n_context;
+  model.architecture = target.metadata("general.architecture");
+  const std::string about = target.description();
+  model.file_type = about.substr(about.rfind(' ') + 1);
+  model.fill_tokens = target.fill_tokens();
+  model.size = target.size();
   model.n_context_trained = trained_context(target);
   return model;
 }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,8 @@ class Tokenizer {
                                                       const TokenizeOptions& options) const = 0;
   // The bytes of a token, perhaps a part of a character; empty for control tokens.
   [[nodiscard]] virtual std::string piece(TokenId token) const = 0;
+  // The same, but control tokens as the vocabulary writes them.
+  [[nodiscard]] virtual std::string text(TokenId token) const { return piece(token); }
   [[nodiscard]] virtual std::size_t n_vocab() const = 0;
 };
 
@@ -50,7 +53,18 @@ struct ApiModel {
   bool has_draft = false;                 // without one every method is plain decoding
   bool keeps_seed = true;  // a seed's text does not depend on the method or the batch
   bool refuses_unknown_fields = false;
-  SamplingOptions sampling = {};  // what requests leave out
+  SamplingOptions sampling = {};           // what requests leave out
+  std::optional<std::uint64_t> seed = {};  // likewise; none: a random one
+  std::size_t max_tokens = 0;              // likewise; 0: what the context holds
+  bool is_verbose = false;                 // likewise
+  std::size_t n_slots = 1;                 // texts decoded at once
+  std::vector<std::string> aliases = {};   // other names, id among them
+  std::vector<std::string> tags = {};      // of the operator, for /v1/models
+  std::string path = {};                   // the target's file
+  std::string file_type = {};              // of its weights, and its architecture: "llama", "Q8_0"
+  std::string architecture = {};
+  LlamaFillTokens fill_tokens = {};
+  LlamaSize size = {};
 };
 
 // chat_template: Jinja instead of the model's; empty: the model's.

@@ -13,6 +13,8 @@ void read_fields(RequestReading& reading, const Json& body) {
   const bool is_chat = reading.request.endpoint == Endpoint::chat;
   for (const RequestField& field : request_field_table()) {
     if (!(is_chat ? field.doc.in_chat : field.doc.in_completions)) continue;
+    // The gap's fields are read together.
+    if (reading.request.endpoint == Endpoint::infill && field.doc.name == "prompt") continue;
     const auto found = body.find(field.doc.name);
     // Clients write null for what they leave out.
     if (found == body.end() || found->is_null()) continue;
@@ -25,6 +27,7 @@ void refuse_unknown(const Json& body, Endpoint endpoint) {
   for (const auto& item : body.items()) {
     const bool is_known =
         is_checked(item.key()) ||
+        (endpoint == Endpoint::infill && item.key().rfind("input_", 0) == 0) ||
         std::any_of(request_field_table().begin(), request_field_table().end(),
                     [&](const RequestField& field) {
                       return field.doc.name == item.key() &&
@@ -54,13 +57,7 @@ void check_prompts(const RequestReading& reading, const std::string& param) {
     }
     if (prompt.size() >= reading.model.n_context) {
       // The numbers under llama.cpp's names.
-      throw bad_request("the prompt has " + std::to_string(prompt.size()) +
-                            " tokens, but the context holds " +
-                            std::to_string(reading.model.n_context) +
-                            " with at least 1 to generate; shorten it or serve with a larger -c",
-                        param, "context_length_exceeded")
-          .tell("n_prompt_tokens", prompt.size())
-          .tell("n_ctx", reading.model.n_context);
+      throw too_long(prompt.size(), reading.model.n_context, param);
     }
   }
   if (request.n_texts() > kMaxTexts) {
@@ -77,12 +74,6 @@ void settle_logprobs(RequestReading& reading) {
   if (reading.n_top_logprobs && !reading.wants_logprobs) {
     throw bad_request("top_logprobs is given without logprobs; set logprobs to true",
                       "top_logprobs", "invalid_value");
-  }
-  if (request.echo && request.n_logprobs >= 0) {
-    throw bad_request(
-        "echo and logprobs are both given, but prompts have no logprobs here; leave "
-        "one out",
-        "logprobs", "unsupported");
   }
 }
 
@@ -126,7 +117,9 @@ ParsedRequest parse_request(std::string_view text, const ApiModel& model, Endpoi
   request.endpoint = endpoint;
   request.sampling = model.sampling;
   request.method = model.method;
-  request.max_tokens = model.n_context;
+  request.max_tokens = model.max_tokens > 0 ? model.max_tokens : model.n_context;
+  request.seed = model.seed;
+  request.native.is_verbose = model.is_verbose;
   refuse_unsupported(body);
   if (model.refuses_unknown_fields) refuse_unknown(body, endpoint);
   read_fields(reading, body);
@@ -144,13 +137,14 @@ ParsedRequest parse_request(std::string_view text, const ApiModel& model, Endpoi
   settle_guarantee(reading);
   const bool is_chat = endpoint == Endpoint::chat;
   if (is_chat && !reading.messages.empty()) add_messages(reading);
+  if (endpoint == Endpoint::infill) read_infill(reading, body);
   const std::string param = is_chat ? "messages" : "prompt";
   if (request.prompts.empty()) {
     throw bad_request("there is no " + param + "; give one", param, "missing_field");
   }
   check_prompts(reading, param);
   settle_grammar(reading);
-  if (!request.echo && endpoint != Endpoint::native) request.prompt_texts.clear();
+  if (!request.echo) request.prompt_texts.clear();
   return std::move(request);
 }
 

@@ -13,6 +13,7 @@
 
 #include "apps/server/api/api_error.h"
 #include "apps/server/api/api_model.h"
+#include "apps/server/api/native_options.h"
 #include "gumbelspec/method.h"
 #include "gumbelspec/sampling.h"
 #include "gumbelspec/token_constraint.h"
@@ -21,7 +22,8 @@
 namespace gumbelspec::server {
 
 // native: llama.cpp's /completion, which asks as completions does and is answered otherwise.
-enum class Endpoint { completions, chat, native };
+// infill: that of /infill, with a gap instead of a prompt.
+enum class Endpoint { completions, chat, native, infill };
 
 struct ParsedRequest {
   Endpoint endpoint = Endpoint::completions;
@@ -44,6 +46,10 @@ struct ParsedRequest {
   Method method = {};
   Guarantee guarantee = Guarantee::seed;  // what the texts get: seed or distribution
   bool traces = false;                    // gumbelspec_trace
+  NativeOptions native = {};
+
+  // echo with logprobs: the prompt's tokens have theirs.
+  [[nodiscard]] bool scores_prompts() const { return echo && n_logprobs >= 0; }
 
   // Texts that it asks for: for each prompt n.
   [[nodiscard]] std::size_t n_texts() const { return prompts.size() * static_cast<std::size_t>(n); }

@@ -45,6 +45,7 @@ void read_seed(Reading& reading, const Value& value) {
   if (seed < -1) {
     value.refuse("a whole number from 0 to 18446744073709551615, or -1 for a random one");
   }
+  reading.request.seed.reset();  // of the server's default
   if (seed >= 0) reading.request.seed = static_cast<std::uint64_t>(seed);
 }
 
@@ -109,6 +110,8 @@ void read_logprobs(Reading& reading, const Value& value) {
   if (reading.request.endpoint == Endpoint::chat) {
     reading.wants_logprobs = value.boolean();
   } else {
+    // false: none.
+    if (value.json().is_boolean() && !value.boolean()) return;
     reading.request.n_logprobs = static_cast<int>(value.integer(0, kMaxLogprobs));
   }
 }
@@ -192,9 +195,12 @@ constexpr std::array kTable = {
          "as /tokenize reads them; false: they are mere text."},
         read_parse_special},
     RequestField{
-        {"prompt", "string, array of strings, array of tokens, or array of those",
-         R"({"oneOf": [{"type": "string"}, {"type": "array", "items": {"oneOf": [{"type": "string"}, {"type": "integer"}, {"type": "array", "items": {"type": "integer"}}]}}]})",
-         "", true, false, "The text to go on with; several are answered as choices, n for each."},
+        {"prompt", "string, object, or array of strings, tokens, objects, or arrays of those",
+         R"({"oneOf": [{"type": "string"}, {"type": "object", "required": ["prompt_string"], "properties": {"prompt_string": {"type": "string"}}}, {"type": "array", "items": {"oneOf": [{"type": "string"}, {"type": "integer"}, {"type": "object"}, {"type": "array", "items": {"oneOf": [{"type": "integer"}, {"type": "string"}]}}]}}]})",
+         "", true, false,
+         "The text to go on with. Several (an array of strings, objects or arrays) are answered as "
+         "choices, n for each; an array with a token in it is one prompt, whose strings are read "
+         "in their places."},
         read_prompt},
     RequestField{
         {"messages", "array of messages",
@@ -306,7 +312,8 @@ constexpr std::array kTable = {
                   "llama.cpp's short form of response_format: a schema that the text follows."},
                  read_json_schema},
     RequestField{{"echo", "boolean", R"({"type": "boolean"})", "false", true, false,
-                  "The text begins with the prompt; not together with logprobs."},
+                  "The text begins with the prompt; with logprobs, its tokens have theirs, but for "
+                  "the first one (null). max_tokens 0: nothing else."},
                  read_echo},
     RequestField{{"ignore_eos", "boolean", R"({"type": "boolean"})", "false", kBoth, kBoth,
                   "Go on behind the model's end of text; not together with a grammar."},
@@ -351,12 +358,20 @@ constexpr std::array kTable = {
 
 }  // namespace
 
-std::span<const RequestField> request_field_table() { return kTable; }
+std::span<const RequestField> request_field_table() {
+  static const std::vector<RequestField> table = [] {
+    std::vector<RequestField> all(kTable.begin(), kTable.end());
+    const auto more = native_field_table();
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }();
+  return table;
+}
 
 std::span<const FieldDoc> request_fields() {
   static const std::vector<FieldDoc> docs = [] {
     std::vector<FieldDoc> out;
-    for (const RequestField& field : kTable) out.push_back(field.doc);
+    for (const RequestField& field : request_field_table()) out.push_back(field.doc);
     return out;
   }();
   return docs;

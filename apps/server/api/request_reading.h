@@ -44,6 +44,8 @@ struct RequestField {
 
 // In the order in which they are read and documented.
 [[nodiscard]] std::span<const RequestField> request_field_table();
+// Of them llama.cpp's own, the last ones.
+[[nodiscard]] std::span<const RequestField> native_field_table();
 
 // The fields that take more than a line.
 void read_prompt(RequestReading& reading, const FieldValue& value);
@@ -51,6 +53,9 @@ void read_messages(RequestReading& reading, const FieldValue& value);
 void read_logit_bias(RequestReading& reading, const FieldValue& value);
 void read_response_format(RequestReading& reading, const FieldValue& value);
 void read_json_schema(RequestReading& reading, const FieldValue& value);
+
+// The prompt of /infill from its own fields. Throws: ApiError, 501 where the model fills no gaps.
+void read_infill(RequestReading& reading, const Json& body);
 
 // The messages by the template. Throws: ApiError.
 [[nodiscard]] std::vector<PromptPart> render_messages(RequestReading& reading);

@@ -1,12 +1,15 @@
 #include "apps/server/api/tokens.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
 #include "apps/common/utf8_stream.h"
 #include "apps/server/api/answer_json.h"
+#include "apps/server/api/answer_native.h"
 #include "apps/server/api/field_value.h"
 #include "apps/server/api/json_text.h"
+#include "apps/server/api/ollama.h"
 #include "apps/server/api/request.h"
 
 namespace gumbelspec::server {
@@ -78,26 +81,33 @@ Json model_json(const ApiModel& model) {
   const Json meta{{"n_vocab", model.tokenizer->n_vocab()},
                   {"n_ctx", model.n_context},
                   {"n_ctx_train", model.n_context_trained},
+                  {"n_embd", model.size.n_embedding},
+                  {"n_params", model.size.n_parameters},
+                  {"size", model.size.n_bytes},
+                  {"ftype", model.file_type},
                   {"chat_template", model.chat_template->origin()},
                   {"draft", model.has_draft},
                   {"same_seed", model.keeps_seed},
                   {"guarantee", to_string(model.guarantee)},
                   {"method", to_string(model.method)}};
-  return {{"id", model.id},
-          {"object", "model"},
-          {"created", model.created},
-          {"owned_by", "gumbelspec"},
+  return {{"id", model.id},    {"aliases", model.aliases}, {"tags", model.tags},
+          {"object", "model"}, {"created", model.created}, {"owned_by", "gumbelspec"},
           {"meta", meta}};
 }
 
 }  // namespace
 
 std::string answer_models(const ApiModel& model) {
-  return to_text({{"object", "list"}, {"data", Json::array({model_json(model)})}});
+  // "models" is what Ollama's clients look at.
+  return to_text({{"models", Json::array({ollama_model_json(model)})},
+                  {"object", "list"},
+                  {"data", Json::array({model_json(model)})}});
 }
 
 std::string answer_model(const ApiModel& model, const std::string& id) {
-  if (id == model.id) return to_text(model_json(model));
+  const bool is_named =
+      std::find(model.aliases.begin(), model.aliases.end(), id) != model.aliases.end();
+  if (id == model.id || is_named) return to_text(model_json(model));
   throw ApiError(404, "invalid_request_error",
                  "there is no model " + shown(Json(id)) + "; this server has " + model.id, "model",
                  "model_not_found");
@@ -114,12 +124,16 @@ std::string answer_input_tokens(std::string_view body, const ApiModel& model) {
 }
 
 std::string answer_props(const ApiModel& model, std::size_t n_slots) {
-  Json params = sampling_json(model.sampling);
+  Json params = settings_json(model.sampling);
+  // -1: random, and as many as the context holds.
+  params["seed"] = model.seed ? Json(*model.seed) : Json(-1);
+  params["n_predict"] = model.max_tokens > 0 ? Json(model.max_tokens) : Json(-1);
   params["method"] = to_string(model.method);
   params["guarantee"] = to_string(model.guarantee);
   return to_text({{"default_generation_settings", {{"params", params}, {"n_ctx", model.n_context}}},
                   {"total_slots", n_slots},
                   {"model_alias", model.id},
+                  {"model_path", model.path},
                   {"modalities", {{"vision", false}, {"video", false}, {"audio", false}}},
                   {"endpoint_slots", true},
                   {"endpoint_props", false},

@@ -20,8 +20,8 @@ using State = ResponseChannel::State;
 class CompletionRun : public std::enable_shared_from_this<CompletionRun> {
  public:
   CompletionRun(HttpState& state, std::shared_ptr<Exchange> exchange,
-                const httplib::Request& request)
-      : state_(state), exchange_(std::move(exchange)) {
+                const httplib::Request& request, const char* type)
+      : state_(state), exchange_(std::move(exchange)), type_(type) {
     state_.under_way.begin();
     record_.method = request.method;
     record_.path = request.path;
@@ -46,6 +46,7 @@ class CompletionRun : public std::enable_shared_from_this<CompletionRun> {
 
   HttpState& state_;
   std::shared_ptr<Exchange> exchange_;
+  const char* type_;  // of a stream
   RequestRecord record_;
   bool is_over_ = false;
 };
@@ -90,9 +91,9 @@ void CompletionRun::stream(const httplib::Request& request, httplib::Response& r
   const auto end = [self](bool is_complete) { self->finish(is_complete ? 200 : kClientGone); };
   // HTTP/1.0 knows no chunks: there the end of the connection is the end of the stream.
   if (request.version == "HTTP/1.0") {
-    response.set_content_provider("text/event-stream", send, end);
+    response.set_content_provider(type_, send, end);
   } else {
-    response.set_chunked_content_provider("text/event-stream", send, end);
+    response.set_chunked_content_provider(type_, send, end);
   }
 }
 
@@ -136,9 +137,11 @@ void CompletionRun::finish(int status) {
 }  // namespace
 
 void answer_completion(HttpState& state, Endpoint endpoint, const httplib::Request& request,
-                       httplib::Response& response, const std::string& body) {
-  auto exchange = state.ready_service().complete(endpoint, body);
-  std::make_shared<CompletionRun>(state, std::move(exchange), request)->answer(request, response);
+                       httplib::Response& response, const std::string& body,
+                       const Service::Wrap& wrap, const char* type) {
+  auto exchange = state.ready_service().complete(endpoint, body, wrap);
+  std::make_shared<CompletionRun>(state, std::move(exchange), request, type)
+      ->answer(request, response);
 }
 
 }  // namespace gumbelspec::server

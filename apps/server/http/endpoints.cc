@@ -8,7 +8,7 @@
 namespace gumbelspec::server {
 namespace {
 
-constexpr std::array<EndpointDoc, 18> kEndpoints = {{
+constexpr std::array<EndpointDoc, 30> kEndpoints = {{
     {"POST", "/v1/completions", true, "Continues a prompt, as OpenAI's endpoint of that name."},
     {"POST", "/v1/chat/completions", true,
      "Answers messages, as OpenAI's endpoint of that name; the chat template is the model's."},
@@ -16,10 +16,15 @@ constexpr std::array<EndpointDoc, 18> kEndpoints = {{
      "The same request, answered in the form of llama.cpp's server: `content`, `stop`, "
      "`stop_type`, "
      "`timings`; of several texts an array."},
-    {"POST", "/completions", true, "The same as `/v1/completions`."},
+    {"POST", "/completions", true, "The same as `/completion`, as llama.cpp's server has it."},
+    {"POST", "/infill", true,
+     "Fills the gap between `input_prefix` (and `prompt`) and `input_suffix`, with other files as "
+     "`input_extra` (`[{\"filename\", \"text\"}]`); answered as `/completion`. 501 for models "
+     "without tokens for it."},
     {"POST", "/chat/completions", true, "The same as `/v1/chat/completions`."},
     {"POST", "/v1/chat/completions/input_tokens", true,
      "A chat's body to `{\"input_tokens\": N}`; nothing is generated."},
+    {"POST", "/chat/completions/input_tokens", true, "The same."},
     {"POST", "/apply-template", true, "A chat's body to `{\"prompt\": TEXT}`."},
     {"GET", "/v1/models", true, "The model that is served."},
     {"GET", "/v1/models/{id}", true, "The same, by its name; 404 for any other."},
@@ -36,6 +41,23 @@ constexpr std::array<EndpointDoc, 18> kEndpoints = {{
     {"GET", "/slots", true,
      "The texts that can be decoded at once, and which are; with `?fail_on_no_slot=1` status 503 "
      "where all are."},
+    {"POST", "/slots/{id}", true,
+     "With `?action=save`, `restore` (both with `{\"filename\"}`, in --slot-save-path) or `erase`: "
+     "what a slot has evaluated goes into a file, comes back, is forgotten. Files of another "
+     "model, "
+     "and damaged ones, are refused."},
+    {"GET", "/lora-adapters", true, "`[]`: there are none."},
+    {"POST", "/lora-adapters", true, "Takes the empty list only."},
+    {"POST", "/v1/embeddings", true, "Refused: 501."},
+    {"POST", "/embeddings", true, "The same."},
+    {"GET", "/api/version", true, "Ollama's API, for front ends that look for it: the version."},
+    {"GET", "/api/tags", true, "Likewise: the model."},
+    {"POST", "/api/show", true, "Likewise: what is known of the model."},
+    {"POST", "/api/chat", true,
+     "Likewise: a chat, with `options` (temperature, top_k, top_p, min_p, seed, num_predict, stop, "
+     "penalties) and `format`; lines of JSON unless `stream` is false."},
+    {"POST", "/api/generate", true,
+     "Likewise: an answer to `prompt` (and `system`); with `raw` without the chat template."},
     {"GET", "/metrics", true, "Counts and times in Prometheus' text format."},
     {"GET", "/", false,
      "The page (docs/web.md) where the client accepts HTML, as browsers do; else this list."},
@@ -62,9 +84,13 @@ const EndpointDoc* find_endpoint(std::string_view method, std::string_view path)
 
 std::string allowed_methods(std::string_view path) {
   if (find_static_file(path) != nullptr) return "GET, HEAD";
-  const EndpointDoc* endpoint = find_endpoint("", path);
-  if (endpoint == nullptr) return {};
-  return endpoint->method == "GET" ? "GET, HEAD" : std::string(endpoint->method);
+  std::string methods;
+  for (const EndpointDoc& endpoint : kEndpoints) {
+    if (!is_path(endpoint.path, path)) continue;
+    if (!methods.empty()) methods += ", ";
+    methods += endpoint.method == "GET" ? "GET, HEAD" : std::string(endpoint.method);
+  }
+  return methods;
 }
 
 }  // namespace gumbelspec::server

@@ -62,7 +62,7 @@ bool refuse_page(const OriginRules& rules, const httplib::Request& request,
 
 void answer_preflight(const httplib::Request& request, const std::string& methods,
                       httplib::Response& response) {
-  response.status = 204;
+  response.status = 200;
   response.set_header("Access-Control-Allow-Methods", methods);
   // The origin is trusted; clients' libraries send headers of their own.
   const std::string wanted = request.get_header_value("Access-Control-Request-Headers");
@@ -134,76 +134,77 @@ void send_front(const StaticFile& page, const httplib::Request& request,
   }
 }
 
-// A route that reads a JSON body.
-using BodyHandler =
-    std::function<void(const httplib::Request&, httplib::Response&, const std::string& body)>;
-
-void add_post(httplib::Server& server, const char* path, BodyHandler handler) {
-  server.Post(path, [handler = std::move(handler)](const httplib::Request& request,
-                                                   httplib::Response& response,
-                                                   const httplib::ContentReader& reader) {
-    std::string body;
-    if (!read_body(reader, response, body)) return;
-    run_guarded(response, [&] { handler(request, response, body); });
-  });
-}
-
-void add_get(httplib::Server& server, const char* path, HttpHandler handler) {
-  server.Get(path, [handler = std::move(handler)](const httplib::Request& request,
-                                                  httplib::Response& response) {
-    run_guarded(response, [&] { handler(request, response); });
-  });
+// A route below the prefix. httplib takes paths with characters of patterns for patterns.
+std::string pattern(const HttpState& state, const std::string& path) {
+  std::string prefix;
+  for (const char c : state.options.prefix) {
+    if (c == '.') prefix += '\\';
+    prefix += c;
+  }
+  // The prefix alone is the front.
+  return prefix.empty() || path != "/" ? prefix + path : prefix + "/?";
 }
 
 void add_posts(httplib::Server& server, HttpState& state) {
-  for (const char* path : {"/v1/completions", "/completions"}) {
-    add_post(server, path, [&state](const auto& request, auto& response, auto& body) {
-      answer_completion(state, Endpoint::completions, request, response, body);
+  add_post(server, state, "/v1/completions",
+           [&state](const auto& request, auto& response, auto& body) {
+             answer_completion(state, Endpoint::completions, request, response, body);
+           });
+  for (const char* path : {"/completion", "/completions"}) {
+    add_post(server, state, path, [&state](const auto& request, auto& response, auto& body) {
+      answer_completion(state, Endpoint::native, request, response, body);
     });
   }
-  add_post(server, "/completion", [&state](const auto& request, auto& response, auto& body) {
-    answer_completion(state, Endpoint::native, request, response, body);
+  add_post(server, state, "/infill", [&state](const auto& request, auto& response, auto& body) {
+    answer_completion(state, Endpoint::infill, request, response, body);
   });
   for (const char* path : {"/v1/chat/completions", "/chat/completions"}) {
-    add_post(server, path, [&state](const auto& request, auto& response, auto& body) {
+    add_post(server, state, path, [&state](const auto& request, auto& response, auto& body) {
       answer_completion(state, Endpoint::chat, request, response, body);
     });
   }
-  add_post(server, "/v1/chat/completions/input_tokens",
+  for (const char* path : {"/v1/chat/completions/input_tokens", "/chat/completions/input_tokens"}) {
+    add_post(server, state, path, [&state](const auto& /*request*/, auto& response, auto& body) {
+      response.set_content(answer_input_tokens(body, state.ready_service().model()), kJson);
+    });
+  }
+  add_post(server, state, "/apply-template",
            [&state](const auto& /*request*/, auto& response, auto& body) {
-             response.set_content(answer_input_tokens(body, state.ready_service().model()), kJson);
+             response.set_content(answer_apply_template(body, state.ready_service().model()),
+                                  kJson);
            });
-  add_post(
-      server, "/apply-template", [&state](const auto& /*request*/, auto& response, auto& body) {
-        response.set_content(answer_apply_template(body, state.ready_service().model()), kJson);
-      });
-  add_post(server, "/tokenize", [&state](const auto& /*request*/, auto& response, auto& body) {
-    response.set_content(answer_tokenize(body, state.ready_service().model()), kJson);
-  });
-  add_post(server, "/detokenize", [&state](const auto& /*request*/, auto& response, auto& body) {
-    response.set_content(answer_detokenize(body, state.ready_service().model()), kJson);
-  });
+  add_post(server, state, "/tokenize",
+           [&state](const auto& /*request*/, auto& response, auto& body) {
+             response.set_content(answer_tokenize(body, state.ready_service().model()), kJson);
+           });
+  add_post(server, state, "/detokenize",
+           [&state](const auto& /*request*/, auto& response, auto& body) {
+             response.set_content(answer_detokenize(body, state.ready_service().model()), kJson);
+           });
 }
 
 void add_gets(httplib::Server& server, HttpState& state) {
   for (const char* path : {"/v1/models", "/models"}) {
-    add_get(server, path, [&state](const auto& /*request*/, auto& response) {
+    add_get(server, state, path, [&state](const auto& /*request*/, auto& response) {
       response.set_content(answer_models(state.ready_service().model()), kJson);
     });
   }
-  add_get(server, "/v1/models/(.+)", [&state](const auto& request, auto& response) {
+  add_get(server, state, "/v1/models/(.+)", [&state](const auto& request, auto& response) {
     response.set_content(answer_model(state.ready_service().model(), request.matches[1]), kJson);
   });
   for (const char* path : {"/health", "/v1/health"}) {
-    add_get(server, path,
+    add_get(server, state, path,
             [&state](const auto& /*request*/, auto& response) { tell_health(state, response); });
   }
-  add_get(server, "/props", [&state](const auto& /*request*/, auto& response) {
+  add_get(server, state, "/props", [&state](const auto& /*request*/, auto& response) {
     const Service& service = state.ready_service();
     response.set_content(answer_props(service.model(), service.n_active()), kJson);
   });
-  add_get(server, "/slots", [&state](const auto& request, auto& response) {
+  add_get(server, state, "/slots", [&state](const auto& request, auto& response) {
     Service& service = state.ready_service();
+    if (!state.options.has_slots) {
+      throw not_served("/slots", "start the server with --slots");
+    }
     const std::size_t n_texts = service.scheduler().n_texts();
     if (request.has_param("fail_on_no_slot") && n_texts >= service.n_active()) {
       throw ApiError(503, "unavailable_error", "no slot is free; try again later", "", "no_slot");
@@ -213,6 +214,30 @@ void add_gets(httplib::Server& server, HttpState& state) {
 }
 
 }  // namespace
+
+ApiError not_served(const std::string& what, const std::string& remedy) {
+  return {501, "not_supported_error", what + " is not served here; " + remedy, "", "unsupported"};
+}
+
+void add_post(httplib::Server& server, const HttpState& state, const std::string& path,
+              BodyHandler handler) {
+  server.Post(
+      pattern(state, path),
+      [handler = std::move(handler)](const httplib::Request& request, httplib::Response& response,
+                                     const httplib::ContentReader& reader) {
+        std::string body;
+        if (!read_body(reader, response, body)) return;
+        run_guarded(response, [&] { handler(request, response, body); });
+      });
+}
+
+void add_get(httplib::Server& server, const HttpState& state, const std::string& path,
+             HttpHandler handler) {
+  server.Get(pattern(state, path), [handler = std::move(handler)](const httplib::Request& request,
+                                                                  httplib::Response& response) {
+    run_guarded(response, [&] { handler(request, response); });
+  });
+}
 
 void set_error(httplib::Response& response, const ApiError& error) {
   response.status = error.status();
@@ -254,10 +279,11 @@ bool answer_before_routing(const HttpState& state, const httplib::Request& reque
     const std::string page = allowed_origin(origins, request.get_header_value("Origin"));
     if (!page.empty()) response.set_header("Access-Control-Allow-Origin", page);
   }
-  const std::string methods = allowed_methods(request.path);
-  const EndpointDoc* endpoint = find_endpoint(request.method, request.path);
-  const bool is_public =
-      find_static_file(request.path) != nullptr || (endpoint != nullptr && !endpoint->needs_key);
+  const std::string path = state.path_of(request.path);
+  const bool is_page = find_static_file(path) != nullptr;
+  const std::string methods = is_page && !state.options.has_page ? "" : allowed_methods(path);
+  const EndpointDoc* endpoint = find_endpoint(request.method, path);
+  const bool is_public = is_page || (endpoint != nullptr && !endpoint->needs_key);
   if (request.method == "OPTIONS" && !origins.cors_origin.empty() && !methods.empty()) {
     answer_preflight(request, methods, response);
     return true;
@@ -290,12 +316,18 @@ bool answer_before_routing(const HttpState& state, const httplib::Request& reque
 void add_routes(httplib::Server& server, HttpState& state) {
   add_posts(server, state);
   add_gets(server, state);
-  add_get(server, "/metrics", [&state](const auto& /*request*/, auto& response) {
+  add_peer_routes(server, state);
+  add_ollama_routes(server, state);
+  add_get(server, state, "/metrics", [&state](const auto& /*request*/, auto& response) {
+    if (!state.options.has_metrics) {
+      throw not_served("/metrics", "start the server with --metrics");
+    }
+    response.set_header("Process-Start-Time-Unix", std::to_string(state.start_time));
     response.set_content(state.metrics.text(), "text/plain; version=0.0.4; charset=utf-8");
   });
   for (const StaticFile& file : static_files()) {
     const auto send = file.path == "/" ? send_front : send_static;
-    add_get(server, std::string(file.path).c_str(),
+    add_get(server, state, std::string(file.path),
             [&file, send](const auto& request, auto& response) { send(file, request, response); });
   }
 }

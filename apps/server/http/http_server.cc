@@ -1,12 +1,17 @@
 #include "apps/server/http/http_server.h"
 
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <condition_variable>
 #include <cstring>
 #include <filesystem>
 #include <mutex>
+#include <string_view>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -23,6 +28,7 @@ namespace {
 // Connections that wait for a thread; beyond that they are closed.
 constexpr std::size_t kMostWaiting = 1024;
 constexpr std::size_t kRequestsPerConnection = 100000;
+constexpr std::string_view kSocketEnd = ".sock";
 
 void check_file(const std::string& path, const char* option) {
   std::error_code failure;
@@ -60,9 +66,32 @@ void set_socket_options(socket_t socket) {
   ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
 }
 
+bool is_socket_path(const std::string& host) {
+  return host.size() > kSocketEnd.size() &&
+         host.compare(host.size() - kSocketEnd.size(), kSocketEnd.size(), kSocketEnd) == 0;
+}
+
+// A socket that nobody listens on any more; anything else stays.
+void remove_dead_socket(const std::string& path) {
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(address.sun_path)) return;
+  std::copy(path.begin(), path.end(), address.sun_path);
+  const int probe = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  const bool is_alive =
+      ::connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+  ::close(probe);
+  if (!is_alive) ::unlink(path.c_str());
+  errno = 0;
+}
+
 // A route, not what clients make up.
 std::string route_of(const std::string& path) {
-  if (find_endpoint("", path) != nullptr) return path;
+  if (const EndpointDoc* endpoint = find_endpoint("", path); endpoint != nullptr) {
+    return std::string(endpoint->path);
+  }
   return find_static_file(path) != nullptr ? "static" : "other";
 }
 
@@ -89,57 +118,98 @@ Service& HttpState::ready_service() const {
   return *ready;
 }
 
+std::string HttpState::path_of(const std::string& path) const {
+  const std::string& prefix = options.prefix;
+  if (prefix.empty()) return path;
+  const bool is_below = path.compare(0, prefix.size(), prefix) == 0 &&
+                        (path.size() == prefix.size() || path[prefix.size()] == '/');
+  if (!is_below) return {};
+  return path.size() == prefix.size() ? "/" : path.substr(prefix.size());
+}
+
 void HttpState::record(const RequestRecord& request) const {
-  metrics.count_request(route_of(request.path), request.status, request.total_ms / 1e3);
+  metrics.count_request(route_of(path_of(request.path)), request.status, request.total_ms / 1e3);
   if (options.log) options.log(log_line(request, options.log_format));
 }
 
-bool is_loopback(const std::string& host) {
-  return host == "localhost" || host == "::1" || host.rfind("127.", 0) == 0;
+std::vector<std::string> listed_hosts(const std::string& hosts) {
+  std::vector<std::string> out;
+  for (std::size_t begin = 0; begin <= hosts.size();) {
+    const std::size_t end = std::min(hosts.find(',', begin), hosts.size());
+    const std::size_t first = std::min(hosts.find_first_not_of(' ', begin), end);
+    std::string host = hosts.substr(first, end - first);
+    host.erase(host.find_last_not_of(' ') + 1);
+    if (host.empty()) {
+      throw Error(ErrorCode::invalid_option,
+                  "--host has an empty address; give addresses separated by commas");
+    }
+    out.push_back(std::move(host));
+    begin = end + 1;
+  }
+  return out;
 }
+
+bool is_loopback(const std::string& host) {
+  return host == "localhost" || host == "::1" || host.rfind("127.", 0) == 0 || is_socket_path(host);
+}
+
+// One address, with a thread that takes its connections.
+struct Listener {
+  std::string host;
+  std::unique_ptr<httplib::Server> server;
+  std::thread thread = {};
+};
 
 class HttpServer::Impl {
  public:
-  Impl(HttpOptions options, Metrics& metrics)
-      : state(std::move(options), metrics), server(make_server(state.options)) {
-    configure();
-    add_routes(*server, state);
-    bind();
-    listener = std::thread([this] { listen(); });
-    server->wait_until_ready();
+  Impl(HttpOptions options, Metrics& metrics) : state(std::move(options), metrics) {
+    for (std::string& host : listed_hosts(state.options.host)) {
+      listeners.push_back({std::move(host), make_server(state.options)});
+      httplib::Server& server = *listeners.back().server;
+      configure(server);
+      add_routes(server, state);
+      bind(listeners.back());
+    }
+    n_running = listeners.size();
+    for (Listener& listener : listeners) {
+      listener.thread = std::thread([this, &listener] { listen(*listener.server); });
+      listener.server->wait_until_ready();
+    }
   }
   ~Impl() {
-    server->stop();
-    listener.join();
+    for (Listener& listener : listeners) listener.server->stop();
+    for (Listener& listener : listeners) {
+      listener.thread.join();
+      if (is_socket_path(listener.host)) ::unlink(listener.host.c_str());
+    }
   }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
-  void configure();
-  void add_hooks();
-  void bind();
-  void listen();
+  void configure(httplib::Server& server);
+  void add_hooks(httplib::Server& server);
+  void bind(Listener& listener);
+  void listen(httplib::Server& server);
   void record_other(const httplib::Request& request, const httplib::Response& response) const;
 
   HttpState state;
-  std::unique_ptr<httplib::Server> server;
-  int port = 0;
+  std::vector<Listener> listeners;  // at least one; does not grow once they listen
+  int port = 0;                     // of all of them
   std::mutex mutex;
   std::condition_variable stopped;
-  bool has_stopped = false;
-  std::thread listener;
+  std::size_t n_running = 0;
 };
 
-void HttpServer::Impl::configure() {
+void HttpServer::Impl::configure(httplib::Server& server) {
   const HttpOptions& options = state.options;
-  server->set_payload_max_length(options.max_body_bytes);
-  server->set_read_timeout(options.io_timeout);
-  server->set_write_timeout(options.io_timeout);
-  server->set_keep_alive_timeout(options.keep_alive.count());
-  server->set_keep_alive_max_count(kRequestsPerConnection);
-  server->set_tcp_nodelay(true);
-  server->set_socket_options(set_socket_options);
-  server->new_task_queue = [most = options.max_connections] {
+  server.set_payload_max_length(options.max_body_bytes);
+  server.set_read_timeout(options.io_timeout);
+  server.set_write_timeout(options.io_timeout);
+  server.set_keep_alive_timeout(options.keep_alive.count());
+  server.set_keep_alive_max_count(kRequestsPerConnection);
+  server.set_tcp_nodelay(true);
+  server.set_socket_options(set_socket_options);
+  server.new_task_queue = [most = options.max_connections] {
     return new ConnectionThreads(most, kMostWaiting);
   };
   httplib::Headers headers = {{"Server", "gumbelspec"}, {"X-Content-Type-Options", "nosniff"}};
@@ -148,24 +218,24 @@ void HttpServer::Impl::configure() {
   if (const std::string any = allowed_origin(options.origins, ""); !any.empty()) {
     headers.emplace("Access-Control-Allow-Origin", any);
   }
-  server->set_default_headers(std::move(headers));
-  add_hooks();
+  server.set_default_headers(std::move(headers));
+  add_hooks(server);
 }
 
-void HttpServer::Impl::add_hooks() {
+void HttpServer::Impl::add_hooks(httplib::Server& server) {
   using Result = httplib::Server::HandlerResponse;
-  server->set_pre_routing_handler([this](const httplib::Request& request,
-                                         httplib::Response& response) {
+  server.set_pre_routing_handler([this](const httplib::Request& request,
+                                        httplib::Response& response) {
     response.user_data.set(kArrival, Clock::now());
     return answer_before_routing(state, request, response) ? Result::Handled : Result::Unhandled;
   });
   // What httplib itself refuses has no body yet.
-  server->set_error_handler(
+  server.set_error_handler(
       [this](const httplib::Request& /*request*/, httplib::Response& response) {
         if (response.body.empty()) set_error(response, error_of(response.status, state.options));
         return Result::Handled;
       });
-  server->set_logger([this](const httplib::Request& request, const httplib::Response& response) {
+  server.set_logger([this](const httplib::Request& request, const httplib::Response& response) {
     if (!response.user_data.has(kIsRecorded)) record_other(request, response);
   });
 }
@@ -183,27 +253,37 @@ void HttpServer::Impl::record_other(const httplib::Request& request,
   state.record(record);
 }
 
-void HttpServer::Impl::bind() {
-  const std::string& host = state.options.host;
+void HttpServer::Impl::bind(Listener& listener) {
+  httplib::Server& server = *listener.server;
+  const bool is_path = is_socket_path(listener.host);
   errno = 0;
-  if (state.options.port == 0) {
-    port = server->bind_to_any_port(host);
-  } else if (server->bind_to_port(host, state.options.port)) {
-    port = state.options.port;
+  int bound = 0;
+  if (is_path) {
+    server.set_address_family(AF_UNIX);
+    // What a server that was killed has left; of one that runs, its socket is not taken.
+    remove_dead_socket(listener.host);
+    bound = server.bind_to_port(listener.host, 80) ? std::max(port, 1) : 0;
+  } else if (port == 0 && state.options.port == 0) {
+    // The next addresses take the same port.
+    bound = port = server.bind_to_any_port(listener.host);
+  } else {
+    const int wanted = state.options.port == 0 ? port : state.options.port;
+    if (server.bind_to_port(listener.host, wanted)) bound = port = wanted;
   }
-  if (port > 0) return;
+  if (bound > 0) return;
   const std::string reason =
       errno == 0 ? "no such address" : std::generic_category().message(errno);
-  throw Error(ErrorCode::invalid_option, "cannot listen on " + host + ", port " +
-                                             std::to_string(state.options.port) + ": " + reason +
-                                             "; give another --host or --port");
+  throw Error(ErrorCode::invalid_option,
+              "cannot listen on " + listener.host +
+                  (is_path ? "" : ", port " + std::to_string(state.options.port)) + ": " + reason +
+                  "; give another --host or --port");
 }
 
-void HttpServer::Impl::listen() {
-  server->listen_after_bind();
+void HttpServer::Impl::listen(httplib::Server& server) {
+  server.listen_after_bind();
   {
     const std::lock_guard lock(mutex);
-    has_stopped = true;
+    --n_running;
   }
   stopped.notify_all();
 }
@@ -216,9 +296,19 @@ int HttpServer::port() const { return impl_->port; }
 
 std::string HttpServer::url() const {
   const HttpOptions& options = impl_->state.options;
-  const bool is_ipv6 = options.host.find(':') != std::string::npos;
-  return (options.ssl_cert_file.empty() ? "http://" : "https://") +
-         (is_ipv6 ? "[" + options.host + "]" : options.host) + ":" + std::to_string(port());
+  std::string urls;
+  for (const Listener& listener : impl_->listeners) {
+    if (!urls.empty()) urls += ", ";
+    const std::string scheme = options.ssl_cert_file.empty() ? "http" : "https";
+    if (is_socket_path(listener.host)) {
+      urls += scheme + "+unix://" + listener.host;
+      continue;
+    }
+    const bool is_ipv6 = listener.host.find(':') != std::string::npos;
+    urls += scheme + "://" + (is_ipv6 ? "[" + listener.host + "]" : listener.host) + ":" +
+            std::to_string(port()) + options.prefix;
+  }
+  return urls;
 }
 
 void HttpServer::set_service(Service& service) { impl_->state.service = &service; }
@@ -229,9 +319,9 @@ bool HttpServer::wait_until_quiet(Clock::time_point until) {
 }
 
 bool HttpServer::stop(Clock::time_point until) {
-  impl_->server->stop();
+  for (Listener& listener : impl_->listeners) listener.server->stop();
   std::unique_lock lock(impl_->mutex);
-  return impl_->stopped.wait_until(lock, until, [this] { return impl_->has_stopped; });
+  return impl_->stopped.wait_until(lock, until, [this] { return impl_->n_running == 0; });
 }
 
 }  // namespace gumbelspec::server

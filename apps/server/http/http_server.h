@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "apps/server/http/api_keys.h"
 #include "apps/server/http/origins.h"
@@ -16,8 +17,14 @@
 namespace gumbelspec::server {
 
 struct HttpOptions {
+  // Addresses separated by commas, all with the same port; or the path of a socket, which ends with
+  // ".sock".
   std::string host = "127.0.0.1";
-  int port = 8080;  // 0: any free one
+  int port = 8080;          // 0: any free one
+  std::string prefix = {};  // before all paths: "/llm"
+  bool has_page = true;     // at "/"
+  bool has_slots = true;    // GET /slots
+  bool has_metrics = true;  // GET /metrics
   std::size_t max_body_bytes = kMaxBodyBytes;
   // Connections with a thread; more wait until one of these is closed.
   std::size_t max_connections = 1024;
@@ -31,6 +38,9 @@ struct HttpOptions {
   LogFormat log_format = LogFormat::text;
   LogSink log = {};  // empty: no log
 };
+
+// Of HttpOptions::host. Throws: Error{invalid_option} for an empty one.
+[[nodiscard]] std::vector<std::string> listed_hosts(const std::string& hosts);
 
 // Whether only this machine can reach a server that listens there.
 [[nodiscard]] bool is_loopback(const std::string& host);

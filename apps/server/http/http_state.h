@@ -6,6 +6,8 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <cstdint>
+#include <ctime>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -46,12 +48,15 @@ struct HttpState {
 
   const HttpOptions options;
   Metrics& metrics;
+  const std::int64_t start_time = static_cast<std::int64_t>(std::time(nullptr));
   std::atomic<Service*> service{nullptr};  // null: the models are being loaded
   std::atomic<bool> refuses{false};
   UnderWay under_way;
 
   // The service. Throws: ApiError{503} while there is none.
   [[nodiscard]] Service& ready_service() const;
+  // A request's path without the prefix; empty: it is not below that.
+  [[nodiscard]] std::string path_of(const std::string& path) const;
   // The log line and the counters of a request that is over.
   void record(const RequestRecord& request) const;
 };
@@ -65,6 +70,21 @@ bool answer_before_routing(const HttpState& state, const httplib::Request& reque
 // All routes of endpoint_docs() and static_files().
 void add_routes(httplib::Server& server, HttpState& state);
 
+// Of them, those of peer_routes.cc.
+void add_peer_routes(httplib::Server& server, HttpState& state);
+void add_ollama_routes(httplib::Server& server, HttpState& state);
+
+// A route that reads a JSON body.
+using BodyHandler =
+    std::function<void(const httplib::Request&, httplib::Response&, const std::string& body)>;
+// Below the prefix; path: a regular expression. What handlers throw becomes the answer.
+void add_post(httplib::Server& server, const HttpState& state, const std::string& path,
+              BodyHandler handler);
+void add_get(httplib::Server& server, const HttpState& state, const std::string& path,
+             HttpHandler handler);
+
+// 501: "WHAT is not served here; REMEDY".
+[[nodiscard]] ApiError not_served(const std::string& what, const std::string& remedy);
 void set_error(httplib::Response& response, const ApiError& error);
 // Runs the handler; what it throws becomes the answer.
 void run_guarded(httplib::Response& response, const std::function<void()>& handler);
@@ -74,8 +94,11 @@ bool read_body(const httplib::ContentReader& reader, httplib::Response& response
                std::string& body);
 
 // Answers a request to a completion endpoint, with a stream or at once. Throws: ApiError.
+// type: of a stream's events.
 void answer_completion(HttpState& state, Endpoint endpoint, const httplib::Request& request,
-                       httplib::Response& response, const std::string& body);
+                       httplib::Response& response, const std::string& body,
+                       const Service::Wrap& wrap = {},
+                       const char* type = "text/event-stream; charset=utf-8");
 
 // Keys of httplib::Response::user_data: when the request arrived (Clock::time_point); that it is
 // in the log, or will be (bool).

@@ -43,7 +43,24 @@ constexpr std::string_view kCached = "gumbelspec:kv_cache_tokens";
 constexpr std::string_view kCacheSize = "gumbelspec:kv_cache_capacity_tokens";
 constexpr std::string_view kCacheUse = "gumbelspec:kv_cache_usage_ratio";
 
-constexpr std::array<MetricDoc, 22> kDocs = {{
+// llama.cpp's names, which dashboards made for its server look for.
+constexpr std::string_view kPeerPrompt = "llamacpp:prompt_tokens_total";
+constexpr std::string_view kPeerReused = "llamacpp:prompt_tokens_cached_total";
+constexpr std::string_view kPeerPromptSeconds = "llamacpp:prompt_seconds_total";
+constexpr std::string_view kPeerGenerated = "llamacpp:tokens_predicted_total";
+constexpr std::string_view kPeerSeconds = "llamacpp:tokens_predicted_seconds_total";
+constexpr std::string_view kPeerRounds = "llamacpp:n_decode_total";
+constexpr std::string_view kPeerLongest = "llamacpp:n_tokens_max";
+constexpr std::string_view kPeerDraftTokens = "llamacpp:spec_decode_num_draft_tokens_total";
+constexpr std::string_view kPeerAccepted = "llamacpp:spec_decode_num_accepted_tokens_total";
+constexpr std::string_view kPeerDrafts = "llamacpp:spec_decode_num_drafts_total";
+constexpr std::string_view kPeerPromptRate = "llamacpp:prompt_tokens_seconds";
+constexpr std::string_view kPeerRate = "llamacpp:predicted_tokens_seconds";
+constexpr std::string_view kPeerActive = "llamacpp:requests_processing";
+constexpr std::string_view kPeerWaiting = "llamacpp:requests_deferred";
+constexpr std::string_view kPeerBusy = "llamacpp:n_busy_slots_per_decode";
+
+constexpr std::array<MetricDoc, 37> kDocs = {{
     {kDrafts, "counter", "", "Rounds of a text in which something was drafted."},
     {kDraftTokens, "counter", "", "Drafted tokens that the target verified."},
     {kAccepted, "counter", "", "Drafted tokens that are in the texts."},
@@ -72,6 +89,21 @@ constexpr std::array<MetricDoc, 22> kDocs = {{
     {kCached, "gauge", "", "Tokens in the key/value cache, of texts active and past."},
     {kCacheSize, "gauge", "", "Tokens that the key/value cache can hold."},
     {kCacheUse, "gauge", "", "Share of the key/value cache in use, from 0 to 1."},
+    {kPeerPrompt, "counter", "", "Prompt tokens of ended requests that were evaluated."},
+    {kPeerReused, "counter", "", "Prompt tokens of ended requests that were in the cache already."},
+    {kPeerPromptSeconds, "counter", "", "Seconds of the engine's thread in prompts."},
+    {kPeerGenerated, "counter", "", "Generated tokens."},
+    {kPeerSeconds, "counter", "", "Seconds of the engine's thread in rounds."},
+    {kPeerRounds, "counter", "", "Rounds of the batch."},
+    {kPeerLongest, "counter", "", "Tokens of the longest request so far, prompt included."},
+    {kPeerDraftTokens, "counter", "", "Drafted tokens that the target verified."},
+    {kPeerAccepted, "counter", "", "Drafted tokens that are in the texts."},
+    {kPeerDrafts, "counter", "", "Rounds of a text in which something was drafted."},
+    {kPeerPromptRate, "gauge", "", "Prompt tokens per second of the engine's thread, so far."},
+    {kPeerRate, "gauge", "", "Generated tokens per second of the engine's thread, so far."},
+    {kPeerActive, "gauge", "", "Texts being decoded or reading their prompts."},
+    {kPeerWaiting, "gauge", "", "Texts waiting for a slot."},
+    {kPeerBusy, "gauge", "", "Texts per round, on average."},
 }};
 
 const MetricDoc& doc_of(std::string_view name) {
@@ -145,6 +177,35 @@ std::vector<MetricFamily> families_of(const BatchStatistics& s, std::size_t n_sl
           single(kCacheUse, use)};
 }
 
+// Of the requests that have ended.
+struct TextCounts {
+  std::size_t n_prompt = 0;
+  std::size_t n_reused = 0;
+  std::size_t longest = 0;
+  std::size_t n_rounds = 0;  // of texts
+};
+
+std::vector<MetricFamily> peer_families(const BatchStatistics& s, const TextCounts& texts) {
+  const double rounds_s = s.target_s + s.draft_s + s.own_s;
+  const auto rate = [](double n, double seconds) { return seconds > 0.0 ? n / seconds : 0.0; };
+  const auto& depths = s.by_depth;
+  return {single(kPeerPrompt, number(texts.n_prompt)),
+          single(kPeerReused, number(texts.n_reused)),
+          single(kPeerPromptSeconds, s.prompt_s),
+          single(kPeerGenerated, number(s.n_generated)),
+          single(kPeerSeconds, rounds_s),
+          single(kPeerRounds, number(s.n_rounds)),
+          single(kPeerLongest, number(texts.longest)),
+          single(kPeerDraftTokens, number(s.n_drafted)),
+          single(kPeerAccepted, number(s.n_accepted)),
+          single(kPeerDrafts, depths.empty() ? 0.0 : number(depths[0].n_drafted)),
+          single(kPeerPromptRate, rate(number(s.n_prompt), s.prompt_s)),
+          single(kPeerRate, rate(number(s.n_generated), rounds_s)),
+          single(kPeerActive, number(s.n_active)),
+          single(kPeerWaiting, number(s.n_waiting)),
+          single(kPeerBusy, rate(number(texts.n_rounds), number(s.n_rounds)))};
+}
+
 template <class Builder>
 auto& make_family(Builder builder, prometheus::Registry& registry, std::string_view name) {
   const MetricDoc& doc = doc_of(name);
@@ -183,6 +244,7 @@ class Metrics::Impl {
   prometheus::Family<prometheus::Histogram>& request_seconds;
   mutable std::mutex mutex;
   BatchStatistics batch;  // under the mutex
+  TextCounts texts;       // likewise
 };
 
 Metrics::Metrics(std::size_t n_slots) : impl_(std::make_unique<Impl>(n_slots)) {}
@@ -197,6 +259,16 @@ void Metrics::observe_first_token(double seconds) { impl_->first.Observe(seconds
 void Metrics::observe_gap(double seconds) { impl_->gap.Observe(seconds); }
 void Metrics::observe_tokens_per_pass(std::size_t n_tokens) {
   impl_->tokens_per_pass.Observe(number(n_tokens));
+  const std::lock_guard lock(impl_->mutex);
+  ++impl_->texts.n_rounds;
+}
+
+void Metrics::count_text(std::size_t n_prompt, std::size_t n_reused, std::size_t n_generated) {
+  const std::lock_guard lock(impl_->mutex);
+  TextCounts& texts = impl_->texts;
+  texts.n_prompt += n_prompt - std::min(n_reused, n_prompt);
+  texts.n_reused += n_reused;
+  texts.longest = std::max(texts.longest, n_prompt + n_generated);
 }
 
 void Metrics::count_request(const std::string& path, int status, double seconds) {
@@ -210,6 +282,8 @@ std::string Metrics::text() const {
     const std::lock_guard lock(impl_->mutex);
     auto more = families_of(impl_->batch, impl_->n_slots);
     std::move(more.begin(), more.end(), std::back_inserter(families));
+    auto peers = peer_families(impl_->batch, impl_->texts);
+    std::move(peers.begin(), peers.end(), std::back_inserter(families));
   }
   return prometheus::TextSerializer().Serialize(families);
 }

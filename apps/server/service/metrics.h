@@ -37,6 +37,8 @@ class Metrics {
   void observe_gap(double seconds);
   // One pass's tokens of one text.
   void observe_tokens_per_pass(std::size_t n_tokens);
+  // A request's texts have ended.
+  void count_text(std::size_t n_prompt, std::size_t n_reused, std::size_t n_generated);
   // path: one of a few (routes, not what clients make up).
   void count_request(const std::string& path, int status, double seconds);
 

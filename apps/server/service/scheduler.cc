@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <future>
 #include <stdexcept>
 #include <utility>
 
@@ -91,6 +92,26 @@ void Scheduler::cancel(RequestId id) {
   has_mail_.notify_one();
 }
 
+void Scheduler::call(const std::function<void(TextEngine&)>& task) {
+  std::promise<void> done;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!accepts_) {
+      throw ApiError(503, "server_error", "the server is shutting down", "", "shutting_down");
+    }
+    mail_.tasks.emplace_back([this, &task, &done] {
+      try {
+        task(ready_engine());
+        done.set_value();
+      } catch (...) {
+        done.set_exception(std::current_exception());
+      }
+    });
+  }
+  has_mail_.notify_one();
+  done.get_future().get();
+}
+
 void Scheduler::stop_accepting() {
   const std::lock_guard lock(mutex_);
   accepts_ = false;
@@ -129,6 +150,7 @@ void Scheduler::run() {
     Mail mail = wait_for_mail();
     quits = mail.quits;
     for (Arrival& arrival : mail.arrivals) start(std::move(arrival));
+    for (const auto& task : mail.tasks) task();
     for (const RequestId id : mail.cancelled) interrupt(id, Interruption::cancelled);
     if (mail.ends_all || quits) end_everything();
     end_overdue();
@@ -190,16 +212,21 @@ void Scheduler::drop_held(RequestId id) {
   on_texts_end(id, held.size());
 }
 
+TextEngine& Scheduler::ready_engine() {
+  if (engine_ == nullptr && options_.make_engine && !has_failed()) {
+    engine_ = options_.make_engine();
+  }
+  if (engine_ == nullptr) throw Error(ErrorCode::evaluation_failed, "the engine has failed");
+  return *engine_;
+}
+
 bool Scheduler::start_text(RequestId id, TextJob job) {
   std::optional<Error> refusal;
   try {
-    if (engine_ == nullptr && options_.make_engine && !has_failed()) {
-      engine_ = options_.make_engine();
-    }
-    if (engine_ == nullptr) throw Error(ErrorCode::evaluation_failed, "the engine has failed");
+    TextEngine& engine = ready_engine();
     const auto is_taken = std::make_shared<bool>(false);
     auto forward = std::make_unique<Forward>(*this, id, std::move(job.sink), is_taken);
-    const TextId text = engine_->add(job.prompt, job.options, std::move(forward));
+    const TextId text = engine.add(job.prompt, job.options, std::move(forward));
     *is_taken = true;
     has_work_ = true;
     // Unless it has ended already.

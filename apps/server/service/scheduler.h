@@ -91,6 +91,11 @@ class Scheduler {
   // Ends a request's texts before the next round. Unknown and ended ids are ignored.
   void cancel(RequestId id);
 
+  // Runs it in the engine's thread, before the next round, and waits for it.
+  // Throws: what the task throws; ApiError{503} while stopping, and Error{evaluation_failed} where
+  // the engine has failed.
+  void call(const std::function<void(TextEngine&)>& task);
+
   // From now on nothing is accepted; what is there goes on.
   void stop_accepting();
   // Ends everything before the next round, with Interruption::shutting_down.
@@ -125,10 +130,11 @@ class Scheduler {
   struct Mail {
     std::vector<Arrival> arrivals;
     std::vector<RequestId> cancelled;
+    std::vector<std::function<void()>> tasks;
     bool ends_all = false;
     bool quits = false;
     [[nodiscard]] bool empty() const {
-      return arrivals.empty() && cancelled.empty() && !ends_all && !quits;
+      return arrivals.empty() && cancelled.empty() && tasks.empty() && !ends_all && !quits;
     }
   };
 
@@ -139,6 +145,8 @@ class Scheduler {
   void start_held();
   [[nodiscard]] std::optional<RequestId> next_to_start() const;
   void drop_held(RequestId id);
+  // Throws: Error{evaluation_failed}; what make_engine throws.
+  TextEngine& ready_engine();
   // Returns: whether the engine took it.
   bool start_text(RequestId id, TextJob job);
   void end(RequestId id, const std::function<void(const RequestHooks&)>& tell);

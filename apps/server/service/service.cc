@@ -1,11 +1,15 @@
 #include "apps/server/service/service.h"
 
 #include <array>
+#include <charconv>
 #include <ctime>
 #include <random>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "apps/server/api/field_value.h"
+#include "apps/server/api/json_text.h"
 
 namespace gumbelspec::server {
 namespace {
@@ -15,6 +19,14 @@ std::string random_id() {
   std::string id;
   for (int i = 0; i < 24; ++i) id += "0123456789abcdef"[device() & 15U];
   return id;
+}
+
+// What makes states of two models differ.
+std::string identity_of(const ApiModel& model) {
+  return model.architecture + " " + model.file_type + " of " +
+         std::to_string(model.size.n_parameters) + " parameters, " +
+         std::to_string(model.size.n_bytes) + " bytes, " +
+         std::to_string(model.tokenizer->n_vocab()) + " tokens, llama.cpp 0.5.0";
 }
 
 ApiError error_of(Interruption reason) {
@@ -58,6 +70,7 @@ Service::Service(ApiModel model, std::unique_ptr<TextEngine> engine, ServiceOpti
                  Metrics& metrics)
     : model_(std::move(model)),
       options_(std::move(options)),
+      slot_files_(options_.slot_folder, identity_of(model_)),
       metrics_(metrics),
       scheduler_(std::move(engine),
                  {.n_active = options_.n_active,
@@ -82,7 +95,53 @@ ApiError Service::refusal(Admission admission) const {
   }
 }
 
-std::shared_ptr<Exchange> Service::complete(Endpoint endpoint, std::string_view body) {
+std::string Service::act_on_slot(const std::string& id, const std::string& action,
+                                 std::string_view body) {
+  std::size_t slot = 0;
+  const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), slot);
+  if (error != std::errc() || end != id.data() + id.size() || slot >= options_.n_active) {
+    throw bad_request("there is no slot " + shown(Json(id)) + "; they are 0 to " +
+                          std::to_string(options_.n_active - 1),
+                      "id_slot", "invalid_value");
+  }
+  if (action == "erase") {
+    std::size_t n = 0;
+    scheduler_.call([&](TextEngine& engine) { n = engine.erase_slot(slot); });
+    return to_text({{"id_slot", slot}, {"n_erased", n}});
+  }
+  if (action != "save" && action != "restore") {
+    throw bad_request("action is " + shown(Json(action)) + ", but must be save, restore or erase",
+                      "action", "invalid_value");
+  }
+  const Json json = parse_body(body);
+  const std::string name =
+      json.contains("filename") ? FieldValue(json.at("filename"), "filename").text() : "";
+  const auto began = Clock::now();
+  const auto ms = [&] {
+    return std::chrono::duration<double, std::milli>(Clock::now() - began).count();
+  };
+  SlotState state;
+  std::size_t n_bytes = 0;
+  if (action == "save") {
+    scheduler_.call([&](TextEngine& engine) { state = engine.save_slot(slot); });
+    n_bytes = slot_files_.write(name, state);
+    return to_text({{"id_slot", slot},
+                    {"filename", name},
+                    {"n_saved", state.tokens.size()},
+                    {"n_written", n_bytes},
+                    {"timings", {{"save_ms", ms()}}}});
+  }
+  state = slot_files_.read(name, n_bytes);
+  scheduler_.call([&](TextEngine& engine) { engine.restore_slot(slot, state); });
+  return to_text({{"id_slot", slot},
+                  {"filename", name},
+                  {"n_restored", state.tokens.size()},
+                  {"n_read", n_bytes},
+                  {"timings", {{"restore_ms", ms()}}}});
+}
+
+std::shared_ptr<Exchange> Service::complete(Endpoint endpoint, std::string_view body,
+                                            const Wrap& wrap) {
   auto exchange = std::make_shared<Exchange>(scheduler_, options_.max_event_bytes);
   ParsedRequest request = parse_request(body, model_, endpoint);
   AnswerOptions options;
@@ -95,12 +154,17 @@ std::shared_ptr<Exchange> Service::complete(Endpoint endpoint, std::string_view 
   output.on_tokens = [exchange, this](std::size_t text, std::size_t n_tokens) {
     exchange->observe(text, n_tokens, metrics_);
   };
+  if (wrap) output = wrap(std::move(output));
   const std::shared_ptr<Answer> answer =
       Answer::make(model_, std::move(request), std::move(options), std::move(output));
   RequestHooks hooks;
   hooks.on_interrupted = [answer](Interruption reason) { answer->fail(error_of(reason)); };
   hooks.on_refused = [answer](const Error& error) { answer->fail(api_error(error)); };
-  hooks.on_done = [answer, exchange] { exchange->channel_.finish(answer->summary()); };
+  hooks.on_done = [answer, exchange, this] {
+    const AnswerSummary summary = answer->summary();
+    metrics_.count_text(summary.n_prompt, summary.n_reused, summary.n_generated);
+    exchange->channel_.finish(summary);
+  };
   std::optional<Clock::time_point> deadline;
   if (options_.request_timeout.count() > 0) {
     deadline = exchange->arrival_ + options_.request_timeout;

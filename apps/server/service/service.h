@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "apps/common/random_seed.h"
@@ -17,6 +18,7 @@
 #include "apps/server/service/metrics.h"
 #include "apps/server/service/response_channel.h"
 #include "apps/server/service/scheduler.h"
+#include "apps/server/service/slot_files.h"
 
 namespace gumbelspec::server {
 
@@ -25,6 +27,7 @@ struct ServiceOptions {
   std::size_t n_waiting = 64;
   std::size_t max_event_bytes = std::size_t{1} << 20U;  // that a client has not read yet
   std::chrono::seconds request_timeout{0};              // 0: none
+  std::string slot_folder = {};                         // where slots are saved; empty: nowhere
   std::function<std::uint64_t()> draw_seed = apps::random_seed;
   // The engine has broken. From its thread; empty: nobody wants to know.
   std::function<void(const std::string&)> on_failure = {};
@@ -76,7 +79,15 @@ class Service {
 
   // Reads the request and hands it to the engine.
   // Throws: ApiError; 429 where the queue is full, 503 while shutting down.
-  [[nodiscard]] std::shared_ptr<Exchange> complete(Endpoint endpoint, std::string_view body);
+  // wrap: what becomes of the answer on its way; empty: it stays as it is.
+  using Wrap = std::function<AnswerOutput(AnswerOutput)>;
+  [[nodiscard]] std::shared_ptr<Exchange> complete(Endpoint endpoint, std::string_view body,
+                                                   const Wrap& wrap = {});
+
+  // POST /slots/{id}?action=save, restore or erase; the body names the file.
+  // Returns: JSON. Throws: ApiError.
+  [[nodiscard]] std::string act_on_slot(const std::string& id, const std::string& action,
+                                        std::string_view body);
 
   // See Scheduler.
   [[nodiscard]] Scheduler& scheduler() { return scheduler_; }
@@ -86,6 +97,7 @@ class Service {
 
   const ApiModel model_;
   const ServiceOptions options_;
+  const SlotFiles slot_files_;
   Metrics& metrics_;
   Scheduler scheduler_;  // last: its thread uses the others
 };

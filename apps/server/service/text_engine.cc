@@ -5,6 +5,8 @@
 namespace gumbelspec::server {
 namespace {
 
+Error no_slots() { return {ErrorCode::invalid_option, "this engine keeps no slots"}; }
+
 class BatchEngine final : public TextEngine {
  public:
   BatchEngine(LanguageModel& target, LanguageModel* draft, BatchOptions options)
@@ -17,12 +19,23 @@ class BatchEngine final : public TextEngine {
   void cancel(TextId id) override { batch_.cancel(id); }
   bool step() override { return batch_.step(); }
   [[nodiscard]] const BatchStatistics& statistics() const override { return batch_.statistics(); }
+  SlotState save_slot(std::size_t slot) override { return batch_.save_slot(slot); }
+  void restore_slot(std::size_t slot, const SlotState& state) override {
+    batch_.restore_slot(slot, state);
+  }
+  std::size_t erase_slot(std::size_t slot) override { return batch_.erase_slot(slot); }
 
  private:
   Batch batch_;
 };
 
 }  // namespace
+
+SlotState TextEngine::save_slot(std::size_t /*slot*/) { throw no_slots(); }
+void TextEngine::restore_slot(std::size_t /*slot*/, const SlotState& /*state*/) {
+  throw no_slots();
+}
+std::size_t TextEngine::erase_slot(std::size_t /*slot*/) { throw no_slots(); }
 
 std::unique_ptr<TextEngine> make_batch_engine(LanguageModel& target, LanguageModel* draft,
                                               BatchOptions options) {

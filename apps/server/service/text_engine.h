@@ -18,6 +18,10 @@ class TextEngine {
   virtual void cancel(TextId id) = 0;
   virtual bool step() = 0;
   [[nodiscard]] virtual const BatchStatistics& statistics() const = 0;
+  // As Batch has them. Throws: what Batch throws; Error{invalid_option} where there are none.
+  [[nodiscard]] virtual SlotState save_slot(std::size_t slot);
+  virtual void restore_slot(std::size_t slot, const SlotState& state);
+  virtual std::size_t erase_slot(std::size_t slot);
 };
 
 // A Batch. Throws: what Batch throws.

@@ -63,10 +63,11 @@ TEST(AnswerStream, HasOpenAisFormOfChats) {
   c.end(Outcome::length);
   EXPECT_EQ(c.event(0)["id"], "chatcmpl-1");
   EXPECT_EQ(c.event(0)["object"], "chat.completion.chunk");
-  EXPECT_EQ(c.event(0)["choices"][0]["delta"], (json{{"role", "assistant"}, {"content", "a"}}));
-  EXPECT_EQ(c.event(1)["choices"][0]["delta"], (json{{"content", "b"}}));
-  EXPECT_EQ(c.event(2)["choices"][0]["delta"], json::object());
-  EXPECT_EQ(c.event(2)["choices"][0]["finish_reason"], "length");
+  EXPECT_EQ(c.event(0)["choices"][0]["delta"], (json{{"role", "assistant"}, {"content", nullptr}}));
+  EXPECT_EQ(c.event(1)["choices"][0]["delta"], (json{{"content", "a"}}));
+  EXPECT_EQ(c.event(2)["choices"][0]["delta"], (json{{"content", "b"}}));
+  EXPECT_EQ(c.event(3)["choices"][0]["delta"], json::object());
+  EXPECT_EQ(c.event(3)["choices"][0]["finish_reason"], "length");
 }
 
 TEST(AnswerStream, HasLlamaCppsOwnForm) {
@@ -89,8 +90,9 @@ TEST(AnswerStream, SaysWhoSpeaksEvenWhereNothingIsSaid) {
   Conversation c;
   c.ask_chat({{"messages", kMessages}, {"stream", true}});
   c.end();
-  EXPECT_EQ(c.event(0)["choices"][0]["delta"], (json{{"role", "assistant"}, {"content", ""}}));
-  EXPECT_EQ(c.event(0)["choices"][0]["finish_reason"], "stop");
+  EXPECT_EQ(c.event(0)["choices"][0]["delta"], (json{{"role", "assistant"}, {"content", nullptr}}));
+  EXPECT_EQ(c.event(1)["choices"][0]["delta"], json::object());
+  EXPECT_EQ(c.event(1)["choices"][0]["finish_reason"], "stop");
 }
 
 TEST(AnswerStream, NeverWritesAPartOfAStopString) {

@@ -230,11 +230,13 @@ TEST(Answer, HasLogprobsOfChats) {
   c.end();
   EXPECT_EQ(
       c.body()["choices"][0]["logprobs"]["content"],
-      (json::array({{{"token", "ab"},
-                     {"logprob", -0.5},
-                     {"bytes", {97, 98}},
-                     {"top_logprobs",
-                      json::array({{{"token", "A"}, {"logprob", -1.0}, {"bytes", {65}}}})}}})));
+      (json::array(
+          {{{"id", 259},
+            {"token", "ab"},
+            {"logprob", -0.5},
+            {"bytes", {97, 98}},
+            {"top_logprobs",
+             json::array({{{"id", 65}, {"token", "A"}, {"logprob", -1.0}, {"bytes", {65}}}})}}})));
 }
 
 TEST(Answer, HasNoLogprobsOfAStopString) {

@@ -199,7 +199,7 @@ TEST(ApiModel, KnowsTheModel) {
   EXPECT_EQ(api.n_context, 256U);
   EXPECT_EQ(api.tokenizer->n_vocab(), Demo::get().target->limits().n_vocab);
   EXPECT_STREQ(api.chat_template->origin(), "plain");
-  EXPECT_EQ(api.fingerprint.substr(0, 11), "gumbelspec-");
+  EXPECT_EQ(api.fingerprint.substr(0, 18), "b0.5.0-gumbelspec-");
 }
 
 TEST(ApiModel, TellsWhatIsWrongInAGrammar) {

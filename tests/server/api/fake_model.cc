@@ -171,6 +171,16 @@ json Conversation::event(std::size_t i) const {
   return json::parse(text.substr(6));
 }
 
+namespace {
+
+// The event with the role has none.
+std::string text_of(const json& delta) {
+  const auto found = delta.find("content");
+  return found == delta.end() || found->is_null() ? "" : found->get<std::string>();
+}
+
+}  // namespace
+
 std::string Conversation::streamed(int index) const {
   std::string out;
   for (std::size_t i = 0; i < events.size(); ++i) {
@@ -178,8 +188,7 @@ std::string Conversation::streamed(int index) const {
     const json chunk = event(i);
     for (const json& choice : chunk["choices"]) {
       if (choice["index"] != index) continue;
-      out += choice.contains("text") ? choice["text"].get<std::string>()
-                                     : choice["delta"].value("content", "");
+      out += choice.contains("text") ? choice["text"].get<std::string>() : text_of(choice["delta"]);
     }
   }
   return out;

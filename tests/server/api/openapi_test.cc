@@ -95,6 +95,12 @@ TEST(OpenApi, HasTheRequestsThatTheParserReads) {
   };
   expect_same("CompletionRequest", Endpoint::completions);
   expect_same("ChatRequest", Endpoint::chat);
+  // One with all of llama.cpp's fields is an answer of that form, too.
+  Conversation c;
+  c.ask_native({{"prompt", "Hi"}, {"n_probs", 1}, {"return_tokens", true}});
+  (void)c.say(FakeRound(byte_tokens("a"), 1));
+  c.end();
+  EXPECT_EQ(violation(c.body(), schema_of("NativeCompletion"), "body"), "");
 }
 
 TEST(OpenApi, IsOfThisVersion) { EXPECT_EQ(openapi()["info"]["version"], GUMBELSPEC_VERSION); }
@@ -102,11 +108,34 @@ TEST(OpenApi, IsOfThisVersion) { EXPECT_EQ(openapi()["info"]["version"], GUMBELS
 TEST(OpenApi, HasAllEndpoints) {
   std::set<std::string> paths;
   for (const auto& [path, methods] : openapi()["paths"].items()) paths.insert(path);
-  EXPECT_EQ(paths, (std::set<std::string>{
-                       "/v1/completions", "/completion", "/completions", "/v1/chat/completions",
-                       "/chat/completions", "/v1/chat/completions/input_tokens", "/apply-template",
-                       "/v1/models", "/v1/models/{id}", "/models", "/health", "/v1/health",
-                       "/props", "/slots", "/metrics", "/tokenize", "/detokenize"}));
+  EXPECT_EQ(paths, (std::set<std::string>{"/v1/completions",
+                                          "/completion",
+                                          "/completions",
+                                          "/v1/chat/completions",
+                                          "/chat/completions",
+                                          "/v1/chat/completions/input_tokens",
+                                          "/apply-template",
+                                          "/v1/models",
+                                          "/v1/models/{id}",
+                                          "/models",
+                                          "/health",
+                                          "/v1/health",
+                                          "/props",
+                                          "/slots",
+                                          "/metrics",
+                                          "/tokenize",
+                                          "/detokenize",
+                                          "/infill",
+                                          "/chat/completions/input_tokens",
+                                          "/slots/{id}",
+                                          "/lora-adapters",
+                                          "/v1/embeddings",
+                                          "/embeddings",
+                                          "/api/version",
+                                          "/api/tags",
+                                          "/api/show",
+                                          "/api/chat",
+                                          "/api/generate"}));
 }
 
 TEST(OpenApi, RefersToSchemasThatAreThere) {

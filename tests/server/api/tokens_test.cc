@@ -83,6 +83,17 @@ TEST(Models, TellsOneByItsName) {
   }
 }
 
+TEST(Models, TellAliasesAndTags) {
+  ApiModel model = fake_model();
+  model.aliases = {"code", "fake"};
+  model.tags = {"small"};
+  const json body = json::parse(answer_models(model));
+  EXPECT_EQ(body["data"][0]["aliases"], (json{"code", "fake"}));
+  EXPECT_EQ(body["data"][0]["tags"], json{"small"});
+  EXPECT_EQ(body["models"][0]["model"], "fake") << "Ollama's clients";
+  EXPECT_EQ(json::parse(answer_model(model, "code"))["id"], "fake");
+}
+
 TEST(ApplyTemplate, TellsThePromptAndItsLength) {
   const json body{{"messages", {{{"role", "user"}, {"content", "Hi"}}}}};
   const std::string prompt =
@@ -99,6 +110,13 @@ TEST(Props, TellWhatClientsLookFor) {
   EXPECT_EQ(props["default_generation_settings"]["n_ctx"], 1000);
   EXPECT_EQ(props["total_slots"], 3);
   EXPECT_EQ(props["model_alias"], "fake");
+  EXPECT_EQ(props["default_generation_settings"]["params"]["seed"], -1);
+  ApiModel model = fake_model();
+  model.seed = 42;
+  model.path = "dir/model.gguf";
+  const json other = json::parse(answer_props(model, 3));
+  EXPECT_EQ(other["default_generation_settings"]["params"]["seed"], 42);
+  EXPECT_EQ(other["model_path"], "dir/model.gguf");
   EXPECT_EQ(props["bos_token"], "<s>");
   EXPECT_NE(props["chat_template"].get<std::string>().find("im_start"), std::string::npos);
 }

@@ -56,7 +56,7 @@ TEST_F(HttpTest, StreamsEventsUpToDone) {
   serve();
   const auto result = client().Post(kCompletions, body("k", 3, true), kJson);
   ASSERT_TRUE(result);
-  EXPECT_EQ(result->get_header_value("Content-Type"), "text/event-stream");
+  EXPECT_EQ(result->get_header_value("Content-Type"), "text/event-stream; charset=utf-8");
   const std::vector<std::string> events = events_of(result->body);
   ASSERT_GE(events.size(), 2U);
   EXPECT_EQ(events.back(), "[DONE]");
@@ -280,7 +280,7 @@ TEST_F(HttpTest, WebPagesMayOnlyUseItWhereTheirOriginIsAllowed) {
   listen(options);
   // Browsers ask without the key.
   const auto open = client().Options(kCompletions);
-  EXPECT_EQ(open->status, 204);
+  EXPECT_EQ(open->status, 200);
   EXPECT_EQ(open->get_header_value("Access-Control-Allow-Origin"), "https://page.example");
   EXPECT_EQ(open->get_header_value("Access-Control-Allow-Methods"), "POST");
 }
@@ -293,7 +293,7 @@ TEST_F(HttpTest, PagesOfThisMachineMayUseItWhereTheyAreAllowed) {
     return client().Options(kCompletions, {{"Origin", origin}});
   };
   const auto open = of("http://localhost:3000");
-  EXPECT_EQ(open->status, 204);
+  EXPECT_EQ(open->status, 200);
   EXPECT_EQ(open->get_header_value("Access-Control-Allow-Origin"), "http://localhost:3000");
   EXPECT_EQ(of("https://evil.example")->status, 403);
   EXPECT_FALSE(of("https://evil.example")->has_header("Access-Control-Allow-Origin"));

@@ -151,6 +151,17 @@ class FakeEngine final : public server::TextEngine {
     return !active_.empty() || !waiting_.empty();
   }
   [[nodiscard]] const BatchStatistics& statistics() const override { return statistics_; }
+  // Slots hold what was put there, at first their own number.
+  SlotState save_slot(std::size_t slot) override {
+    if (slots_.count(slot) == 0) slots_[slot] = {{token_id(slot)}, {1, 2, 3}};
+    return slots_[slot];
+  }
+  void restore_slot(std::size_t slot, const SlotState& state) override { slots_[slot] = state; }
+  std::size_t erase_slot(std::size_t slot) override {
+    const std::size_t n = save_slot(slot).tokens.size();
+    slots_[slot] = {};
+    return n;
+  }
 
  private:
   struct Text {
@@ -203,6 +214,7 @@ class FakeEngine final : public server::TextEngine {
   std::deque<Text> active_;
   std::deque<Text> waiting_;
   BatchStatistics statistics_;
+  std::map<std::size_t, SlotState> slots_;
 };
 
 }  // namespace gumbelspec::testing
