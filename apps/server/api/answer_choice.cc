@@ -11,7 +11,7 @@ bool AnswerChoice::add(const BatchRound& round) {
     // Of a round that goes on behind a stop string the rest does not count: how many tokens come at
     // once depends on the draft, and the answer must not.
     ++n_generated_;
-    std::string bytes = model_.tokenizer->piece(round.tokens[i].token);
+    std::string bytes = piece(round.tokens[i].token);
     const std::size_t begin = text_.n_bytes();
     const std::size_t offset = text_.n_characters();
     const bool goes_on = text_.append(bytes);
@@ -21,6 +21,14 @@ bool AnswerChoice::add(const BatchRound& round) {
     if (!goes_on) return false;
   }
   return true;
+}
+
+std::string AnswerChoice::piece(TokenId token) const {
+  if (chat_ != nullptr) {
+    const auto written = chat_->written.find(token);
+    if (written != chat_->written.end()) return written->second;
+  }
+  return model_.tokenizer->piece(token);
 }
 
 void AnswerChoice::report(const BatchRound& round, std::size_t i, std::string bytes,

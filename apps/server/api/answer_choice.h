@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <deque>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,7 @@ class AnswerChoice final {
         index_(index),
         prompt_(index / static_cast<std::size_t>(request.n)),
         n_logprobs_(request.n_logprobs),
+        chat_(request.chat),
         text_(request.stop) {}
 
   void set_reused(std::size_t n) { n_reused_ = n; }
@@ -54,6 +56,7 @@ class AnswerChoice final {
   [[nodiscard]] const Statistics& statistics() const { return statistics_; }
 
  private:
+  [[nodiscard]] std::string piece(TokenId token) const;
   void report(const BatchRound& round, std::size_t i, std::string bytes, std::size_t begin,
               std::size_t offset);
 
@@ -61,6 +64,7 @@ class AnswerChoice final {
   std::size_t index_;
   std::size_t prompt_;
   int n_logprobs_;
+  std::shared_ptr<const ChatFormat> chat_;  // null: no control token is part of the text
   TextStream text_;
   std::deque<TokenReport> reports_;
   std::size_t n_generated_ = 0;

@@ -13,6 +13,7 @@
 
 #include "apps/server/api/chat_template.h"
 #include "gumbelspec/batch.h"
+#include "gumbelspec/llama_grammar.h"
 #include "gumbelspec/llama_model.h"
 #include "gumbelspec/method.h"
 #include "gumbelspec/sampling.h"
@@ -36,7 +37,8 @@ class Tokenizer {
 struct ApiModel {
   std::shared_ptr<const Tokenizer> tokenizer;
   // Throws: Error{invalid_option} with the reason. Threads: any number at once.
-  std::function<std::shared_ptr<const Grammar>(const std::string& gbnf)> compile_grammar;
+  std::function<std::shared_ptr<const Grammar>(const std::string& gbnf, const GrammarTrigger&)>
+      compile_grammar;
   std::shared_ptr<const ChatTemplate> chat_template;
   std::string id;                         // "model" of the answers
   std::int64_t created = 0;               // of the model, for /v1/models: seconds since 1970
@@ -48,7 +50,9 @@ struct ApiModel {
   bool has_draft = false;                 // without one every method is plain decoding
   bool keeps_seed = true;  // a seed's text does not depend on the method or the batch
   bool refuses_unknown_fields = false;
-  SamplingOptions sampling = {};  // what requests leave out
+  SamplingOptions sampling = {};          // what requests leave out
+  std::string reasoning_format = "auto";  // likewise
+  std::int64_t reasoning_budget = -1;     // likewise; -1: any number of tokens
 };
 
 // chat_template: Jinja instead of the model's; empty: the model's.

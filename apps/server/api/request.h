@@ -13,6 +13,7 @@
 
 #include "apps/server/api/api_error.h"
 #include "apps/server/api/api_model.h"
+#include "apps/server/api/chat_format.h"
 #include "gumbelspec/method.h"
 #include "gumbelspec/sampling.h"
 #include "gumbelspec/token_constraint.h"
@@ -21,7 +22,14 @@
 namespace gumbelspec::server {
 
 // native: llama.cpp's /completion, which asks as completions does and is answered otherwise.
-enum class Endpoint { completions, chat, native };
+// responses, messages: OpenAI's and Anthropic's newer forms of a chat.
+enum class Endpoint { completions, chat, native, responses, messages };
+
+// Whether its requests have messages.
+[[nodiscard]] constexpr bool is_chat(Endpoint endpoint) {
+  return endpoint == Endpoint::chat || endpoint == Endpoint::responses ||
+         endpoint == Endpoint::messages;
+}
 
 struct ParsedRequest {
   Endpoint endpoint = Endpoint::completions;
@@ -44,6 +52,9 @@ struct ParsedRequest {
   Method method = {};
   Guarantee guarantee = Guarantee::seed;  // what the texts get: seed or distribution
   bool traces = false;                    // gumbelspec_trace
+  // How a chat's answers are read; null: as they are.
+  std::shared_ptr<const ChatFormat> chat = {};
+  std::size_t n_template_stops = 0;  // the last ones of stop, which the client did not give
 
   // Texts that it asks for: for each prompt n.
   [[nodiscard]] std::size_t n_texts() const { return prompts.size() * static_cast<std::size_t>(n); }
@@ -61,6 +72,7 @@ inline constexpr std::size_t kMaxTexts = 64;  // of one request: prompts times n
 [[nodiscard]] ParsedRequest parse_completion(std::string_view body, const ApiModel& model);
 [[nodiscard]] ParsedRequest parse_chat(std::string_view body, const ApiModel& model);
 [[nodiscard]] ParsedRequest parse_native(std::string_view body, const ApiModel& model);
+// Also for the other forms of a chat, which are read as llama.cpp's server reads them.
 [[nodiscard]] ParsedRequest parse_request(std::string_view body, const ApiModel& model,
                                           Endpoint endpoint);
 

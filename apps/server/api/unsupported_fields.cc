@@ -47,8 +47,6 @@ constexpr std::array kFields = {
     UnsupportedField{"n_indent", Neutral::zero, ""},
     UnsupportedField{"n_probs", Neutral::zero, "logprobs"},
     UnsupportedField{"post_sampling_probs", Neutral::is_false, "logprobs"},
-    UnsupportedField{"reasoning_budget_tokens", Neutral::negative, ""},
-    UnsupportedField{"thinking_budget_tokens", Neutral::negative, ""},
     UnsupportedField{"suffix", Neutral::empty, ""},
     UnsupportedField{"best_of", Neutral::one, "n"},
     UnsupportedField{"use_beam_search", Neutral::is_false, ""},
