@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <list>
 #include <map>
+#include <sstream>
 #include <stdexcept>
 #include <utility>
 
@@ -246,14 +247,15 @@ class ChatEngine::Impl {
       return {rendered.prompt, known->format};
     }
     const common_chat_params params = params_of(inputs);
-    known_.push_front({std::move(key), with_call_at_once(inputs, format_of(params))});
+    Format format = with_call_at_once(inputs, format_of(params));
+    known_.push_front({std::move(key), with_one_call(inputs, std::move(format))});
     if (known_.size() > kMaxKnown) known_.pop_back();
     return {params.prompt, known_.front().format};
   }
 
   // llama.cpp's grammar of a call that is required takes any text before it, without end. Here the
-  // call comes at once, unless the model thinks first: with the grammar that a call has as soon as
-  // it has begun.
+  // call comes at once, unless the model thinks first: the grammar's root is what triggers it where
+  // it is not required.
   Format with_call_at_once(common_chat_templates_inputs inputs, Format format) const {
     if (inputs.tool_choice != COMMON_CHAT_TOOL_CHOICE_REQUIRED || inputs.tools.empty() ||
         !inputs.json_schema.empty() || !format->thinking_ends.empty()) {
@@ -261,11 +263,51 @@ class ChatEngine::Impl {
     }
     inputs.tool_choice = COMMON_CHAT_TOOL_CHOICE_AUTO;
     const common_chat_params params = params_of(std::move(inputs));
-    if (!params.grammar_lazy || params.grammar.empty()) return format;
+    if (!params.grammar_lazy) return format;
+    const auto [begin, end] = root_of(format->grammar);
+    const auto [lazy_begin, lazy_end] = root_of(params.grammar);
+    if (begin == end || lazy_begin == lazy_end) return format;
+    const std::string root = params.grammar.substr(lazy_begin, lazy_end - lazy_begin);
+    if (!has_rules(format->grammar, root)) return format;
     auto out = std::make_shared<ChatPrompt>(*format);
-    out->grammar = params.grammar;
+    out->grammar.replace(begin, end - begin, root);
     out->generation_prompt.clear();  // no part of this grammar
     return out;
+  }
+
+  // Where calls follow each other, each in tags of its own, llama.cpp's grammar does not look at
+  // parallel_tool_calls.
+  static Format with_one_call(const common_chat_templates_inputs& inputs, Format format) {
+    const auto [begin, end] = root_of(format->grammar);
+    if (inputs.parallel_tool_calls || inputs.tools.empty() ||
+        format->grammar.substr(begin, end - begin) != "tool-calls" ||
+        !has_rules(format->grammar, "tool-call")) {
+      return format;
+    }
+    auto out = std::make_shared<ChatPrompt>(*format);
+    out->grammar.replace(begin, end - begin, "tool-call");
+    return out;
+  }
+
+  // Where the text of the rule root begins and ends; nothing if there is none.
+  static std::pair<std::size_t, std::size_t> root_of(const std::string& grammar) {
+    constexpr std::string_view kRoot = "root ::= ";
+    std::size_t at = grammar.find(kRoot);
+    while (at != std::string::npos && at > 0 && grammar[at - 1] != '\n') {
+      at = grammar.find(kRoot, at + 1);
+    }
+    if (at == std::string::npos) return {0, 0};
+    return {at + kRoot.size(), std::min(grammar.find('\n', at), grammar.size())};
+  }
+
+  // Whether the text is of names alone, all of them rules of the grammar.
+  static bool has_rules(const std::string& grammar, const std::string& text) {
+    std::istringstream words(text);
+    for (std::string word; words >> word;) {
+      if (word == "|") continue;
+      if (("\n" + grammar).find("\n" + word + " ::= ") == std::string::npos) return false;
+    }
+    return true;
   }
 
   static std::string key_of(const common_chat_templates_inputs& inputs,

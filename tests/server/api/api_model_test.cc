@@ -204,7 +204,8 @@ json with_tools(const std::string& choice) {
   return {{"messages", {{{"role", "user"}, {"content", "The boy was"}}}},
           {"tools",
            {{{"type", "function"}, {"function", {{"name", "note"}, {"parameters", parameters}}}}}},
-          {"tool_choice", choice}};
+          {"tool_choice", choice},
+          {"parallel_tool_calls", false}};
 }
 
 // The control: another seed gives another call.
