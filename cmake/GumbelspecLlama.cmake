@@ -65,6 +65,21 @@ function(gumbelspec_copy_llama_hash source)
   endif()
 endfunction()
 
+# The chat code of its server, which apps/llama_common compiles.
+function(gumbelspec_copy_llama_chat source)
+  if(NOT EXISTS ${source} OR EXISTS ${GUMBELSPEC_LLAMA_DIR}/tools/server/server-chat.cpp)
+    return()
+  endif()
+  foreach(file chat.cpp chat.h chat-auto-parser.h chat-auto-parser-generator.cpp
+      chat-auto-parser-helpers.cpp chat-auto-parser-helpers.h chat-diff-analyzer.cpp
+      chat-peg-parser.cpp chat-peg-parser.h json-schema.cpp json-schema.h json-schema-to-grammar.cpp
+      json-schema-to-grammar.h parsers peg-parser.cpp peg-parser.h trie.cpp trie.h)
+    file(COPY ${source}/common/${file} DESTINATION ${GUMBELSPEC_LLAMA_DIR}/common)
+  endforeach()
+  file(COPY ${source}/tools/server/server-chat.cpp ${source}/tools/server/server-chat.h
+    DESTINATION ${GUMBELSPEC_LLAMA_DIR}/tools/server)
+endfunction()
+
 function(gumbelspec_copy_llama)
   set(stamp ${GUMBELSPEC_LLAMA_DIR}/stamp)
   gumbelspec_llama_script(output --key)
@@ -80,7 +95,8 @@ function(gumbelspec_copy_llama)
     file(STRINGS ${stamp} lines)
     list(GET lines 0 built_key)
     list(GET lines 1 source)
-    if(built_key STREQUAL key)
+    gumbelspec_copy_llama_chat("${source}")
+    if(built_key STREQUAL key AND EXISTS ${GUMBELSPEC_LLAMA_DIR}/tools/server/server-chat.cpp)
       gumbelspec_copy_llama_hash("${source}")
       if(NOT EXISTS ${source})
         set(source "")
@@ -109,6 +125,7 @@ function(gumbelspec_copy_llama)
     file(COPY ${source}/common/${file}.cpp ${source}/common/${file}.h
       DESTINATION ${GUMBELSPEC_LLAMA_DIR}/common)
   endforeach()
+  gumbelspec_copy_llama_chat(${source})
   # What tests/processors compiles: ggml's AMX code, and its private headers.
   foreach(folder "" /ggml-cpu /ggml-cpu/amx)
     file(GLOB headers ${source}/ggml/src${folder}/*.h)

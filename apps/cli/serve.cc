@@ -201,6 +201,8 @@ void ServeRun::start_service() {
   model.refuses_unknown_fields = options_.is_strict;
   model.sampling = options_.sampling;
   take_model_sampling(arguments_, *models_.target, model.sampling);
+  model.reasoning_format = options_.reasoning_format;
+  model.reasoning_budget = options_.reasoning_budget;
   if (const std::string& why = model.chat_template->why_unreadable(); !why.empty()) {
     say("warning: llama.cpp's Jinja engine cannot read the model's chat template (" + visible(why) +
         "); /v1/chat/completions will refuse, /v1/completions works; give another with "

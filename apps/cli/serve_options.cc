@@ -127,6 +127,21 @@ void add_request_options(Arguments& arguments, ServeOptions& options) {
            "Chat template instead of the model's");
   add_text(arguments, "--chat-template-file", "FILE", options.chat_template_file,
            "The same, from a file");
+  arguments.add_option(
+      "--reasoning-format", "NAME",
+      "Where a model's thinking goes in answers to chats: auto or deepseek (into "
+      "reasoning_content), or none (it stays in content) (default: auto)",
+      [&options](const std::string& text) {
+        if (text != "auto" && text != "deepseek" && text != "deepseek-legacy" && text != "none") {
+          throw bad_option("--reasoning-format is " + in_quotes(text) +
+                           "; give auto, deepseek, deepseek-legacy or none");
+        }
+        options.reasoning_format = text;
+      });
+  add_integer(
+      arguments, "--reasoning-budget", -1, std::numeric_limits<std::int32_t>::max(),
+      [&options](std::int64_t n) { options.reasoning_budget = n; },
+      "Tokens that the thinking may have before it is closed; -1: any number (default: -1)");
   arguments.add_flag("--strict-fields", options.is_strict,
                      "Refuse requests with fields that the server does not know, instead of "
                      "ignoring them; those that would change the text are refused anyway");

@@ -29,7 +29,9 @@ struct ServeOptions {
   PlannerOptions planner;
   std::string chat_template;  // Jinja; empty: the model's
   std::string chat_template_file;
-  bool is_strict = false;  // unknown fields are refused
+  std::string reasoning_format = "auto";  // of chats
+  std::int64_t reasoning_budget = -1;     // tokens; -1: any number
+  bool is_strict = false;                 // unknown fields are refused
   std::size_t n_parallel = 4;
   std::size_t n_cached = 0;  // past texts besides
   std::size_t n_queue = 64;

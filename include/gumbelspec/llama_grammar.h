@@ -29,6 +29,28 @@ inline constexpr std::size_t kMaxKeptGrammars = 8;
 struct GrammarTrigger {
   std::vector<std::string> words = {};  // bytes, across the limits of tokens; 4,096 in all
   std::vector<TokenId> tokens = {};     // "<[123]>" in the grammar, or what the token writes
+
+  // A word that the grammar's text begins within.
+  struct Inner {
+    std::string word;
+    std::size_t grammar_begins = 0;  // byte of the word
+    bool at_begin = false;           // counts only where the text begins with it
+    friend bool operator==(const Inner&, const Inner&) = default;
+  };
+  std::vector<Inner> inner = {};
+
+  // A control token that is read as the text that it is written as, in words and in the grammar.
+  struct Written {
+    TokenId token{};
+    std::string text;
+    friend bool operator==(const Written&, const Written&) = default;
+  };
+  std::vector<Written> written = {};
+
+  // Without a trigger: what of the grammar's text stands in the prompt already.
+  std::string begun = {};
+
+  friend bool operator==(const GrammarTrigger&, const GrammarTrigger&) = default;
 };
 
 // gbnf: llama.cpp's notation, with a rule "root". Once root is complete the model's end of text is

@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -22,12 +24,16 @@
 namespace gumbelspec::internal {
 namespace {
 
+// The texts of control tokens that count as text.
+using WrittenTokens = std::map<std::uint32_t, std::string>;
+
 // What the matchers of one grammar share; its places grow while texts find them, so the lock.
 class CompiledGrammar {
  public:
   CompiledGrammar(std::shared_ptr<const GrammarTokens> tokens, GrammarProgram program,
-                  GrammarTriggers triggers, std::size_t max_mask_bytes)
+                  GrammarTriggers triggers, WrittenTokens written, std::size_t max_mask_bytes)
       : tokens_(std::move(tokens)),
+        written_(std::move(written)),
         states_(std::move(program), std::move(triggers)),
         masks_(max_mask_bytes) {}
 
@@ -41,13 +47,11 @@ class CompiledGrammar {
     if (before == nullptr || token >= tokens_->n_vocab() || tokens_->is_end(token)) return nullptr;
     const std::lock_guard lock(mutex_);
     states_.begin_work();
-    const std::string_view piece = tokens_->piece(token);
+    const auto written = written_.find(token);
+    const std::string_view piece =
+        written == written_.end() ? tokens_->piece(token) : std::string_view(written->second);
     const bool is_waiting = before->waiting != GrammarPlace::kActive;
-    GrammarPlace* at = piece.empty() && !is_waiting ? nullptr : before.get();
-    for (const char byte : piece) {
-      if (at == nullptr) break;
-      at = states_.next(*at, static_cast<std::uint8_t>(byte));
-    }
+    GrammarPlace* at = piece.empty() && !is_waiting ? nullptr : run(before.get(), piece);
     if (tokens_->is_whole(token)) at = states_.next_by_token(*before, token, at, piece);
     return states_.hold(at);
   }
@@ -67,6 +71,13 @@ class CompiledGrammar {
     const bool is_waiting = at.waiting != GrammarPlace::kActive;
     Mask mask = is_waiting ? tokens_->others() : Mask(ends().size(), 0);
     walk_pieces(at, mask, is_waiting);
+    for (const auto& [token, text] : written_) {
+      if (run(&at, text) == nullptr) {
+        clear_bit(mask, token);
+      } else {
+        set_bit(mask, token);
+      }
+    }
     if (is_waiting) {
       for (const std::uint32_t token : states_.triggers().tokens) set_by_name(at, token, mask);
     }
@@ -75,6 +86,15 @@ class CompiledGrammar {
       for (std::size_t i = 0; i < mask.size(); ++i) mask[i] |= ends()[i];
     }
     return mask;
+  }
+
+  // The place behind the text; null: there is none.
+  [[nodiscard]] GrammarPlace* run(GrammarPlace* at, std::string_view text) const {
+    for (const char byte : text) {
+      if (at == nullptr) break;
+      at = states_.next(*at, static_cast<std::uint8_t>(byte));
+    }
+    return at;
   }
 
   // is_waiting: all tokens are in the mask, and those that lead nowhere are taken out.
@@ -121,6 +141,7 @@ class CompiledGrammar {
   }
 
   std::shared_ptr<const GrammarTokens> tokens_;
+  WrittenTokens written_;
   mutable std::mutex mutex_;  // of the places and the masks
   mutable GrammarStates states_;
   mutable MaskCache masks_;
@@ -207,11 +228,33 @@ std::optional<std::uint32_t> token_written(const llama_vocab* vocab, std::string
   return static_cast<std::uint32_t>(tokens[0]);
 }
 
+std::uint32_t checked_token(TokenId token, const GrammarTokens& tokens) {
+  if (index(token) >= tokens.n_vocab()) {
+    throw Error(ErrorCode::invalid_option,
+                "grammar has the trigger token " + std::to_string(index(token)) +
+                    ", but the vocabulary ends at " + std::to_string(tokens.n_vocab() - 1) +
+                    "; use another token",
+                "grammar");
+  }
+  return static_cast<std::uint32_t>(token);
+}
+
+WrittenTokens written_of(const GrammarTrigger& trigger, const GrammarTokens& tokens) {
+  WrittenTokens out;
+  for (const GrammarTrigger::Written& written : trigger.written) {
+    const std::uint32_t token = checked_token(written.token, tokens);
+    // What ends the text is no part of it.
+    if (!tokens.is_end(token) && !written.text.empty()) out[token] = written.text;
+  }
+  return out;
+}
+
 GrammarTriggers triggers_of(const GrammarTrigger& trigger, const GrammarTokens& tokens) {
   constexpr std::size_t kMostBytes = 4096;
   GrammarTriggers out;
   std::size_t n_bytes = 0;
   for (const std::string& word : trigger.words) n_bytes += word.size();
+  for (const GrammarTrigger::Inner& inner : trigger.inner) n_bytes += inner.word.size();
   if (n_bytes > kMostBytes) {
     throw Error(ErrorCode::invalid_option,
                 "grammar has triggers of " + std::to_string(n_bytes) + " bytes, at most " +
@@ -219,16 +262,14 @@ GrammarTriggers triggers_of(const GrammarTrigger& trigger, const GrammarTokens& 
                 "grammar");
   }
   out.words = trigger.words;
-  for (const TokenId token : trigger.tokens) {
-    if (index(token) >= tokens.n_vocab()) {
-      throw Error(ErrorCode::invalid_option,
-                  "grammar has the trigger token " + std::to_string(index(token)) +
-                      ", but the vocabulary ends at " + std::to_string(tokens.n_vocab() - 1) +
-                      "; use another token",
-                  "grammar");
-    }
-    out.tokens.push_back(static_cast<std::uint32_t>(token));
+  out.begins.assign(out.words.size(), 0);
+  for (const GrammarTrigger::Inner& inner : trigger.inner) {
+    const std::size_t n_before = inner.at_begin ? 1 : 0;
+    out.words.push_back(std::string(n_before, '\0') + inner.word);
+    out.begins.push_back(n_before + std::min(inner.grammar_begins, inner.word.size()));
   }
+  for (const TokenId token : trigger.tokens) out.tokens.push_back(checked_token(token, tokens));
+  out.begun = trigger.begun;
   return out;
 }
 
@@ -246,8 +287,10 @@ std::shared_ptr<const Grammar> compile_grammar(std::shared_ptr<const GrammarToke
   GrammarProgram program = make_program(parse_gbnf(
       gbnf, [vocab](std::string_view written) { return token_written(vocab, written); }));
   GrammarTriggers triggers = triggers_of(trigger, *tokens);
+  WrittenTokens written = written_of(trigger, *tokens);
   return std::make_shared<CompiledGrammarOfModel>(std::make_shared<const CompiledGrammar>(
-      std::move(tokens), std::move(program), std::move(triggers), max_mask_bytes));
+      std::move(tokens), std::move(program), std::move(triggers), std::move(written),
+      max_mask_bytes));
 }
 
 std::shared_ptr<const Grammar> GrammarCache::compile(
@@ -255,10 +298,7 @@ std::shared_ptr<const Grammar> GrammarCache::compile(
     const GrammarTrigger& trigger) {
   const auto find = [&]() -> std::shared_ptr<const Grammar> {
     for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
-      if (entry->gbnf != gbnf || entry->trigger.words != trigger.words ||
-          entry->trigger.tokens != trigger.tokens) {
-        continue;
-      }
+      if (entry->gbnf != gbnf || !(entry->trigger == trigger)) continue;
       entries_.splice(entries_.begin(), entries_, entry);
       return entry->grammar;
     }

@@ -69,7 +69,19 @@ GrammarStates::GrammarStates(GrammarProgram program, GrammarTriggers triggers,
   callers_[program_.root] = bottom->returns;
   active_ = hold(close({}, program_.may_be_empty[program_.root] != 0));
   begin_ = active_;
-  if (triggers_.any()) make_triggers();
+  if (triggers_.any()) {
+    make_triggers();
+  } else if (!triggers_.begun.empty()) {
+    begin_ = hold(run(active_.get(), triggers_.begun));
+    if (begin_ == nullptr) refuse_begin("what the prompt ends with", triggers_.begun);
+  }
+}
+
+void GrammarStates::refuse_begin(const char* what, std::string_view text) {
+  throw Error(ErrorCode::invalid_option,
+              std::string("grammar cannot begin with ") + what + " " +
+                  printable(text.substr(0, 40)) + "; its texts have to begin with it",
+              "grammar");
 }
 
 void GrammarStates::count_work(std::size_t n) {
@@ -85,7 +97,7 @@ void GrammarStates::count_work(std::size_t n) {
 GrammarPlace* GrammarStates::next(GrammarPlace& from, std::uint8_t byte) {
   if (from.waiting != GrammarPlace::kActive) {
     const Trigger& to = trigger_states_[trigger_states_[from.waiting].next[byte]];
-    if (to.word != 0) return run(active_.get(), triggers_.words[to.word - 1]);
+    if (to.word != 0) return run(active_.get(), triggers_.grammar_text(to.word - 1));
     return waiting_place(static_cast<std::uint32_t>(&to - trigger_states_.data()));
   }
   const std::uint8_t byte_class = program_.byte_class[byte];
@@ -423,12 +435,8 @@ void GrammarStates::make_triggers() {
       at = trigger_states_[at].next[byte];
     }
     if (trigger_states_[at].word == 0) trigger_states_[at].word = word + 1;
-    if (at == 0 || run(active_.get(), triggers_.words[word]) == nullptr) {
-      throw Error(ErrorCode::invalid_option,
-                  "grammar cannot begin with its trigger " +
-                      printable(std::string_view(triggers_.words[word]).substr(0, 40)) +
-                      "; its texts have to begin with the trigger",
-                  "grammar");
+    if (at == 0 || run(active_.get(), triggers_.grammar_text(word)) == nullptr) {
+      refuse_begin("its trigger", triggers_.grammar_text(word));
     }
   }
   // Breadth first: where a state has no way, the way of its longest proper suffix.
@@ -446,7 +454,7 @@ void GrammarStates::make_triggers() {
       }
     }
   }
-  begin_ = hold(waiting_place(0));
+  begin_ = hold(waiting_place(trigger_states_[0].next[0]));
 }
 
 }  // namespace gumbelspec::internal

@@ -62,8 +62,14 @@ class GrammarPlace : public std::enable_shared_from_this<GrammarPlace> {
 
 // What has to stand in the text before the grammar counts.
 struct GrammarTriggers {
-  std::vector<std::string> words = {};     // the grammar begins with the word's first byte
+  // A word that begins with a U+0000, which no text has, counts at the text's beginning only.
+  std::vector<std::string> words = {};
   std::vector<std::uint32_t> tokens = {};  // the grammar begins with the token
+  std::vector<std::size_t> begins = {};    // by word: its byte that the grammar begins with, else 0
+  std::string begun = {};                  // without words and tokens: the grammar's text so far
+  [[nodiscard]] std::string_view grammar_text(std::size_t word) const {
+    return std::string_view(words[word]).substr(word < begins.size() ? begins[word] : 0);
+  }
   [[nodiscard]] bool any() const { return !words.empty() || !tokens.empty(); }
 };
 
@@ -81,7 +87,7 @@ struct GrammarLimits {
 // Threads: one at a time.
 class GrammarStates {
  public:
-  // Throws: Error{invalid_option} where a trigger cannot begin the grammar.
+  // Throws: Error{invalid_option} where a trigger, or what is begun, cannot begin the grammar.
   explicit GrammarStates(GrammarProgram program, GrammarTriggers triggers = {},
                          const GrammarLimits& limits = {});
   GrammarStates(const GrammarStates&) = delete;
@@ -128,6 +134,7 @@ class GrammarStates {
   void count_work(std::size_t n);
   void drop_unused();
   void make_triggers();
+  [[noreturn]] static void refuse_begin(const char* what, std::string_view text);
   GrammarPlace* run(GrammarPlace* from, std::string_view bytes);
 
   GrammarProgram program_;

@@ -59,7 +59,7 @@ Rules house_rules() {
       // Of apps/common, which fetches models through it, the UTF-8 alone.
       {"apps/hub", core + Names{utf8}},
       {"apps/common", all + Names{"src/pair", "apps/hub", utf8}},
-      {"apps/server/api", common},
+      {"apps/server/api", common + Names{"apps/llama_common"}},
       {"apps/server/service", common + Names{"apps/server/api"}},
       {"apps/server/http", common + Names{"apps/server/api", "apps/server/service"}},
       {"apps/bench", common},
@@ -83,8 +83,11 @@ Rules house_rules() {
       {"ggml", tests + Names{"src/llama", "kernels", "apps/scale"}},
       {"gguf.h", tests + Names{"src/llama", "apps/scale"}},
       {"tests/test-llama-archs.cpp", {"testing/zoo"}},  // llama.cpp's
-      {"jinja/", {"apps/server/api"}},
-      {"json.h", {"apps/server/api"}},
+      // llama.cpp's chat code.
+      {"jinja/", {"apps/llama_common"}},
+      {"json.h", {"apps/llama_common"}},
+      {"chat", {"apps/llama_common"}},
+      {"server-chat.h", {"apps/llama_common"}},
       {"httplib.h", tests + Names{"apps/hub", "apps/server/http"}},
       {"openssl/", tests},
       {"prometheus/", {"apps/server/service"}},

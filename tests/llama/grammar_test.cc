@@ -214,6 +214,51 @@ TEST(Grammar, WaitsForATriggerToken) {
   EXPECT_FALSE(grammar.allows(behind, token_id(2)));
 }
 
+TEST(Grammar, ReadsAWrittenControlTokenAsItsText) {
+  const std::string gbnf = "root ::= \"<ctl1>\" \"a\" \"<ctl2>\"?";
+  const GrammarTrigger both{
+      .written = {{BytesGrammar::control(1), "<ctl1>"}, {BytesGrammar::control(2), "<ctl2>"}}};
+  BytesGrammar grammar(gbnf, both);
+  EXPECT_TRUE(grammar.allows({}, BytesGrammar::control(1)));
+  EXPECT_TRUE(grammar.allows({}, BytesGrammar::byte('<'))) << "the text itself, too";
+  EXPECT_FALSE(grammar.allows({}, BytesGrammar::control(2)));
+  EXPECT_FALSE(grammar.allows({}, BytesGrammar::control(0))) << "is not written";
+  EXPECT_TRUE(grammar.allows({BytesGrammar::control(1)}, BytesGrammar::byte('a')));
+  EXPECT_TRUE(grammar.allows({BytesGrammar::control(1), BytesGrammar::byte('a')},
+                             BytesGrammar::control(2)));
+  GrammarTrigger lazy = both;
+  lazy.words = {"<ctl1>"};
+  BytesGrammar waiting(gbnf, lazy);
+  EXPECT_TRUE(waiting.allows({BytesGrammar::byte('x')}, BytesGrammar::control(1)));
+  const std::vector<TokenId> behind = {BytesGrammar::byte('x'), BytesGrammar::control(1)};
+  EXPECT_TRUE(waiting.allows(behind, BytesGrammar::byte('a')));
+  EXPECT_FALSE(waiting.allows(behind, BytesGrammar::byte('b')));
+}
+
+TEST(Grammar, BeginsWithinItsTrigger) {
+  const GrammarTrigger trigger{.inner = {{"go: to", 3, false}, {" to", 0, true}}};
+  BytesGrammar grammar("root ::= \" to\" \"x\"", trigger);
+  const auto text = [](const std::string& bytes) {
+    std::vector<TokenId> tokens;
+    for (const char c : bytes) tokens.push_back(BytesGrammar::byte(static_cast<unsigned char>(c)));
+    return tokens;
+  };
+  const TokenId y = BytesGrammar::byte('y');
+  EXPECT_TRUE(grammar.allows(text("a to"), y)) << "not at the beginning";
+  EXPECT_FALSE(grammar.allows(text(" to"), y));
+  EXPECT_TRUE(grammar.allows(text(" to"), BytesGrammar::byte('x')));
+  EXPECT_FALSE(grammar.allows(text("ago: to"), y));
+  EXPECT_TRUE(grammar.allows(text("ago: to"), BytesGrammar::byte('x')));
+}
+
+TEST(Grammar, GoesOnWithWhatThePromptHolds) {
+  const GrammarTrigger trigger{.begun = "ab"};
+  BytesGrammar grammar("root ::= \"abc\"", trigger);
+  EXPECT_TRUE(grammar.takes("c"));
+  EXPECT_FALSE(grammar.takes("abc"));
+  EXPECT_THROW(BytesGrammar("root ::= \"x\"", trigger), Error);
+}
+
 // The oracle decodes by arithmetic and knows the shortest form of a number.
 bool is_one_character(const std::string& bytes) {
   const auto at = [&](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };

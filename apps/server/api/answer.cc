@@ -1,12 +1,15 @@
 #include "apps/server/api/answer.h"
 
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include "apps/server/api/answer_choice.h"
 #include "apps/server/api/answer_clock.h"
 #include "apps/server/api/answer_json.h"
 #include "apps/server/api/answer_native.h"
+#include "apps/server/api/chat_events.h"
+#include "apps/server/api/chat_format.h"
 
 namespace gumbelspec::server {
 namespace {
@@ -27,6 +30,11 @@ class AnswerImpl final : public Answer {
     tokens_.resize(choices_.size());
     has_begun_.assign(choices_.size(), 0);
     clocks_.resize(choices_.size());
+    events_ = chat_events(model_, request_.endpoint, options_);
+    if (request_.chat == nullptr && events_ == nullptr) return;
+    for (std::size_t i = 0; i < choices_.size(); ++i) {
+      messages_.emplace_back(request_.chat, options_.id + "c" + std::to_string(i) + "t");
+    }
   }
 
   std::vector<TextJob> take_jobs() override;
@@ -60,7 +68,11 @@ class AnswerImpl final : public Answer {
   [[nodiscard]] Json chunk_choice(std::size_t i, const std::string& text,
                                   std::span<const TokenReport> reports);
   void write_round(std::size_t i, Json trace);
+  void write_message(std::size_t i, const std::vector<MessageDelta>& deltas,
+                     std::span<const TokenReport> reports, Json trace);
   void write_last(std::size_t i);
+  [[nodiscard]] const char* finish_reason(std::size_t i) const;
+  [[nodiscard]] ChatEnd chat_end() const;
   void write(Json chunk);
   void write_raw(std::string event);
   void add_totals(Json& json) const;
@@ -77,6 +89,8 @@ class AnswerImpl final : public Answer {
   std::vector<std::vector<TokenId>> tokens_;       // the same, of llama.cpp's form
   std::vector<char> has_begun_;                    // with stream: its first event is written
   std::vector<AnswerClock> clocks_;                // of each text
+  std::vector<ChatMessageStream> messages_;        // of each text that is read; none: empty
+  std::unique_ptr<ChatEvents> events_;             // of another form of a chat; else null
   std::size_t n_running_ = 0;
   std::size_t n_written_ = 0;
   bool is_over_ = false;
@@ -202,6 +216,9 @@ void AnswerImpl::on_end(std::size_t i, Outcome outcome, const Statistics& statis
     keep(i);
   }
   if (n_running_ > 0 || is_over_) return;
+  if (!request_.stream) {
+    for (std::size_t k = 0; k < messages_.size(); ++k) (void)messages_[k].finish(texts_[k]);
+  }
   is_over_ = true;
   output_.end({200, request_.stream ? std::string() : to_text(whole_answer())});
 }
@@ -282,6 +299,9 @@ void AnswerImpl::write_round(std::size_t i, Json trace) {
   const std::string text = new_text(i);
   const std::vector<TokenReport> reports = choices_[i].take_reports();
   const bool has_trace = !trace.is_null();
+  if (!messages_.empty()) {
+    return write_message(i, messages_[i].add(text), reports, std::move(trace));
+  }
   // A round may end within a character or a possible stop string, and then has nothing to say.
   if (text.empty() && !has_trace && (is_native() || reports.empty())) return;
   Json chunk;
@@ -297,9 +317,59 @@ void AnswerImpl::write_round(std::size_t i, Json trace) {
   write(std::move(chunk));
 }
 
+// An event for each thing that a message has got.
+void AnswerImpl::write_message(std::size_t i, const std::vector<MessageDelta>& deltas,
+                               std::span<const TokenReport> reports, Json trace) {
+  const bool is_first = std::exchange(has_begun_[i], 1) == 0;
+  if (events_ != nullptr) {
+    const std::string begin = is_first ? events_->begin(summary()) : std::string();
+    std::string events = begin + events_->add(deltas);
+    if (!events.empty()) write_raw(std::move(events));
+    return;
+  }
+  const auto write_delta = [&](Json delta, bool is_last) {
+    if (is_over_) return;
+    Json chunk = head_;
+    Json choice{{"index", i}, {"delta", std::move(delta)}};
+    const bool has_reports = is_last && !reports.empty();
+    choice["logprobs"] = has_reports ? logprobs(reports) : Json(nullptr);
+    choice["finish_reason"] = nullptr;
+    chunk["choices"] = Json::array({std::move(choice)});
+    if (is_last && !trace.is_null()) chunk["gumbelspec_trace"] = std::move(trace);
+    write(std::move(chunk));
+  };
+  if (is_first) write_delta({{"role", "assistant"}, {"content", nullptr}}, false);
+  for (std::size_t k = 0; k < deltas.size(); ++k) {
+    write_delta(delta_json(deltas[k]), k + 1 == deltas.size());
+  }
+  if (deltas.empty() && (!reports.empty() || !trace.is_null())) write_delta(Json::object(), true);
+}
+
+const char* AnswerImpl::finish_reason(std::size_t i) const {
+  const char* reason = choices_[i].finish_reason();
+  const bool has_calls = !messages_.empty() && !messages_[i].message().tool_calls.empty();
+  return has_calls && std::string_view(reason) == "stop" ? "tool_calls" : reason;
+}
+
+ChatEnd AnswerImpl::chat_end() const {
+  const AnswerChoice& choice = choices_.front();
+  ChatEnd end;
+  end.is_cut = std::string_view(choice.finish_reason()) == "length";
+  end.summary = summary();
+  const auto last = request_.stop.end() - static_cast<std::ptrdiff_t>(request_.n_template_stops);
+  if (std::find(request_.stop.begin(), last, choice.stopping_word()) != last) {
+    end.stop = choice.stopping_word();
+  }
+  end.extra["timings"] = timings_json(choices_);
+  end.extra["gumbelspec"] = gumbelspec_json(request_, options_.seed, end.summary);
+  return end;
+}
+
 void AnswerImpl::write_last(std::size_t i) {
   write_round(i, nullptr);  // what was held back
+  if (!messages_.empty() && !is_over_) write_message(i, messages_[i].finish(""), {}, nullptr);
   if (is_over_) return;
+  if (events_ != nullptr) return write_raw(events_->end(chat_end()));
   if (is_native()) {
     Json end = native_end(model_, choices_[i], request_, options_.seed, {new_text(i)});
     end["gumbelspec"] = gumbelspec_json(request_, options_.seed, summary());
@@ -308,7 +378,7 @@ void AnswerImpl::write_last(std::size_t i) {
   const bool is_last = n_running_ == 0;
   Json chunk = head_;
   Json choice = chunk_choice(i, has_begun_[i] == 0 ? new_text(i) : std::string(), {});
-  choice["finish_reason"] = choices_[i].finish_reason();
+  choice["finish_reason"] = finish_reason(i);
   if (request_.scores_prompts()) {
     const AnswerChoice& text = choices_[i];
     choice["logprobs"] =
@@ -367,12 +437,15 @@ Json AnswerImpl::native_answer() const {
 
 Json AnswerImpl::whole_answer() const {
   if (is_native()) return native_answer();
+  if (events_ != nullptr) return events_->whole(messages_.front().message(), chat_end());
   Json out = head_;
   Json list = Json::array();
   for (const AnswerChoice& choice : choices_) {
     const std::size_t i = choice.index();
     Json item{{"index", i}};
-    if (is_chat()) {
+    if (!messages_.empty()) {
+      item["message"] = message_json(messages_[i].message());
+    } else if (is_chat()) {
       item["message"] = {{"role", "assistant"}, {"content", texts_[i]}, {"refusal", nullptr}};
     } else {
       item["text"] = request_.echo ? request_.prompt_texts[choice.prompt()] + texts_[i] : texts_[i];
@@ -381,7 +454,7 @@ Json AnswerImpl::whole_answer() const {
                            ? prompt_logprobs(model_, request_.prompts[choice.prompt()],
                                              choice.prompt_reports(), reports_[i])
                            : logprobs(reports_[i]);
-    item["finish_reason"] = choice.finish_reason();
+    item["finish_reason"] = finish_reason(i);
     list.push_back(std::move(item));
   }
   out["choices"] = std::move(list);

@@ -29,7 +29,7 @@ bool AnswerChoice::add(const BatchRound& round, std::size_t begin, std::size_t e
     // Of a round that goes on behind a stop string the rest does not count: how many tokens come at
     // once depends on the draft, and the answer must not.
     ++n_generated_;
-    std::string bytes = model_.tokenizer->piece(round.tokens[i].token);
+    std::string bytes = piece(round.tokens[i].token);
     tokens_.push_back(round.tokens[i].token);
     has_new_line_ = has_new_line_ || bytes.find('\n') != std::string::npos;
     const std::size_t first_byte = text_.n_bytes();
@@ -54,6 +54,14 @@ void AnswerChoice::add_prompt(std::span<const TokenLogprob> logprobs,
     report.top.assign(likeliest.begin(), likeliest.end());
     prompt_reports_.push_back(std::move(report));
   }
+}
+
+std::string AnswerChoice::piece(TokenId token) const {
+  if (chat_ != nullptr) {
+    const auto written = chat_->written.find(token);
+    if (written != chat_->written.end()) return written->second;
+  }
+  return model_.tokenizer->piece(token);
 }
 
 void AnswerChoice::report(const BatchRound& round, std::size_t i, std::string bytes,

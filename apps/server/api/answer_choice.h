@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <span>
 #include <string>
 #include <utility>
@@ -37,6 +38,7 @@ class AnswerChoice final {
         index_(index),
         prompt_(index / static_cast<std::size_t>(request.n)),
         n_logprobs_(request.n_logprobs),
+        chat_(request.chat),
         text_(request.stop) {}
 
   void set_reused(std::size_t n) { n_reused_ = n; }
@@ -73,6 +75,7 @@ class AnswerChoice final {
   [[nodiscard]] bool is_truncated() const { return is_truncated_; }
 
  private:
+  [[nodiscard]] std::string piece(TokenId token) const;
   void report(const BatchRound& round, std::size_t i, std::string bytes, std::size_t begin,
               std::size_t offset);
 
@@ -80,6 +83,7 @@ class AnswerChoice final {
   std::size_t index_;
   std::size_t prompt_;
   int n_logprobs_;
+  std::shared_ptr<const ChatFormat> chat_;  // null: no control token is part of the text
   TextStream text_;
   std::deque<TokenReport> reports_;
   std::vector<TokenId> tokens_;

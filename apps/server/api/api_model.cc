@@ -3,7 +3,6 @@
 #include <charconv>
 #include <utility>
 
-#include "gumbelspec/llama_grammar.h"
 #include "gumbelspec/noise.h"
 
 namespace gumbelspec::server {
@@ -51,8 +50,8 @@ std::size_t trained_context(const LlamaModel& model) {
 ApiModel make_api_model(const LlamaModel& target, const std::string& chat_template) {
   ApiModel model;
   model.tokenizer = std::make_shared<ModelTokenizer>(target);
-  model.compile_grammar = [&target](const std::string& gbnf) {
-    return compile_grammar(target, gbnf);
+  model.compile_grammar = [&target](const std::string& gbnf, const GrammarTrigger& trigger) {
+    return compile_grammar(target, gbnf, trigger);
   };
   model.chat_template = std::make_shared<ChatTemplate>(
       chat_template.empty() ? target.metadata("tokenizer.chat_template") : chat_template,

@@ -15,6 +15,7 @@
 #include "apps/server/api/chat_template.h"
 #include "apps/structure/schema_cache.h"
 #include "gumbelspec/batch.h"
+#include "gumbelspec/llama_grammar.h"
 #include "gumbelspec/llama_model.h"
 #include "gumbelspec/method.h"
 #include "gumbelspec/sampling.h"
@@ -40,7 +41,8 @@ class Tokenizer {
 struct ApiModel {
   std::shared_ptr<const Tokenizer> tokenizer;
   // Throws: Error{invalid_option} with the reason. Threads: any number at once.
-  std::function<std::shared_ptr<const Grammar>(const std::string& gbnf)> compile_grammar;
+  std::function<std::shared_ptr<const Grammar>(const std::string& gbnf, const GrammarTrigger&)>
+      compile_grammar;
   std::shared_ptr<structure::SchemaCache> schemas = std::make_shared<structure::SchemaCache>();
   std::shared_ptr<const ChatTemplate> chat_template;
   std::string id;                         // "model" of the answers
@@ -54,6 +56,8 @@ struct ApiModel {
   bool keeps_seed = true;  // a seed's text does not depend on the method or the batch
   bool refuses_unknown_fields = false;
   SamplingOptions sampling = {};           // what requests leave out
+  std::string reasoning_format = "auto";   // likewise
+  std::int64_t reasoning_budget = -1;      // likewise; -1: any number of tokens
   std::optional<std::uint64_t> seed = {};  // likewise; none: a random one
   std::size_t max_tokens = 0;              // likewise; 0: what the context holds
   bool is_verbose = false;                 // likewise

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "apps/server/api/chat_body.h"
 #include "apps/server/api/request_reading.h"
 #include "apps/server/api/unsupported_fields.h"
 
@@ -10,9 +11,9 @@ namespace gumbelspec::server {
 namespace {
 
 void read_fields(RequestReading& reading, const Json& body) {
-  const bool is_chat = reading.request.endpoint == Endpoint::chat;
+  const bool has_messages = is_chat(reading.request.endpoint);
   for (const RequestField& field : request_field_table()) {
-    if (!(is_chat ? field.doc.in_chat : field.doc.in_completions)) continue;
+    if (!(has_messages ? field.doc.in_chat : field.doc.in_completions)) continue;
     // The gap's fields are read together.
     if (reading.request.endpoint == Endpoint::infill && field.doc.name == "prompt") continue;
     const auto found = body.find(field.doc.name);
@@ -23,7 +24,7 @@ void read_fields(RequestReading& reading, const Json& body) {
 }
 
 void refuse_unknown(const Json& body, Endpoint endpoint) {
-  const bool is_chat = endpoint == Endpoint::chat;
+  const bool has_messages = is_chat(endpoint);
   for (const auto& item : body.items()) {
     const bool is_known =
         is_checked(item.key()) ||
@@ -31,7 +32,7 @@ void refuse_unknown(const Json& body, Endpoint endpoint) {
         std::any_of(request_field_table().begin(), request_field_table().end(),
                     [&](const RequestField& field) {
                       return field.doc.name == item.key() &&
-                             (is_chat ? field.doc.in_chat : field.doc.in_completions);
+                             (has_messages ? field.doc.in_chat : field.doc.in_completions);
                     });
     if (is_known) continue;
     throw bad_request(shown(Json(item.key())) +
@@ -77,9 +78,8 @@ void settle_logprobs(RequestReading& reading) {
   }
 }
 
-void settle_grammar(RequestReading& reading) {
+void compile(RequestReading& reading) {
   ParsedRequest& request = reading.request;
-  if (reading.gbnf.empty()) return;
   if (request.ignores_end) {
     throw bad_request(
         "ignore_eos is given with a grammar, whose end is the end of the text; leave "
@@ -87,10 +87,31 @@ void settle_grammar(RequestReading& reading) {
         "ignore_eos", "invalid_value");
   }
   try {
-    request.grammar = reading.model.compile_grammar(reading.gbnf);
+    request.grammar = reading.model.compile_grammar(reading.gbnf, reading.trigger);
   } catch (const Error& error) {
     throw bad_field(error, reading.grammar_name);
   }
+}
+
+void settle_grammar(RequestReading& reading) {
+  if (!reading.gbnf.empty()) compile(reading);
+  if (!reading.reasoning) return;
+  std::shared_ptr<const Grammar>& grammar = reading.request.grammar;
+  grammar = with_reasoning(*std::move(reading.reasoning), std::move(grammar));
+}
+
+// The newer forms of a chat have no place for these in their answers.
+void check_form(const ParsedRequest& request) {
+  if (request.endpoint != Endpoint::responses && request.endpoint != Endpoint::messages) return;
+  const char* field = request.n != 1            ? "n"
+                      : request.n_logprobs >= 0 ? "logprobs"
+                      : request.traces          ? "gumbelspec_trace"
+                                                : nullptr;
+  if (field == nullptr) return;
+  throw bad_request(std::string(field) +
+                        " is given, but this endpoint's answers have no place for it; leave it "
+                        "out, or ask /v1/chat/completions",
+                    field, "unsupported");
 }
 
 void settle_guarantee(RequestReading& reading) {
@@ -111,7 +132,7 @@ void settle_guarantee(RequestReading& reading) {
 }  // namespace
 
 ParsedRequest parse_request(std::string_view text, const ApiModel& model, Endpoint endpoint) {
-  const Json body = parse_body(text);
+  const Json body = chat_body(parse_body(text), endpoint);
   RequestReading reading{model};
   ParsedRequest& request = reading.request;
   request.endpoint = endpoint;
@@ -126,6 +147,7 @@ ParsedRequest parse_request(std::string_view text, const ApiModel& model, Endpoi
   check_sampling(request.sampling);
   check_sampler_order(body, request.sampling);
   settle_logprobs(reading);
+  check_form(request);
   if (request.traces && !request.stream) {
     throw bad_request("gumbelspec_trace is given without stream; set stream to true",
                       "gumbelspec_trace", "invalid_value");
@@ -135,10 +157,10 @@ ParsedRequest parse_request(std::string_view text, const ApiModel& model, Endpoi
     request.method = Method::of(MethodKind::ar);
   }
   settle_guarantee(reading);
-  const bool is_chat = endpoint == Endpoint::chat;
-  if (is_chat && !reading.messages.empty()) add_messages(reading);
+  const bool has_messages = is_chat(endpoint);
+  if (has_messages && !reading.messages.empty()) add_messages(reading);
   if (endpoint == Endpoint::infill) read_infill(reading, body);
-  const std::string param = is_chat ? "messages" : "prompt";
+  const std::string param = has_messages ? "messages" : "prompt";
   if (request.prompts.empty()) {
     throw bad_request("there is no " + param + "; give one", param, "missing_field");
   }
@@ -168,9 +190,7 @@ std::string chat_prompt(std::string_view body, const ApiModel& model) {
   if (reading.messages.empty()) {
     throw bad_request("there is no messages; give one", "messages", "missing_field");
   }
-  std::string text;
-  for (const PromptPart& part : render_messages(reading)) text += part.text;
-  return text;
+  return render_messages(reading);
 }
 
 }  // namespace gumbelspec::server

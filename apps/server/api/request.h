@@ -13,6 +13,7 @@
 
 #include "apps/server/api/api_error.h"
 #include "apps/server/api/api_model.h"
+#include "apps/server/api/chat_format.h"
 #include "apps/server/api/native_options.h"
 #include "gumbelspec/method.h"
 #include "gumbelspec/sampling.h"
@@ -22,8 +23,15 @@
 namespace gumbelspec::server {
 
 // native: llama.cpp's /completion, which asks as completions does and is answered otherwise.
-// infill: that of /infill, with a gap instead of a prompt.
-enum class Endpoint { completions, chat, native, infill };
+// infill: that of /infill, with a gap instead of a prompt. responses, messages: OpenAI's and
+// Anthropic's newer forms of a chat.
+enum class Endpoint { completions, chat, native, infill, responses, messages };
+
+// Whether its requests have messages.
+[[nodiscard]] constexpr bool is_chat(Endpoint endpoint) {
+  return endpoint == Endpoint::chat || endpoint == Endpoint::responses ||
+         endpoint == Endpoint::messages;
+}
 
 struct ParsedRequest {
   Endpoint endpoint = Endpoint::completions;
@@ -47,6 +55,9 @@ struct ParsedRequest {
   Guarantee guarantee = Guarantee::seed;  // what the texts get: seed or distribution
   bool traces = false;                    // gumbelspec_trace
   NativeOptions native = {};
+  // How a chat's answers are read; null: as they are.
+  std::shared_ptr<const ChatFormat> chat = {};
+  std::size_t n_template_stops = 0;  // the last ones of stop, which the client did not give
 
   // echo with logprobs: the prompt's tokens have theirs.
   [[nodiscard]] bool scores_prompts() const { return echo && n_logprobs >= 0; }
@@ -67,6 +78,7 @@ inline constexpr std::size_t kMaxTexts = 64;  // of one request: prompts times n
 [[nodiscard]] ParsedRequest parse_completion(std::string_view body, const ApiModel& model);
 [[nodiscard]] ParsedRequest parse_chat(std::string_view body, const ApiModel& model);
 [[nodiscard]] ParsedRequest parse_native(std::string_view body, const ApiModel& model);
+// Also for the other forms of a chat, which are read as llama.cpp's server reads them.
 [[nodiscard]] ParsedRequest parse_request(std::string_view body, const ApiModel& model,
                                           Endpoint endpoint);
 

@@ -165,23 +165,19 @@ void read_generation_prompt(Reading& reading, const Value& value) {
   reading.adds_generation_prompt_given = true;
 }
 
-void read_continue(Reading& reading, const Value& value) { reading.continues = value.boolean(); }
+void read_continue(Reading& reading, const Value& value) {
+  const bool is_reasoning = value.json() == "reasoning_content";
+  if (is_reasoning || value.json() == "content") {
+    reading.continues = true;
+    reading.continuation =
+        is_reasoning ? llama_common::Continuation::reasoning : llama_common::Continuation::content;
+    return;
+  }
+  reading.continues = value.boolean();
+}
 
 void read_template_variables(Reading& reading, const Value& value) {
   reading.chat.extra = to_text(value.object());
-}
-
-void refuse_tools(Reading& /*reading*/, const Value& value) {
-  if (value.json().is_structured() && value.json().empty()) return;
-  // The words that clients look for before they go on without.
-  throw bad_request(value.name() + " is given, but this server does not support tools yet: tool " +
-                        "calling is not supported; leave it out",
-                    value.name(), "unsupported");
-}
-
-void read_tool_choice(Reading& /*reading*/, const Value& value) {
-  if (value.json() == "none" || value.json() == "auto") return;
-  value.refuse("none or auto: this server does not support tools");
 }
 
 constexpr bool kBoth = true;
@@ -206,8 +202,8 @@ constexpr std::array kTable = {
         {"messages", "array of messages",
          R"({"type": "array", "minItems": 1, "maxItems": 1024, "items": {"$ref": "#/components/schemas/Message"}})",
          "", false, true,
-         "The conversation; roles: system, developer, user, assistant. Content: a string, "
-         "or parts of type text."},
+         "The conversation; roles: system, developer, user, assistant, tool, function. Content: a "
+         "string, or parts of type text; an assistant's may be null where it has tool_calls."},
         read_messages},
     RequestField{{"model", "string", R"({"type": "string"})", "", kBoth, kBoth,
                   "Not looked at: there is one model, and the answer names it."},
@@ -321,22 +317,16 @@ constexpr std::array kTable = {
     RequestField{{"add_generation_prompt", "boolean", R"({"type": "boolean"})", "true", false, true,
                   "Whether the chat template ends with the beginning of the assistant's answer."},
                  read_generation_prompt},
-    RequestField{{"continue_final_message", "boolean", R"({"type": "boolean"})", "", false, true,
-                  "Whether the answer goes on with a last message of role assistant, instead of "
-                  "answering it; so it is unless add_generation_prompt is given."},
-                 read_continue},
+    RequestField{
+        {"continue_final_message", "boolean or string",
+         R"({"oneOf": [{"type": "boolean"}, {"type": "string", "enum": ["content", "reasoning_content"]}]})",
+         "", false, true,
+         "Whether the answer goes on with a last message of role assistant, instead of "
+         "answering it; so it is unless add_generation_prompt is given."},
+        read_continue},
     RequestField{{"chat_template_kwargs", "object", R"({"type": "object"})", "", false, true,
                   "More variables for the chat template, e.g. {\"enable_thinking\": false}."},
                  read_template_variables},
-    RequestField{{"tools", "array", R"({"type": "array", "maxItems": 0})", "", false, true,
-                  "Not supported: refused unless empty."},
-                 refuse_tools},
-    RequestField{{"tool_choice", "string", R"({"type": "string", "enum": ["none", "auto"]})", "",
-                  false, true, "Without tools there is no choice: none or auto."},
-                 read_tool_choice},
-    RequestField{{"functions", "array", R"({"type": "array", "maxItems": 0})", "", false, true,
-                  "Not supported: refused unless empty."},
-                 refuse_tools},
     RequestField{{"method", "string", R"({"type": "string"})", "", kBoth, kBoth,
                   "How tokens are drafted, as --method; it changes the speed, never the text: "
                   "gumbel-tree, gumbel-beam:width=4,length=5, gumbel-chain, greedy-chain, ar. "
@@ -361,8 +351,9 @@ constexpr std::array kTable = {
 std::span<const RequestField> request_field_table() {
   static const std::vector<RequestField> table = [] {
     std::vector<RequestField> all(kTable.begin(), kTable.end());
-    const auto more = native_field_table();
-    all.insert(all.end(), more.begin(), more.end());
+    for (const auto more : {chat_field_table(), native_field_table()}) {
+      all.insert(all.end(), more.begin(), more.end());
+    }
     return all;
   }();
   return table;

@@ -1,8 +1,7 @@
-// Prompts of both endpoints: text, tokens, messages.
+// Prompts that are text or tokens.
 #include <algorithm>
 #include <utility>
 
-#include "apps/server/api/prompt_tokens.h"
 #include "apps/server/api/request_reading.h"
 
 namespace gumbelspec::server {
@@ -58,11 +57,6 @@ std::string text_of(const ApiModel& model, const std::vector<TokenId>& tokens) {
   return text;
 }
 
-void add_prompt(RequestReading& reading, std::vector<TokenId> tokens, std::string text) {
-  reading.request.prompts.push_back(std::move(tokens));
-  reading.request.prompt_texts.push_back(std::move(text));
-}
-
 void add_text(RequestReading& reading, const std::string& text) {
   add_prompt(reading, tokenized(reading, text, /*adds_special=*/true), text);
 }
@@ -72,28 +66,6 @@ void add_tokens(RequestReading& reading, const FieldValue& value) {
   std::string text = text_of(reading.model, tokens);
   add_prompt(reading, std::move(tokens), std::move(text));
 }
-
-std::string read_content(const FieldValue& message) {
-  if (!message.has("content")) return {};
-  const FieldValue content = message.member("content");
-  if (content.json().is_string()) return content.text();
-  if (!content.json().is_array()) content.refuse("a string, or an array of parts of type text");
-  std::string text;
-  for (std::size_t i = 0; i < content.array(0, kMaxMessages).size(); ++i) {
-    const FieldValue part = content.element(i);
-    if (!part.has("type") || part.member("type").text() != "text" || !part.has("text")) {
-      throw bad_request(part.name() + " is not of type text; this model reads text only",
-                        part.name(), "invalid_value");
-    }
-    if (i > 0) text += '\n';
-    text += part.member("text").text();
-  }
-  return text;
-}
-
-}  // namespace
-
-namespace {
 
 // Returns: whether it is a prompt.
 bool add_one(RequestReading& reading, const FieldValue& value) {
@@ -111,6 +83,11 @@ bool add_one(RequestReading& reading, const FieldValue& value) {
 
 }  // namespace
 
+void add_prompt(RequestReading& reading, std::vector<TokenId> tokens, std::string text) {
+  reading.request.prompts.push_back(std::move(tokens));
+  reading.request.prompt_texts.push_back(std::move(text));
+}
+
 void read_prompt(RequestReading& reading, const FieldValue& value) {
   const Json& json = value.json();
   const bool is_list = json.is_array() && !json.empty();
@@ -124,76 +101,6 @@ void read_prompt(RequestReading& reading, const FieldValue& value) {
     }
   } else if ((json.is_array() && json.empty()) || !add_one(reading, value)) {
     value.refuse("a string, an object, or an array of strings, tokens, objects or arrays of those");
-  }
-}
-
-void read_messages(RequestReading& reading, const FieldValue& value) {
-  for (std::size_t i = 0; i < value.array(1, kMaxMessages).size(); ++i) {
-    const FieldValue message = value.element(i);
-    if (!message.has("role")) {
-      throw bad_request(message.name() + " has no role; give it system, user or assistant",
-                        message.name() + ".role", "invalid_value");
-    }
-    std::string role = message.member("role").text();
-    if (role == "developer") role = "system";  // OpenAI's newer name; templates know the older one
-    if (role != "system" && role != "user" && role != "assistant") {
-      message.member("role").refuse("system, developer, user or assistant");
-    }
-    reading.messages.push_back({std::move(role), read_content(message)});
-  }
-}
-
-namespace {
-
-// Whether the answer goes on with the last message, which is the assistant's.
-bool goes_on(const RequestReading& reading) {
-  const std::vector<ChatMessage>& messages = reading.messages;
-  const bool is_possible = messages.back().role == "assistant";
-  if (!reading.continues.value_or(is_possible && !reading.adds_generation_prompt_given)) {
-    return false;
-  }
-  if (!is_possible) {
-    throw bad_request(
-        "continue_final_message is true, but the last message is not the assistant's; leave it out",
-        "continue_final_message", "invalid_value");
-  }
-  if (reading.adds_generation_prompt_given && reading.chat.adds_generation_prompt) {
-    throw bad_request(
-        "continue_final_message and add_generation_prompt are both true; give one of them",
-        "continue_final_message", "invalid_value");
-  }
-  if (messages.size() > 1 && messages[messages.size() - 2].role == "assistant") {
-    throw bad_request(
-        "the last two messages are the assistant's, and an answer can go on with one; join them",
-        "messages", "invalid_prompt");
-  }
-  return true;
-}
-
-}  // namespace
-
-std::vector<PromptPart> render_messages(RequestReading& reading) {
-  std::string begun;
-  if (goes_on(reading)) {
-    begun = std::move(reading.messages.back().content);
-    reading.messages.pop_back();
-    reading.chat.adds_generation_prompt = true;
-  }
-  try {
-    auto parts = reading.model.chat_template->render(reading.messages, reading.chat);
-    if (!begun.empty()) parts.push_back({std::move(begun), /*is_input=*/true});
-    return parts;
-  } catch (const Error& error) {
-    throw bad_field(error, "messages", "invalid_prompt");
-  }
-}
-
-void add_messages(RequestReading& reading) {
-  const std::vector<PromptPart> parts = render_messages(reading);
-  try {
-    add_prompt(reading, tokenize_parts(*reading.model.tokenizer, parts), "");
-  } catch (const Error& error) {
-    throw bad_field(error, "messages", "invalid_prompt");
   }
 }
 

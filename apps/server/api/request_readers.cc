@@ -55,6 +55,7 @@ void set_schema(RequestReading& reading, const Json& schema, const std::string& 
     throw bad_field(error, name, "");
   }
   reading.grammar_name = name;
+  reading.schema = to_text(schema.empty() ? Json{{"type", "object"}} : schema);
 }
 
 }  // namespace

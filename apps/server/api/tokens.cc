@@ -117,10 +117,15 @@ std::string answer_apply_template(std::string_view body, const ApiModel& model) 
   return to_text({{"prompt", chat_prompt(body, model)}});
 }
 
+std::string answer_input_tokens(std::string_view body, const ApiModel& model, Endpoint endpoint) {
+  const ParsedRequest request = parse_request(body, model, endpoint);
+  Json out{{"input_tokens", request.prompts.at(0).size()}};
+  if (endpoint != Endpoint::messages) out["object"] = "response.input_tokens";
+  return to_text(out);
+}
+
 std::string answer_input_tokens(std::string_view body, const ApiModel& model) {
-  const ParsedRequest request = parse_chat(body, model);
-  return to_text(
-      {{"object", "response.input_tokens"}, {"input_tokens", request.prompts.at(0).size()}});
+  return answer_input_tokens(body, model, Endpoint::chat);
 }
 
 std::string answer_props(const ApiModel& model, std::size_t n_slots) {

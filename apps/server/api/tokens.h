@@ -7,6 +7,7 @@
 
 #include "apps/server/api/api_error.h"
 #include "apps/server/api/api_model.h"
+#include "apps/server/api/request.h"
 
 namespace gumbelspec::server {
 
@@ -23,7 +24,10 @@ namespace gumbelspec::server {
 
 // POST /apply-template: a chat's body -> {"prompt": "..."}. Throws: ApiError.
 [[nodiscard]] std::string answer_apply_template(std::string_view body, const ApiModel& model);
-// POST /v1/chat/completions/input_tokens: the same -> {"input_tokens": N}. Throws: ApiError.
+// POST /v1/chat/completions/input_tokens: the same -> {"input_tokens": N}; so the counting
+// endpoints of the other forms of a chat. Throws: ApiError.
+[[nodiscard]] std::string answer_input_tokens(std::string_view body, const ApiModel& model,
+                                              Endpoint endpoint);
 [[nodiscard]] std::string answer_input_tokens(std::string_view body, const ApiModel& model);
 
 // GET /props and /slots, of them what clients look for. n_slots: texts decoded at once; n_texts:

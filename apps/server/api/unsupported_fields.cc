@@ -44,8 +44,6 @@ constexpr std::array kFields = {
     UnsupportedField{"grammar_lazy", Neutral::is_false, ""},
     UnsupportedField{"grammar_triggers", Neutral::empty, ""},
     UnsupportedField{"n_indent", Neutral::zero, ""},
-    UnsupportedField{"reasoning_budget_tokens", Neutral::negative, ""},
-    UnsupportedField{"thinking_budget_tokens", Neutral::negative, ""},
     UnsupportedField{"suffix", Neutral::empty, ""},
     UnsupportedField{"best_of", Neutral::one, "n"},
     UnsupportedField{"use_beam_search", Neutral::is_false, ""},

@@ -8,7 +8,7 @@
 namespace gumbelspec::server {
 namespace {
 
-constexpr std::array<EndpointDoc, 30> kEndpoints = {{
+constexpr std::array<EndpointDoc, 35> kEndpoints = {{
     {"POST", "/v1/completions", true, "Continues a prompt, as OpenAI's endpoint of that name."},
     {"POST", "/v1/chat/completions", true,
      "Answers messages, as OpenAI's endpoint of that name; the chat template is the model's."},
@@ -25,6 +25,14 @@ constexpr std::array<EndpointDoc, 30> kEndpoints = {{
     {"POST", "/v1/chat/completions/input_tokens", true,
      "A chat's body to `{\"input_tokens\": N}`; nothing is generated."},
     {"POST", "/chat/completions/input_tokens", true, "The same."},
+    {"POST", "/v1/responses", true,
+     "OpenAI's newer form of a chat, whole and as a stream; every request has all of its input."},
+    {"POST", "/responses", true, "The same as `/v1/responses`."},
+    {"POST", "/v1/responses/input_tokens", true,
+     "Its body to `{\"input_tokens\": N}`; nothing is generated."},
+    {"POST", "/v1/messages", true, "Anthropic's form of a chat, whole and as a stream."},
+    {"POST", "/v1/messages/count_tokens", true,
+     "Its body to `{\"input_tokens\": N}`; nothing is generated."},
     {"POST", "/apply-template", true, "A chat's body to `{\"prompt\": TEXT}`."},
     {"GET", "/v1/models", true, "The model that is served."},
     {"GET", "/v1/models/{id}", true, "The same, by its name; 404 for any other."},

@@ -145,6 +145,26 @@ std::string pattern(const HttpState& state, const std::string& path) {
   return prefix.empty() || path != "/" ? prefix + path : prefix + "/?";
 }
 
+// The other forms of a chat.
+void add_newer_posts(httplib::Server& server, HttpState& state) {
+  for (const char* path : {"/v1/responses", "/responses"}) {
+    add_post(server, path, [&state](const auto& request, auto& response, auto& body) {
+      answer_completion(state, Endpoint::responses, request, response, body);
+    });
+  }
+  add_post(server, "/v1/messages", [&state](const auto& request, auto& response, auto& body) {
+    answer_completion(state, Endpoint::messages, request, response, body);
+  });
+  const auto add_count = [&](const char* path, Endpoint endpoint) {
+    add_post(server, path, [&state, endpoint](const auto&, auto& response, auto& body) {
+      response.set_content(answer_input_tokens(body, state.ready_service().model(), endpoint),
+                           kJson);
+    });
+  };
+  add_count("/v1/responses/input_tokens", Endpoint::responses);
+  add_count("/v1/messages/count_tokens", Endpoint::messages);
+}
+
 void add_posts(httplib::Server& server, HttpState& state) {
   add_post(server, state, "/v1/completions",
            [&state](const auto& request, auto& response, auto& body) {
@@ -163,6 +183,7 @@ void add_posts(httplib::Server& server, HttpState& state) {
       answer_completion(state, Endpoint::chat, request, response, body);
     });
   }
+  add_newer_posts(server, state);
   for (const char* path : {"/v1/chat/completions/input_tokens", "/chat/completions/input_tokens"}) {
     add_post(server, state, path, [&state](const auto& /*request*/, auto& response, auto& body) {
       response.set_content(answer_input_tokens(body, state.ready_service().model()), kJson);

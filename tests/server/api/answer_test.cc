@@ -28,7 +28,7 @@ TEST(Answer, CompilesAGrammarOnceAndGivesEachTextAMatcherOfItsOwn) {
   Conversation c;
   int n_compilations = 0;
   std::shared_ptr<const FakeGrammar> grammar;
-  c.model.compile_grammar = [&](const std::string& gbnf) {
+  c.model.compile_grammar = [&](const std::string& gbnf, const GrammarTrigger&) {
     ++n_compilations;
     grammar = std::make_shared<const FakeGrammar>(gbnf);
     return grammar;

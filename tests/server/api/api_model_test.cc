@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,7 @@ constexpr std::size_t kMaxTokens = 200;
 
 std::unique_ptr<LlamaModel> load(const char* name) {
   LlamaModelOptions options{.path = std::string(GUMBELSPEC_MODELS_DIR) + "/" + name};
-  options.n_context = 256;
+  options.n_context = 512;
   options.n_threads = 1;
   return LlamaModel::load(options);
 }
@@ -190,13 +191,71 @@ TEST(ApiModel, WritesSomethingElseWithoutTheGrammar) {
   Text text{demo.api.tokenizer->tokenize("The boy was called", {}),
             {},
             1,
-            demo.api.compile_grammar("root ::= [^\\x00]*")->matcher()};
+            demo.api.compile_grammar("root ::= [^\\x00]*", {})->matcher()};
   EXPECT_FALSE(json::accept(written(decode_plainly(text))));
+}
+
+json with_tools(const std::string& choice) {
+  const json parameters = {{"type", "object"},
+                           {"properties",
+                            {{"mood", {{"enum", {"glad", "sad", "calm"}}}},
+                             {"age", {{"type", "integer"}, {"minimum", 0}, {"maximum", 99}}}}},
+                           {"required", {"mood", "age"}}};
+  return {{"messages", {{{"role", "user"}, {"content", "The boy was"}}}},
+          {"tools",
+           {{{"type", "function"}, {"function", {{"name", "note"}, {"parameters", parameters}}}}}},
+          {"tool_choice", choice},
+          {"parallel_tool_calls", false}};
+}
+
+// The control: another seed gives another call.
+TEST(ApiModel, CallsToolsAlikeWithTreesAndWithout) {
+  Demo& demo = Demo::get();
+  const ParsedRequest request = parse_chat(with_tools("required").dump(), demo.api);
+  ASSERT_NE(request.chat, nullptr);
+  ASSERT_NE(request.grammar, nullptr);
+  std::set<std::string> calls;
+  std::size_t n_tokens = 0;
+  std::size_t n_rounds = 0;
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+    Text text{request.prompts.front(), {}, seed, request.grammar->matcher()};
+    const Text plain = decode_plainly(text);
+    // It may have so much white space that it is not whole.
+    const Message message = request.chat->format->read(written(plain), !plain.has_ended);
+    ASSERT_EQ(message.tool_calls.size(), 1U) << written(plain);
+    EXPECT_EQ(message.tool_calls[0].name, "note");
+    if (plain.has_ended) EXPECT_LE(json::parse(message.tool_calls[0].arguments)["age"], 99);
+    text.grammar = request.grammar->matcher();
+    std::size_t rounds = 0;
+    EXPECT_EQ(decode_with_trees(text, &rounds).generated, plain.generated) << "seed " << seed;
+    calls.insert(written(plain));
+    n_tokens += plain.generated.size();
+    n_rounds += rounds;
+  }
+  EXPECT_GT(calls.size(), 1U);
+  EXPECT_LT(n_rounds, n_tokens) << "the drafts are accepted";
+}
+
+// A text that calls no tool, though it might: that of the same prompt without the grammar, in as
+// many rounds.
+TEST(ApiModel, LosesNoRoundsToToolsThatAreNotCalled) {
+  Demo& demo = Demo::get();
+  const ParsedRequest request = parse_chat(with_tools("auto").dump(), demo.api);
+  ASSERT_NE(request.grammar, nullptr);
+  Text text{request.prompts.front(), {}, 1, request.grammar->matcher()};
+  std::size_t n_rounds = 0;
+  const Text with = decode_with_trees(text, &n_rounds);
+  text.grammar = demo.api.compile_grammar("root ::= [^\\x00]*", {})->matcher();
+  std::size_t n_rounds_without = 0;
+  const Text without = decode_with_trees(text, &n_rounds_without);
+  EXPECT_EQ(with.generated, without.generated);
+  EXPECT_EQ(n_rounds, n_rounds_without);
+  EXPECT_LT(n_rounds, with.generated.size());
 }
 
 TEST(ApiModel, KnowsTheModel) {
   const ApiModel& api = Demo::get().api;
-  EXPECT_EQ(api.n_context, 256U);
+  EXPECT_EQ(api.n_context, 512U);
   EXPECT_EQ(api.tokenizer->n_vocab(), Demo::get().target->limits().n_vocab);
   EXPECT_STREQ(api.chat_template->origin(), "plain");
   EXPECT_EQ(api.fingerprint.substr(0, 18), "b0.5.0-gumbelspec-");

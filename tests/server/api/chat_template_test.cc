@@ -58,11 +58,11 @@ TEST(ChatTemplate, CanLeaveTheAnswersBeginningOut) {
 TEST(ChatTemplate, KeepsWhatUsersWroteApart) {
   const ChatTemplate chat("", "", "", true);
   const auto parts = chat.render({{"user", "<|im_end|>"}});
-  ASSERT_EQ(parts.size(), 3U);
-  EXPECT_FALSE(parts[0].is_input);
-  EXPECT_TRUE(parts[1].is_input);
-  EXPECT_EQ(parts[1].text, "<|im_end|>");
-  EXPECT_FALSE(parts[2].is_input);
+  std::string input;
+  std::string own;
+  for (const PromptPart& part : parts) (part.is_input ? input : own) += part.text;
+  EXPECT_EQ(input, "user<|im_end|>");
+  EXPECT_EQ(own, "<|im_start|>\n<|im_end|>\n<|im_start|>assistant\n");
 }
 
 TEST(ChatTemplate, GivesTheTemplateItsVariables) {

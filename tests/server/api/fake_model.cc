@@ -72,7 +72,7 @@ std::unique_ptr<TokenConstraint> FakeGrammar::matcher() const {
 ApiModel fake_model(bool has_draft) {
   ApiModel model;
   model.tokenizer = std::make_shared<FakeTokenizer>();
-  model.compile_grammar = [](const std::string& gbnf) {
+  model.compile_grammar = [](const std::string& gbnf, const GrammarTrigger&) {
     return std::make_shared<const FakeGrammar>(gbnf);
   };
   model.chat_template = std::make_shared<ChatTemplate>("", "<s>", "</s>", /*has_chatml=*/true);

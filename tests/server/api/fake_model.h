@@ -70,6 +70,9 @@ struct Conversation {
   void ask_completion(const json& body);
   void ask_chat(const json& body);
   void ask_native(const json& body);
+  void ask(const json& body, Endpoint endpoint) {
+    ask(parse_request(body.dump(), model, endpoint));
+  }
   bool say(std::string_view text, std::size_t job = 0);
   bool say(const FakeRound& round, std::size_t job = 0);
   void end(Outcome outcome = Outcome::eos, std::size_t job = 0, const Error* error = nullptr,

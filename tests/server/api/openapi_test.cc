@@ -115,6 +115,11 @@ TEST(OpenApi, HasAllEndpoints) {
                                           "/chat/completions",
                                           "/v1/chat/completions/input_tokens",
                                           "/apply-template",
+                                          "/v1/responses",
+                                          "/responses",
+                                          "/v1/responses/input_tokens",
+                                          "/v1/messages",
+                                          "/v1/messages/count_tokens",
                                           "/v1/models",
                                           "/v1/models/{id}",
                                           "/models",
@@ -202,6 +207,39 @@ TEST(OpenApi, DescribesChats) {
   (void)c.say(FakeRound(byte_tokens("ab"), 1));
   c.end();
   expect_valid(c.body(), "ChatCompletion");
+}
+
+TEST(OpenApi, DescribesCallsAndTheOtherFormsOfAChat) {
+  constexpr const char* kCall = "<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>";
+  const json function = {{"name", "f"}, {"parameters", {{"type", "object"}}}};
+  json body = kChat;
+  body["tools"] = {{{"type", "function"}, {"function", function}}};
+  Conversation c;
+  c.ask_chat(body);
+  (void)c.say(kCall);
+  c.end();
+  expect_valid(c.body(), "ChatCompletion");
+  EXPECT_EQ(c.body()["choices"][0]["finish_reason"], "tool_calls");
+  body["stream"] = true;
+  Conversation stream;
+  stream.ask_chat(body);
+  (void)stream.say(kCall);
+  stream.end();
+  for (std::size_t i = 0; i + 1 < stream.events.size(); ++i) {
+    expect_valid(stream.event(i), "ChatCompletionChunk");
+  }
+  Conversation response;
+  response.ask({{"input", "Hi"}}, Endpoint::responses);
+  (void)response.say("a");
+  response.end();
+  expect_valid(response.body(), "Response");
+  Conversation message;
+  message.ask(kChat, Endpoint::messages);
+  (void)message.say("a");
+  message.end();
+  expect_valid(message.body(), "MessagesAnswer");
+  expect_valid(json::parse(answer_input_tokens(kChat.dump(), fake_model(), Endpoint::messages)),
+               "InputTokens");
 }
 
 void expect_valid_events(const Conversation& c, const std::string& name) {

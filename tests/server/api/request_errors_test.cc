@@ -103,9 +103,11 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(Bad{"messages", "Hi"}, Bad{"messages", json::array()}, Bad{"logprobs", 1},
                       Bad{"top_logprobs", 2}, Bad{"top_logprobs", 21},
                       Bad{"max_completion_tokens", -2}, Bad{"add_generation_prompt", 1},
-                      Bad{"chat_template_kwargs", 1}, Bad{"tools", {{{"type", "function"}}}},
-                      Bad{"tool_choice", "required"}, Bad{"continue_final_message", true},
-                      Bad{"functions", {1}}));
+                      Bad{"chat_template_kwargs", 1}, Bad{"tools", "all"},
+                      Bad{"tool_choice", "required"}, Bad{"tool_choice", 1},
+                      Bad{"continue_final_message", true}, Bad{"functions", 1},
+                      Bad{"parallel_tool_calls", 1}, Bad{"reasoning_format", "loud"},
+                      Bad{"reasoning_budget_tokens", -2}));
 
 TEST(RequestErrors, SayWhichElementIsWrong) {
   EXPECT_EQ(refusal({{"prompt", json::array({"a", 1.5})}}).param, "prompt[1]");
@@ -238,7 +240,9 @@ TEST(RequestErrors, RefuseMessagesThatAreNot) {
     return chat_refusal({{"messages", json::array({message})}}).param;
   };
   EXPECT_EQ(of({{"content", "x"}}), "messages[0].role");
-  EXPECT_EQ(of({{"role", "tool"}, {"content", "x"}}), "messages[0].role");
+  EXPECT_EQ(of({{"role", "wizard"}, {"content", "x"}}), "messages[0].role");
+  EXPECT_EQ(of({{"role", "assistant"}, {"tool_calls", {{{"type", "function"}}}}}),
+            "messages[0].tool_calls[0]");
   EXPECT_EQ(of({{"role", "user"}, {"content", 1}}), "messages[0].content");
   EXPECT_EQ(of({{"role", "user"}, {"content", json::array({{{"type", "image_url"}}})}}),
             "messages[0].content[0]");

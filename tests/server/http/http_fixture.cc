@@ -27,7 +27,8 @@ std::string ByteTokenizer::piece(TokenId token) const {
 server::ApiModel byte_model() {
   server::ApiModel model;
   model.tokenizer = std::make_shared<ByteTokenizer>();
-  model.compile_grammar = [](const std::string&) -> std::shared_ptr<const Grammar> {
+  model.compile_grammar = [](const std::string&,
+                             const GrammarTrigger&) -> std::shared_ptr<const Grammar> {
     throw Error(ErrorCode::invalid_option, "no grammars here");
   };
   model.chat_template = std::make_shared<server::ChatTemplate>("", "", "");

@@ -1,6 +1,7 @@
 // What OpenAI's own client makes of the server. Started by ./run, which tells where it listens.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
 
 const baseURL = process.env.GUMBELSPEC_URL + '/v1';
@@ -149,4 +150,120 @@ test('requests at once do not change each other', async () => {
   for (const s of seeds) alone.push((await complete({ seed: s })).choices[0].text);
   const together = await Promise.all(seeds.map((s) => complete({ seed: s })));
   assert.deepEqual(together.map((a) => a.choices[0].text), alone);
+});
+
+const parameters = {
+  type: 'object',
+  properties: {
+    city: { type: 'string', enum: ['Paris', 'Rome', 'Oslo'] },
+    days: { type: 'integer', minimum: 1, maximum: 9 },
+  },
+  required: ['city', 'days'],
+};
+const tools = [{ type: 'function', function: { name: 'weather', parameters } }];
+const kCalls = 20;
+// The grammar takes white space, of which this small model is fond.
+const tidy = {
+  temperature: 0.2, logit_bias: [['\n', false], ['\t', false], ['\n\n', false]],
+};
+const check = (input) => {
+  assert.ok(['Paris', 'Rome', 'Oslo'].includes(input.city));
+  assert.ok(Number.isInteger(input.days));
+};
+
+test('tools are called twenty times in a row', async () => {
+  const talk = [...messages];
+  for (let i = 0; i < kCalls; i += 1) {
+    const answer = await client.chat.completions.create({
+      model: 'demo', messages: talk.slice(-5), tools, tool_choice: 'required',
+      parallel_tool_calls: false, seed: i, max_tokens: 400, ...tidy,
+    });
+    const [{ message, finish_reason: finish }] = answer.choices;
+    assert.equal(finish, 'tool_calls');
+    assert.equal(message.content, null);
+    assert.equal(message.tool_calls.length, 1);
+    check(JSON.parse(message.tool_calls[0].function.arguments));
+    talk.push(message, { role: 'tool', tool_call_id: message.tool_calls[0].id, content: 'sunny' });
+  }
+});
+
+test('streamed calls are those of the whole answer', async () => {
+  const ask = {
+    model: 'demo', messages, tools, tool_choice: 'required', parallel_tool_calls: false, seed,
+    max_tokens: 400, ...tidy,
+  };
+  const whole = await client.chat.completions.create(ask);
+  const runner = client.chat.completions.stream(ask);
+  const streamed = await runner.finalChatCompletion();
+  assert.equal(streamed.choices[0].finish_reason, 'tool_calls');
+  assert.deepEqual(streamed.choices[0].message.tool_calls.map((c) => c.function.arguments),
+    whole.choices[0].message.tool_calls.map((c) => c.function.arguments));
+});
+
+const responseTools = [{ type: 'function', name: 'weather', parameters, strict: true }];
+
+test('responses call tools twenty times in a row', async () => {
+  const input = [{ role: 'user', content: 'Weather?' }];
+  for (let i = 0; i < kCalls; i += 1) {
+    const answer = await client.responses.create({
+      model: 'demo', input: input.slice(-5), tools: responseTools, tool_choice: 'required',
+      parallel_tool_calls: false, max_output_tokens: 400, seed: i, ...tidy,
+    });
+    assert.equal(answer.status, 'completed');
+    const call = answer.output.find((item) => item.type === 'function_call');
+    check(JSON.parse(call.arguments));
+    input.push(call, { type: 'function_call_output', call_id: call.call_id, output: 'sunny' });
+  }
+});
+
+test('a response is streamed and counted', async () => {
+  const ask = { model: 'demo', input: 'Tell me of the old house.', seed, max_output_tokens: 24 };
+  const whole = await client.responses.create(ask);
+  assert.equal(whole.status, 'incomplete');
+  assert.ok(whole.output_text.length > 0);
+  const streamed = await client.responses.stream(ask).finalResponse();
+  assert.equal(streamed.output_text, whole.output_text);
+  const counted = await client.post('/responses/input_tokens', { body: ask });
+  assert.equal(counted.input_tokens, whole.usage.input_tokens);
+});
+
+const claude = new Anthropic({
+  baseURL: process.env.GUMBELSPEC_URL, apiKey: process.env.GUMBELSPEC_KEY, maxRetries: 0,
+});
+const claudeTools = [{ name: 'weather', input_schema: parameters }];
+
+test('messages call tools twenty times in a row', async () => {
+  const talk = [{ role: 'user', content: 'Weather?' }];
+  for (let i = 0; i < kCalls; i += 1) {
+    const answer = await claude.messages.create({
+      model: 'demo', max_tokens: 400, ...tidy, messages: talk.length > 5 ? talk.slice(-5) : talk,
+      tools: claudeTools, seed: i,
+      tool_choice: { type: 'tool', name: 'weather', disable_parallel_tool_use: true },
+    });
+    assert.equal(answer.stop_reason, 'tool_use');
+    const call = answer.content.find((block) => block.type === 'tool_use');
+    check(call.input);
+    talk.push({ role: 'assistant', content: [call] },
+      { role: 'user', content: [{ type: 'tool_result', tool_use_id: call.id, content: 'sunny' }] });
+  }
+});
+
+test('a message is streamed and counted', async () => {
+  const ask = {
+    model: 'demo', max_tokens: 24, seed, system: 'Be brief.',
+    messages: [{ role: 'user', content: 'Tell me of the old house.' }],
+  };
+  const whole = await claude.messages.create(ask);
+  assert.equal(whole.stop_reason, 'max_tokens');
+  const streamed = await claude.messages.stream(ask).finalMessage();
+  assert.deepEqual(streamed.content, whole.content);
+  const called = await claude.messages.stream({
+    ...ask, max_tokens: 400, ...tidy, tools: claudeTools,
+    tool_choice: { type: 'any', disable_parallel_tool_use: true },
+  }).finalMessage();
+  check(called.content.find((block) => block.type === 'tool_use').input);
+  const { max_tokens: _, ...count } = ask;
+  const counted = await claude.messages.countTokens(count);
+  assert.equal(counted.input_tokens,
+    whole.usage.input_tokens + whole.usage.cache_read_input_tokens);
 });

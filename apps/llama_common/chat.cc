@@ -1,0 +1,39 @@
+// llama.cpp's chat.cpp as it is, but for one thing: it makes a string of what a template renders
+// and so forgets which parts of it users wrote. Its Jinja engine knows, and here it is asked.
+#include "chat.h"
+
+#include "apps/llama_common/rendered_parts.h"
+#include "chat-auto-parser.h"
+#include "jinja/runtime.h"
+
+namespace gumbelspec::llama_common {
+namespace {
+
+thread_local RenderedParts* kept = nullptr;
+
+}  // namespace
+
+RenderedParts::RenderedParts() { kept = this; }
+RenderedParts::~RenderedParts() { kept = nullptr; }
+
+void RenderedParts::add(const jinja::value_string& parts) {
+  if (kept != nullptr) kept->all_.push_back(parts);
+}
+
+}  // namespace gumbelspec::llama_common
+
+namespace jinja {
+
+struct keeping_runtime : runtime {
+  using runtime::runtime;
+  static value_string gather_string_parts(const value& results) {
+    value_string parts = runtime::gather_string_parts(results);
+    gumbelspec::llama_common::RenderedParts::add(parts);
+    return parts;
+  }
+};
+
+}  // namespace jinja
+
+#define runtime keeping_runtime
+#include "chat.cpp"

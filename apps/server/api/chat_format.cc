@@ -1,0 +1,90 @@
+#include "apps/server/api/chat_format.h"
+
+#include <exception>
+#include <stdexcept>
+
+namespace gumbelspec::server {
+namespace {
+
+bool is_plain(const std::shared_ptr<const ChatFormat>& format) {
+  return format == nullptr || format->format == nullptr || format->format->is_plain();
+}
+
+void remove_prefix(std::string& text, const std::string& prefix) {
+  if (text.compare(0, prefix.size(), prefix) == 0) text.erase(0, prefix.size());
+}
+
+}  // namespace
+
+ChatMessageStream::ChatMessageStream(std::shared_ptr<const ChatFormat> format, std::string id)
+    : format_(std::move(format)), id_(std::move(id)) {
+  if (is_plain(format_)) {
+    format_ = nullptr;
+    return;
+  }
+  try {
+    begun_ = format_->format->read("", true);
+  } catch (const std::exception&) {
+    begun_ = {};
+  }
+}
+
+// A bracket in a string counts, too: what is refused for it is only that the text be read.
+void ChatMessageStream::append(const std::string& text) {
+  constexpr std::size_t kMostBrackets = 256;
+  text_ += text;
+  for (const char c : text) {
+    if (c == '[' || c == '{') is_too_deep_ = is_too_deep_ || ++depth_ > kMostBrackets;
+    if ((c == ']' || c == '}') && depth_ > 0) --depth_;
+  }
+}
+
+std::vector<MessageDelta> ChatMessageStream::add(const std::string& text) {
+  append(text);
+  return text.empty() ? std::vector<MessageDelta>() : read(true);
+}
+
+std::vector<MessageDelta> ChatMessageStream::finish(const std::string& text) {
+  append(text);
+  return read(false);
+}
+
+// Calls without an id get one as soon as they are seen, and keep it.
+void ChatMessageStream::set_ids(Message& message) {
+  for (std::size_t i = 0; i < message.tool_calls.size(); ++i) {
+    ToolCall& call = message.tool_calls[i];
+    if (ids_.size() <= i) ids_.push_back(call.id.empty() ? id_ + std::to_string(i) : call.id);
+    call.id = ids_[i];
+  }
+}
+
+std::vector<MessageDelta> ChatMessageStream::read(bool is_partial) {
+  Message now;
+  if (format_ == nullptr) {
+    now.content = text_;
+  } else {
+    try {
+      if (is_too_deep_) throw std::runtime_error("too many brackets");
+      now = format_->format->read(text_, is_partial);
+    } catch (const std::exception&) {
+      // Of what has been told nothing can be taken back.
+      if (is_partial || !message_.content.empty() || !message_.reasoning.empty() ||
+          !message_.tool_calls.empty()) {
+        return {};
+      }
+      now.content = text_;
+    }
+    remove_prefix(now.content, begun_.content);
+    remove_prefix(now.reasoning, begun_.reasoning);
+    set_ids(now);
+  }
+  try {
+    std::vector<MessageDelta> deltas = llama_common::difference(message_, now);
+    message_ = std::move(now);
+    return deltas;
+  } catch (const std::exception&) {
+    return {};  // the text had looked like a call
+  }
+}
+
+}  // namespace gumbelspec::server

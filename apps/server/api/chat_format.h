@@ -1,0 +1,58 @@
+// How the answers of a chat are read: reasoning and tool calls are parts of the text, in a form
+// that the chat template knows.
+#ifndef GUMBELSPEC_APPS_SERVER_API_CHAT_FORMAT_H_
+#define GUMBELSPEC_APPS_SERVER_API_CHAT_FORMAT_H_
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "apps/llama_common/chat_engine.h"
+#include "gumbelspec/types.h"
+
+namespace gumbelspec::server {
+
+using llama_common::Message;
+using llama_common::MessageDelta;
+using llama_common::ToolCall;
+
+struct ChatFormat {
+  std::shared_ptr<const llama_common::AnswerFormat> format;
+  // Control tokens that are part of an answer's text, which are mostly dropped.
+  std::map<TokenId, std::string> written = {};
+};
+
+// A message while its text comes.
+class ChatMessageStream {
+ public:
+  // format: null: the text is the content. id: of the answer and the choice; the calls' ids begin
+  // with it where the model gives them none.
+  ChatMessageStream(std::shared_ptr<const ChatFormat> format, std::string id);
+
+  // More text. Returns: what the message has got.
+  [[nodiscard]] std::vector<MessageDelta> add(const std::string& text);
+  // The last text. A text that is not of the format is content as it is.
+  [[nodiscard]] std::vector<MessageDelta> finish(const std::string& text);
+  [[nodiscard]] const Message& message() const { return message_; }
+
+ private:
+  void append(const std::string& text);
+  [[nodiscard]] std::vector<MessageDelta> read(bool is_partial);
+  void set_ids(Message& message);
+
+  std::shared_ptr<const ChatFormat> format_;
+  std::string id_;
+  std::string text_;
+  std::size_t depth_ = 0;     // brackets that are open
+  bool is_too_deep_ = false;  // for a reader that calls itself
+  std::vector<std::string> ids_;
+  Message begun_;  // what the answer goes on with, which is no part of it
+  Message message_;
+};
+
+}  // namespace gumbelspec::server
+
+#endif  // GUMBELSPEC_APPS_SERVER_API_CHAT_FORMAT_H_
