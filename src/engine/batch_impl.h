@@ -96,7 +96,7 @@ class Batch::Impl {
   // What the draft read of prompts since the last round, measured and by the costs.
   double read_draft_s_ = 0.0;
   double counted_read_s_ = 0.0;
-  double step_s_ = 0.0;  // what steps take on average, without masks
+  double step_s_ = 0.0;          // what steps take on average, without masks
   std::vector<PassNode> nodes_;  // of a scored prompt
 };
 

@@ -336,6 +336,7 @@ void AnswerImpl::write_message(std::size_t i, const std::vector<MessageDelta>& d
     choice["finish_reason"] = nullptr;
     chunk["choices"] = Json::array({std::move(choice)});
     if (is_last && !trace.is_null()) chunk["gumbelspec_trace"] = std::move(trace);
+    if (request_.native.timings_per_token) chunk["timings"] = clocks_[i].timings(choices_[i]);
     write(std::move(chunk));
   };
   if (is_first) write_delta({{"role", "assistant"}, {"content", nullptr}}, false);

@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include "apps/server/api/prompt_tokens.h"
 #include "apps/server/api/reasoning.h"
 #include "apps/server/api/request_reading.h"
 #include "gumbelspec/llama_grammar.h"
@@ -99,36 +100,6 @@ Json read_message(const FieldValue& message) {
     if (message.has(name)) out[name] = message.member(name).text();
   }
   return out;
-}
-
-// The tokens of the parts' text, read as a whole, so that they are those that the model was trained
-// with. Where a user's text holds something that would become a control token, the parts are
-// tokenized one by one, with that text as mere text.
-std::vector<TokenId> tokenize_parts(const Tokenizer& tokenizer,
-                                    const std::vector<PromptPart>& parts) {
-  constexpr TokenizeOptions kWithControl{.adds_special = false, .reads_control = true};
-  constexpr TokenizeOptions kTextOnly{.adds_special = false, .reads_control = false};
-  const bool is_harmless = std::all_of(parts.begin(), parts.end(), [&](const PromptPart& part) {
-    return !part.is_input ||
-           tokenizer.tokenize(part.text, kWithControl) == tokenizer.tokenize(part.text, kTextOnly);
-  });
-  std::vector<TokenId> tokens;
-  if (is_harmless) {
-    std::string text;
-    for (const PromptPart& part : parts) text += part.text;
-    tokens = tokenizer.tokenize(text, kWithControl);
-  } else {
-    for (const PromptPart& part : parts) {
-      const auto more = tokenizer.tokenize(part.text, part.is_input ? kTextOnly : kWithControl);
-      tokens.insert(tokens.end(), more.begin(), more.end());
-    }
-  }
-  // Most templates write the first token themselves, some leave it to the tokenizer.
-  const std::vector<TokenId> special = tokenizer.tokenize("", {.adds_special = true});
-  if (!special.empty() && (tokens.empty() || tokens.front() != special.front())) {
-    tokens.insert(tokens.begin(), special.front());
-  }
-  return tokens;
 }
 
 // Whether the answer goes on with the last message, which is the assistant's.

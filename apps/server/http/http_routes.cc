@@ -148,15 +148,16 @@ std::string pattern(const HttpState& state, const std::string& path) {
 // The other forms of a chat.
 void add_newer_posts(httplib::Server& server, HttpState& state) {
   for (const char* path : {"/v1/responses", "/responses"}) {
-    add_post(server, path, [&state](const auto& request, auto& response, auto& body) {
+    add_post(server, state, path, [&state](const auto& request, auto& response, auto& body) {
       answer_completion(state, Endpoint::responses, request, response, body);
     });
   }
-  add_post(server, "/v1/messages", [&state](const auto& request, auto& response, auto& body) {
-    answer_completion(state, Endpoint::messages, request, response, body);
-  });
+  add_post(server, state, "/v1/messages",
+           [&state](const auto& request, auto& response, auto& body) {
+             answer_completion(state, Endpoint::messages, request, response, body);
+           });
   const auto add_count = [&](const char* path, Endpoint endpoint) {
-    add_post(server, path, [&state, endpoint](const auto&, auto& response, auto& body) {
+    add_post(server, state, path, [&state, endpoint](const auto&, auto& response, auto& body) {
       response.set_content(answer_input_tokens(body, state.ready_service().model(), endpoint),
                            kJson);
     });
