@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 namespace gumbelspec::testing {
 namespace {
@@ -35,43 +36,165 @@ void penalise(std::vector<double>& logits, const SamplingOptions& o,
   }
 }
 
+// What llama.cpp's list of candidates holds: those cut off are not in it, forbidden ones are, with
+// a logit of -infinity.
+struct Candidates {
+  std::vector<double> logits;
+  std::vector<char> is_in;
+
+  [[nodiscard]] std::size_t size() const {
+    return static_cast<std::size_t>(std::count(is_in.begin(), is_in.end(), 1));
+  }
+  // Best first; of equal logits the smaller id.
+  [[nodiscard]] std::vector<std::size_t> sorted() const {
+    std::vector<std::size_t> order;
+    for (std::size_t t = 0; t < logits.size(); ++t) {
+      if (is_in[t] != 0) order.push_back(t);
+    }
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t x, std::size_t y) { return logits[x] > logits[y]; });
+    return order;
+  }
+  void remove(std::size_t t) {
+    is_in[t] = 0;
+    logits[t] = kForbidden;
+  }
+  void keep(std::size_t n) {
+    const std::vector<std::size_t> order = sorted();
+    for (std::size_t i = n; i < order.size(); ++i) remove(order[i]);
+  }
+};
+
+double entropy_of(const std::vector<double>& p) {
+  double sum = 0.0;
+  for (const double x : p) sum -= x > 0.0 ? x * std::log(x) : 0.0;
+  return sum;
+}
+
+void cut_sigma(Candidates& c, double n) {
+  std::vector<double> finite;
+  for (const double x : c.logits) {
+    if (x > kForbidden) finite.push_back(x);
+  }
+  const auto size = static_cast<double>(finite.size());
+  const double mean = std::accumulate(finite.begin(), finite.end(), 0.0) / size;
+  double variance = 0.0;
+  for (const double x : finite) variance += (x - mean) * (x - mean) / size;
+  const double least = *std::max_element(finite.begin(), finite.end()) - n * std::sqrt(variance);
+  for (double& x : c.logits) {
+    if (x < least) x = kForbidden;
+  }
+}
+
+void cut_typical(Candidates& c, double p_most, std::size_t min_keep) {
+  const std::vector<double> p = softmax(c.logits);
+  const double entropy = entropy_of(p);
+  std::vector<std::size_t> order;
+  for (const std::size_t t : c.sorted()) {
+    if (p[t] > 0.0) order.push_back(t);
+  }
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t x, std::size_t y) {
+    return std::abs(-std::log(p[x]) - entropy) < std::abs(-std::log(p[y]) - entropy);
+  });
+  double sum = 0.0;
+  std::size_t n = 0;
+  while (n < order.size() && (sum <= p_most || n < min_keep)) sum += p[order[n++]];
+  order.resize(n);
+  for (std::size_t t = 0; t < c.logits.size(); ++t) {
+    if (std::find(order.begin(), order.end(), t) == order.end()) c.remove(t);
+  }
+}
+
+void cut_top_p(Candidates& c, double p_most, std::size_t min_keep) {
+  const std::vector<double> p = softmax(c.logits);
+  const std::vector<std::size_t> order = c.sorted();
+  double sum = 0.0;
+  std::size_t n = 0;
+  while (n < order.size() && (sum < p_most || n < min_keep)) sum += p[order[n++]];
+  c.keep(n);
+}
+
+void cut_min_p(Candidates& c, double share, std::size_t min_keep) {
+  const std::vector<double> p = softmax(c.logits);
+  const std::vector<std::size_t> order = c.sorted();
+  std::size_t n = 0;
+  while (n < order.size() && (p[order[n]] >= share * p[order[0]] || n < min_keep)) ++n;
+  c.keep(n);
+}
+
+// Where its coin falls so.
+void cut_xtc(Candidates& c, double threshold, std::size_t min_keep) {
+  const std::vector<double> p = softmax(c.logits);
+  const std::vector<std::size_t> order = c.sorted();
+  std::size_t n = 0;
+  while (n < order.size() && p[order[n]] >= threshold) ++n;
+  if (n < 2 || c.size() - (n - 1) < min_keep) return;
+  for (std::size_t i = 0; i + 1 < n; ++i) c.remove(order[i]);
+}
+
+void heat(Candidates& c, const SamplingOptions& o) {
+  auto temperature = static_cast<double>(o.temperature);
+  if (o.dynatemp_range > 0.0F) {
+    if (c.size() <= 1) return;
+    const double share = entropy_of(softmax(c.logits)) / std::log(static_cast<double>(c.size()));
+    const double low = std::max(0.0, temperature - static_cast<double>(o.dynatemp_range));
+    const double high = temperature + static_cast<double>(o.dynatemp_range);
+    temperature = low + (high - low) * std::pow(share, static_cast<double>(o.dynatemp_exponent));
+  }
+  if (temperature < 1e-4) return c.keep(1);
+  for (double& x : c.logits) x /= temperature;
+}
+
+std::vector<double> sampled(Candidates c, const SamplingOptions& o, std::span<const TokenId> text,
+                            std::span<const Sampler> rest) {
+  const auto min_keep = static_cast<std::size_t>(o.min_keep);
+  for (std::size_t i = 0; i < rest.size(); ++i) {
+    switch (rest[i]) {
+      case Sampler::penalties:
+        penalise(c.logits, o, text);
+        break;
+      case Sampler::top_n_sigma:
+        if (o.top_n_sigma > 0.0F) cut_sigma(c, static_cast<double>(o.top_n_sigma));
+        break;
+      case Sampler::top_k:
+        if (o.top_k > 0) c.keep(static_cast<std::size_t>(o.top_k));
+        break;
+      case Sampler::typical_p:
+        if (o.typical_p < 1.0F) cut_typical(c, static_cast<double>(o.typical_p), min_keep);
+        break;
+      case Sampler::top_p:
+        if (o.top_p < 1.0F) cut_top_p(c, static_cast<double>(o.top_p), min_keep);
+        break;
+      case Sampler::min_p:
+        if (o.min_p > 0.0F) cut_min_p(c, static_cast<double>(o.min_p), min_keep);
+        break;
+      case Sampler::xtc: {
+        if (o.xtc_probability <= 0.0F || o.xtc_threshold > 0.5F) break;
+        Candidates cut = c;
+        cut_xtc(cut, static_cast<double>(o.xtc_threshold), min_keep);
+        const std::vector<double> p_cut = sampled(cut, o, text, rest.subspan(i + 1));
+        std::vector<double> p = sampled(c, o, text, rest.subspan(i + 1));
+        const auto share = static_cast<double>(o.xtc_probability);
+        for (std::size_t t = 0; t < p.size(); ++t) p[t] = share * p_cut[t] + (1.0 - share) * p[t];
+        return p;
+      }
+      case Sampler::temperature:
+        heat(c, o);
+        break;
+    }
+  }
+  return softmax(c.logits);
+}
+
 }  // namespace
 
 std::vector<double> reference_probabilities(std::span<const float> row, const SamplingOptions& o,
                                             std::span<const TokenId> text) {
-  std::vector<double> logits(row.begin(), row.end());
-  for (const LogitBias& b : o.logit_bias) logits[index(b.token)] += static_cast<double>(b.bias);
-  penalise(logits, o, text);
-
-  // Best first; of equal logits the smaller id.
-  std::vector<std::size_t> order(logits.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return logits[a] > logits[b]; });
-  const auto cut = [&](std::size_t n) {
-    for (std::size_t i = n; i < order.size(); ++i) logits[order[i]] = kForbidden;
-  };
-  if (o.top_k > 0) cut(static_cast<std::size_t>(o.top_k));
-  if (o.top_p < 1.0F) {
-    const std::vector<double> p = softmax(logits);
-    double sum = 0.0;
-    std::size_t n = 0;
-    while (n < order.size() && sum < static_cast<double>(o.top_p)) sum += p[order[n++]];
-    cut(n);
-  }
-  if (o.min_p > 0.0F) {
-    const std::vector<double> p = softmax(logits);
-    const double least = static_cast<double>(o.min_p) * p[order[0]];
-    for (std::size_t i = 0; i < p.size(); ++i) {
-      if (p[i] < least) logits[i] = kForbidden;
-    }
-  }
-  if (o.temperature == 0.0F) {
-    cut(1);
-    return softmax(logits);
-  }
-  for (double& x : logits) x /= static_cast<double>(o.temperature);
-  return softmax(logits);
+  Candidates c{{row.begin(), row.end()}, std::vector<char>(row.size(), 1)};
+  for (const LogitBias& b : o.logit_bias) c.logits[index(b.token)] += static_cast<double>(b.bias);
+  const auto order = o.samplers ? std::span<const Sampler>(*o.samplers)
+                                : std::span<const Sampler>(kDefaultSamplers);
+  return sampled(std::move(c), o, text, order);
 }
 
 std::vector<double> joint_probabilities(const TableModel& model, const SamplingOptions& options,

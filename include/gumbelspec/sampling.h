@@ -1,26 +1,55 @@
 // From a row of logits to a token: log-weights, then the argmax of log-weight + noise.
 //
 // One pipeline serves plain decoding, drafting and verifying; the draft applies it to its own
-// logits. The order is llama.cpp's: logit bias, penalties, mask, top-k, top-p, min-p, temperature.
-// So top-p and min-p look at the distribution before the temperature.
+// logits. The order is llama.cpp's: logit bias, penalties, mask, top-n-sigma, top-k, typical-p,
+// top-p, min-p, xtc, temperature; so all but the last look at the distribution before the
+// temperature. SamplingOptions::samplers is another order.
 #ifndef GUMBELSPEC_SAMPLING_H_
 #define GUMBELSPEC_SAMPLING_H_
 
+#include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
+#include "gumbelspec/noise.h"
 #include "gumbelspec/types.h"
 
 namespace gumbelspec {
 
+class SamplerChain;
 class Truncation;
 
 struct LogitBias {
   TokenId token{};
   float bias = 0.0F;  // added to the logit, nats; -infinity forbids the token
 };
+
+// What changes or cuts a row, each with options of its own.
+enum class Sampler {
+  penalties,
+  top_n_sigma,
+  top_k,
+  typical_p,
+  top_p,
+  min_p,
+  xtc,
+  temperature,
+};
+// llama.cpp's order.
+inline constexpr std::array kDefaultSamplers = {
+    Sampler::penalties, Sampler::top_n_sigma, Sampler::top_k, Sampler::typical_p,
+    Sampler::top_p,     Sampler::min_p,       Sampler::xtc,   Sampler::temperature};
+
+// llama.cpp's name, "top_n_sigma".
+[[nodiscard]] std::string_view to_string(Sampler sampler);
+// Also its other spellings: "top-n-sigma", "topnsigma", "nucleus", "temp", "typ_p". Of llama.cpp's
+// samplers that are not here ("dry", "adaptive_p", "infill"): nothing. Throws:
+// Error{invalid_option} for any other name, field "samplers".
+[[nodiscard]] std::optional<Sampler> parse_sampler(std::string_view name);
 
 // Defaults: the model's own distribution.
 struct SamplingOptions {
@@ -34,6 +63,17 @@ struct SamplingOptions {
   float frequency_penalty = 0.0F;  // subtracted once per occurrence
   int penalty_last_n = 64;         // >= -1; -1: the whole text; 0: off
   std::vector<LogitBias> logit_bias = {};
+  // llama.cpp's other samplers: docs/samplers.md. Each keeps at least one token.
+  int min_keep = 0;                // >= 0; typical-p, top-p, min-p and xtc leave at least so many
+  float top_n_sigma = -1.0F;       // keep logits within so many deviations of the best; <= 0: all
+  float typical_p = 1.0F;          // (0, 1]; keep the tokens of most typical surprise; 1: all
+  float xtc_probability = 0.0F;    // [0, 1]; how often all likely tokens but the last are left out
+  float xtc_threshold = 0.1F;      // [0, 1]; which are likely; above 0.5: off
+  float dynatemp_range = 0.0F;     // >= 0; the temperature goes by entropy, so far up and down
+  float dynatemp_exponent = 1.0F;  // > 0; how
+  // Which samplers, in which order; those that are not among them do nothing. None given:
+  // kDefaultSamplers.
+  std::optional<std::vector<Sampler>> samplers = {};
 };
 
 // Throws: Error{invalid_option} naming the first value outside its limits.
@@ -104,22 +144,29 @@ class LogWeights {
   std::span<const float> operator()(std::span<const float> logits, const TextView& text,
                                     std::span<const std::uint32_t> allowed = {});
 
+  // The key of the text's noise, of which xtc's coins are a function. score() says it.
+  void set_key(NoiseKey key) { key_ = key; }
+
   [[nodiscard]] const SamplingOptions& options() const { return options_; }
   // Whether tokens are drawn at random; at temperature 0 there is no noise.
   [[nodiscard]] bool uses_noise() const { return options_.temperature > 0.0F; }
 
  private:
+  KeptRow kept_of(std::span<const float> logits, const TextView& text,
+                  std::span<const std::uint32_t> allowed, bool is_of_draft);
   KeptRow truncated(std::span<const float> row, bool is_of_draft);
   std::span<const float> prepared(std::span<const float> logits, const TextView& text,
                                   std::span<const std::uint32_t> allowed);
   void apply_penalties(const TextView& text);
 
   SamplingOptions options_;
+  NoiseKey key_ = {};
   bool has_penalties_ = false;
   float least_ratio_ = 0.0F;                // log of min_p
   std::vector<float> weights_;              // [n_vocab]
   std::unique_ptr<Truncation> truncation_;  // null: none is set
   std::vector<std::uint32_t> counts_;       // [n_vocab], occurrences in the window; 0 between calls
+  std::unique_ptr<SamplerChain> chain_;     // instead of penalties and truncation; null: not needed
 };
 
 // What the target takes at a position, and by how much.

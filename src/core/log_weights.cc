@@ -7,6 +7,7 @@
 #include "gumbelspec/error.h"
 #include "gumbelspec/sampling.h"
 #include "src/core/mass_math.h"
+#include "src/core/sampler_chain.h"
 #include "src/core/truncation.h"
 #include "src/core/vector_kernels.h"
 
@@ -44,6 +45,19 @@ void require_possible(const LogitBias& bias) {
   }
 }
 
+constexpr std::size_t kMostSamplers = 64;
+
+void require_possible(const std::optional<std::vector<Sampler>>& samplers, float temperature) {
+  if (!samplers) return;
+  const std::string n = std::to_string(samplers->size());
+  require(samplers->size() <= kMostSamplers, "samplers", "a list of " + n,
+          "a list of at most " + std::to_string(kMostSamplers));
+  const bool has_temperature =
+      std::find(samplers->begin(), samplers->end(), Sampler::temperature) != samplers->end();
+  require(temperature > 0.0F || has_temperature, "samplers", "a list without the temperature",
+          "one with it at temperature 0");
+}
+
 }  // namespace
 
 void validate(const SamplingOptions& o) {
@@ -65,6 +79,23 @@ void validate(const SamplingOptions& o) {
   require(o.penalty_last_n >= -1, "penalty_last_n", std::to_string(o.penalty_last_n),
           ">= -1 (-1: the whole text, 0: off)");
   for (const LogitBias& bias : o.logit_bias) require_possible(bias);
+  require(o.min_keep >= 0, "min_keep", std::to_string(o.min_keep), ">= 0 (0: off)");
+  require(std::abs(o.top_n_sigma) <= kMost, "top_n_sigma", number(o.top_n_sigma),
+          "a finite number (0 or less: off)");
+  require(o.typical_p > 0.0F && o.typical_p <= 1.0F, "typical_p", number(o.typical_p),
+          "in (0, 1] (1: off)");
+  require(o.xtc_probability >= 0.0F && o.xtc_probability <= 1.0F, "xtc_probability",
+          number(o.xtc_probability), "in [0, 1] (0: off)");
+  require(o.xtc_threshold >= 0.0F && o.xtc_threshold <= 1.0F, "xtc_threshold",
+          number(o.xtc_threshold), "in [0, 1] (above 0.5: off)");
+  require(o.dynatemp_range >= 0.0F && o.dynatemp_range <= kMost, "dynatemp_range",
+          number(o.dynatemp_range), "a number >= 0 (0: off)");
+  require(o.dynatemp_range == 0.0F || o.temperature > 0.0F, "dynatemp_range",
+          number(o.dynatemp_range),
+          "0 at temperature 0, which always takes the likeliest token; raise the temperature");
+  require(o.dynatemp_exponent > 0.0F && o.dynatemp_exponent <= kMost, "dynatemp_exponent",
+          number(o.dynatemp_exponent), "a number > 0 (1: straight)");
+  require_possible(o.samplers, o.temperature);
 }
 
 KeptRow KeptRow::below(std::size_t n_vocab) const {
@@ -83,11 +114,14 @@ KeptRow KeptRow::below(std::size_t n_vocab) const {
 LogWeights::LogWeights(SamplingOptions options, std::size_t n_vocab)
     : options_(std::move(options)), weights_(n_vocab) {
   validate(options_);
-  has_penalties_ = options_.penalty_last_n != 0 &&
+  if (SamplerChain::is_needed(options_)) {
+    chain_ = std::make_unique<SamplerChain>(options_, n_vocab);
+  }
+  has_penalties_ = !chain_ && options_.penalty_last_n != 0 &&
                    (options_.repeat_penalty != 1.0F || options_.presence_penalty != 0.0F ||
                     options_.frequency_penalty != 0.0F);
   if (has_penalties_) counts_.resize(n_vocab);
-  if (options_.top_k > 0 || options_.top_p < 1.0F || options_.min_p > 0.0F) {
+  if (!chain_ && (options_.top_k > 0 || options_.top_p < 1.0F || options_.min_p > 0.0F)) {
     truncation_ = std::make_unique<Truncation>(n_vocab);
     least_ratio_ = std::log(options_.min_p);
   }
@@ -119,6 +153,12 @@ std::span<const float> LogWeights::prepared(std::span<const float> logits, const
   return weights_;
 }
 
+KeptRow LogWeights::kept_of(std::span<const float> logits, const TextView& text,
+                            std::span<const std::uint32_t> allowed, bool is_of_draft) {
+  const std::span<const float> row = prepared(logits, text, allowed);
+  return chain_ ? chain_->run(row, text, key_, is_of_draft) : truncated(row, is_of_draft);
+}
+
 KeptRow LogWeights::truncated(std::span<const float> row, bool is_of_draft) {
   KeptRow result = KeptRow::of(row);
   if (truncation_ && truncation_->begin(row)) {
@@ -133,12 +173,12 @@ KeptRow LogWeights::truncated(std::span<const float> row, bool is_of_draft) {
 
 KeptRow LogWeights::kept(std::span<const float> logits, const TextView& text,
                          std::span<const std::uint32_t> allowed) {
-  return truncated(prepared(logits, text, allowed), /*is_of_draft=*/false);
+  return kept_of(logits, text, allowed, /*is_of_draft=*/false);
 }
 
 KeptRow LogWeights::kept_of_draft(std::span<const float> logits, const TextView& text,
                                   std::span<const std::uint32_t> allowed) {
-  return truncated(prepared(logits, text, allowed), /*is_of_draft=*/true);
+  return kept_of(logits, text, allowed, /*is_of_draft=*/true);
 }
 
 std::span<const float> LogWeights::operator()(std::span<const float> logits, const TextView& text,

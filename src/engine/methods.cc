@@ -71,6 +71,8 @@ MethodParts make_method(const TextOptions& options, const ModelLimits* draft, st
     case MethodKind::greedy_chain: {
       SamplingOptions greedy = options.sampling;
       greedy.temperature = 0.0F;
+      greedy.dynatemp_range = 0.0F;
+      greedy.samplers.reset();
       return {.drafter = make_beam_drafter(*draft, greedy, method)};
     }
     case MethodKind::rejection:

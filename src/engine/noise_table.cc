@@ -71,12 +71,14 @@ ScoredRow with_noise(const LogWeights& weights, NoiseTable& noise, const KeptRow
 
 ScoredRow score(LogWeights& weights, NoiseTable& noise, std::span<const float> logits,
                 const TextView& text, std::span<const std::uint32_t> allowed) {
+  weights.set_key(noise.key());
   return with_noise(weights, noise, weights.kept(logits, text, allowed), text);
 }
 
 ScoredRow score_of_draft(LogWeights& weights, NoiseTable& noise, std::span<const float> logits,
                          const TextView& text, std::span<const std::uint32_t> allowed) {
   if (allowed.size() * 32 < logits.size()) allowed = {};
+  weights.set_key(noise.key());
   const KeptRow row = weights.kept_of_draft(logits, text, allowed);
   return with_noise(weights, noise, row.below(noise.n_vocab()), text);
 }

@@ -61,6 +61,7 @@ std::size_t RejectionDrafter::draw(DraftRound& round, std::size_t node,
   const TextView text{round.text, round.proposals->path(node)};
   std::span<const std::uint32_t> allowed;
   if (node == 0 && round.allowed.size() * 32 >= logits.size()) allowed = round.allowed;
+  weights_.set_key(round.noise->key());
   std::span<const float> log_q = weights_(logits, text, allowed);
   // Vocabularies may be padded differently; q is over the tokens that both models know.
   log_q = log_q.first(std::min(log_q.size(), round.noise->n_vocab()));

@@ -40,6 +40,7 @@ Choice RejectionVerifier::choose_at(const Round& round, NodeId node) {
   const auto depth = static_cast<std::size_t>(round.tree.depth(node));
   path_.resize(depth);
   round.tree.path_tokens(node, path_);
+  round.weights.set_key(round.noise.key());
   const std::span<const float> log_p =
       round.weights(round.row(node), TextView{round.text, path_}, round.allowed(path_));
   const DraftedRound::Candidates candidates = drafted_->of(round.tree, node);
