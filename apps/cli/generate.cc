@@ -115,6 +115,7 @@ GenerateRun::GenerateRun(const Arguments& arguments, const GenerateOptions& opti
       seed_(options.seed ? *options.seed : random_seed()),
       recorder_(options.dump_round) {
   validate(options_.sampling);
+  check_named_model(options_.planner, model_options_);
   if (options_.dump_round && options_.dump_tree.empty()) {
     throw bad_option("--dump-round without --dump-tree; give the file with --dump-tree FILE");
   }

@@ -15,7 +15,7 @@ constexpr std::size_t kMostNodes = 64;
 
 // The list without the names of what is a draft model or head; those of llama.cpp's --spec-type are
 // understood, and its ways to look the text up are one source here.
-std::string without_model(const std::string& list) {
+std::string without_model(const std::string& list, bool& names_model) {
   constexpr std::array<std::string_view, 8> kModels = {
       "head", "draft", "mtp", "eagle3", "draft-simple", "draft-mtp", "draft-eagle3", "model"};
   std::string others;
@@ -23,7 +23,10 @@ std::string without_model(const std::string& list) {
     const std::size_t end = std::min(list.find_first_of(",+", begin), list.size());
     const std::string name = list.substr(begin, end - begin);
     begin = end + 1;
-    if (std::find(kModels.begin(), kModels.end(), name) != kModels.end()) continue;
+    if (std::find(kModels.begin(), kModels.end(), name) != kModels.end()) {
+      names_model = true;
+      continue;
+    }
     others += (others.empty() ? "" : ",") + (name.rfind("ngram-", 0) == 0 ? "suffix" : name);
   }
   return others;
@@ -52,10 +55,10 @@ void add_planner_options(Arguments& arguments, PlannerOptions& options) {
       "the target said last after the same tokens), grammar (a grammar's only choice), none; no "
       "pass is made for them (default: all without a draft model, none with one)",
       [&](const std::vector<std::string>& lists) {
-        DraftSources& sources = options.sources.emplace();
+        DraftSources sources;
         for (const std::string& list : lists) {
           try {
-            const std::string others = without_model(list);
+            const std::string others = without_model(list, options.names_model);
             if (others.empty()) continue;
             const DraftSources more = parse_draft_sources(others);
             sources.suffix = sources.suffix || more.suffix;
@@ -65,6 +68,7 @@ void add_planner_options(Arguments& arguments, PlannerOptions& options) {
             throw bad_option("--draft: " + std::string(error.what()));
           }
         }
+        options.sources = sources;
       });
   arguments.add_option(
       "--guarantee", "NAME",
@@ -82,6 +86,13 @@ void add_planner_options(Arguments& arguments, PlannerOptions& options) {
       "--no-cost-cache", [&] { options.uses_cost_cache = false; },
       "Measure what passes cost at every start (about 2 s), and learn how good the draft is in "
       "every text anew, instead of keeping both in ~/.cache/gumbelspec/costs");
+}
+
+void check_named_model(const PlannerOptions& options, const ModelOptions& models) {
+  if (!options.names_model || has_draft(models)) return;
+  throw bad_option(
+      "--draft names a draft model or head, but there is none: the target has no MTP layers that "
+      "can draft; give one with -md, or leave the name out");
 }
 
 Method bounded_method(const std::optional<Method>& wanted, const PlannerOptions& options) {

@@ -18,11 +18,15 @@ struct PlannerOptions {
   std::optional<int> draft_levels;      // levels of the tree
   std::optional<int> draft_width;       // nodes of a level
   std::optional<DraftSources> sources;  // besides a draft model; none: the library's default
+  bool names_model = false;             // --draft names the draft model or head
   std::optional<Guarantee> guarantee;   // none: what the method keeps
   bool uses_cost_cache = true;
 };
 
 void add_planner_options(Arguments& arguments, PlannerOptions& options);
+
+// Throws: Error{invalid_option} where --draft names a model or head that there is not.
+void check_named_model(const PlannerOptions& options, const ModelOptions& models);
 
 // The method, by default the library's, within the bounds. Throws: Error{invalid_option} if it has
 // none, or is outside what the guarantee allows.

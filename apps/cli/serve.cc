@@ -113,6 +113,7 @@ ServeRun::ServeRun(const Arguments& arguments, const ServeOptions& options)
       chat_template_(chat_template_of(options)),
       metrics_(options.n_parallel) {
   check(options);
+  check_named_model(options.planner, model_options_);
   model_options_.n_sequences = options.n_parallel + options.n_cached;
   model_options_.n_draft_sequences = model_options_.n_sequences;
   model_options_.is_cancelled = [this] { return passes_are_stopped_.load(); };

@@ -44,18 +44,19 @@ std::size_t HeadCache::n_committed(SeqId seq) const {
   return cache_.n_committed(seq) + (sequences_[index(seq)].leaves_first_out ? 1 : 0);
 }
 
-// Of states_, as the head reads them. Lifetime: until the next call.
-std::span<const float> HeadCache::fused(std::size_t n_tokens) {
-  if (kind_ != HeadKind::eagle3) return states_;
+PassOutcome HeadCache::fuse(std::size_t n_tokens) {
+  if (kind_ != HeadKind::eagle3) return PassOutcome::ok;
   fused_.resize(n_tokens * n_own_);
   const std::size_t n_most = llama_n_ubatch(context_);
   const LogCapture capture(log_);
   for (std::size_t i = 0; i < n_tokens; i += n_most) {
     const std::size_t n = std::min(n_most, n_tokens - i);
-    fuse_states(context_, std::span(states_).subspan(i * n_state_, n * n_state_), n,
-                std::span(fused_).subspan(i * n_own_, n * n_own_));
+    const PassOutcome outcome =
+        fuse_states(context_, std::span(states_).subspan(i * n_state_, n * n_state_), n,
+                    std::span(fused_).subspan(i * n_own_, n * n_own_));
+    if (outcome != PassOutcome::ok) return outcome;
   }
-  return fused_;
+  return PassOutcome::ok;
 }
 
 PassOutcome HeadCache::extend(SeqId seq, std::span<const TokenId> tokens) {
@@ -71,8 +72,10 @@ PassOutcome HeadCache::extend_after(SeqId seq, std::span<const TokenId> tokens,
   const std::size_t n_out = leaves_first_out ? 1 : 0;
   states_.assign(states.begin() + static_cast<std::ptrdiff_t>(n_out * n_state_), states.end());
   const std::size_t n = tokens.size() - n_out;
-  PassOutcome outcome = PassOutcome::ok;
-  if (n > 0) outcome = cache_.extend_after(seq, tokens.subspan(n_out), fused(n));
+  PassOutcome outcome = fuse(n);
+  if (outcome == PassOutcome::ok && n > 0) {
+    outcome = cache_.extend_after(seq, tokens.subspan(n_out), fused());
+  }
   if (outcome == PassOutcome::ok && leaves_first_out) sequence.leaves_first_out = true;
   return outcome;
 }
@@ -86,8 +89,9 @@ PassOutcome HeadCache::evaluate(std::span<const PassNode> nodes) {
     places_.push_back(node.state == nullptr ? kOwn : states_.size() / n_state_);
     if (node.state != nullptr) states_.insert(states_.end(), node.state, node.state + n_state_);
   }
-  const std::size_t n_given = states_.size() / n_state_;
-  const std::span<const float> given = n_given == 0 ? std::span<const float>{} : fused(n_given);
+  const PassOutcome fusing = fuse(states_.size() / n_state_);
+  if (fusing != PassOutcome::ok) return fusing;
+  const std::span<const float> given = fused();
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     PassNode& node = nodes_[i];
     node.wants_row = true;  // its state comes with its row

@@ -48,7 +48,11 @@ class HeadCache final : public SequenceCache {
     std::vector<float> own;  // states of the pending tokens, by id
   };
 
-  [[nodiscard]] std::span<const float> fused(std::size_t n_tokens);
+  [[nodiscard]] PassOutcome fuse(std::size_t n_tokens);
+  // Of states_, as the head reads them. Requires: fuse().
+  [[nodiscard]] std::span<const float> fused() const {
+    return kind_ == HeadKind::eagle3 ? fused_ : states_;
+  }
 
   HeadKind kind_;
   std::size_t n_state_;

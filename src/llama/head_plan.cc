@@ -18,9 +18,11 @@ constexpr std::array<std::string_view, 9> kTellLayers = {"gemma4",   "gpt-oss", 
                                                          "llama",    "minimax-m2", "muse-glimmer",
                                                          "nanbeige", "qwen3",      "qwen3moe"};
 
-// Whose graphs for tokens further ahead v0.5.0 has, of those whose cache can branch.
-constexpr std::array<std::string_view, 8> kHaveMtp = {
-    "cohere2moe", "deepseek2", "deepseek32", "glm-dsa", "glm4moe", "hy_v3", "mimo2", "step35"};
+// Whose graphs for tokens further ahead v0.5.0 has, of those whose cache can branch. Not glm4moe
+// and mimo2: their graphs end the process where a file has no rotation by sections, and no fused
+// projection, in that layer.
+constexpr std::array<std::string_view, 6> kHaveMtp = {"cohere2moe", "deepseek2", "deepseek32",
+                                                      "glm-dsa",    "hy_v3",     "step35"};
 
 std::string architecture(const llama_model* model) {
   return model_metadata(model, "general.architecture");

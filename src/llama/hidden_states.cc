@@ -57,12 +57,14 @@ std::vector<std::uint32_t> target_layers(const llama_model* head) {
   return result;
 }
 
-void fuse_states(llama_context* head, std::span<const float> states, std::size_t n_tokens,
-                 std::span<float> fused) {
+PassOutcome fuse_states(llama_context* head, std::span<const float> states, std::size_t n_tokens,
+                        std::span<float> fused) {
   llama_batch batch{};
   batch.n_tokens = static_cast<std::int32_t>(n_tokens);
   batch.embd = const_cast<float*>(states.data());  // llama.cpp only reads it
   const int code = llama_encode(head, batch);
+  constexpr int kCancelled = 2;
+  if (code == kCancelled) return PassOutcome::cancelled;
   const float* out = code == 0 ? llama_get_embeddings_nextn(head) : nullptr;
   if (out == nullptr) {
     throw Error(ErrorCode::evaluation_failed, "llama.cpp failed with code " + std::to_string(code) +
@@ -70,6 +72,7 @@ void fuse_states(llama_context* head, std::span<const float> states, std::size_t
                                                   std::to_string(n_tokens) + " tokens");
   }
   std::copy_n(out, fused.size(), fused.begin());
+  return PassOutcome::ok;
 }
 
 }  // namespace gumbelspec::internal

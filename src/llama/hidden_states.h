@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "gumbelspec/language_model.h"
 #include "llama.h"
 
 namespace gumbelspec::internal {
@@ -38,9 +39,9 @@ void append_states(llama_context* context, const StateSource& source, std::size_
 
 // What an EAGLE-3 head makes of its target's states before it reads them.
 // Shape: states [n_tokens, ...] -> fused [n_tokens, n_embd of the head]. n_tokens: within a
-// micro-batch. Throws: Error{evaluation_failed}.
-void fuse_states(llama_context* head, std::span<const float> states, std::size_t n_tokens,
-                 std::span<float> fused);
+// micro-batch. Returns: ok, or cancelled. Throws: Error{evaluation_failed}.
+[[nodiscard]] PassOutcome fuse_states(llama_context* head, std::span<const float> states,
+                                      std::size_t n_tokens, std::span<float> fused);
 
 }  // namespace gumbelspec::internal
 

@@ -249,11 +249,13 @@ void Check::compare_with_head(LanguageModel& useless,
   stage("drafting with its MTP layers");
   const auto target = load(files_.path, kSnapshots, 1, {.loads_mtp = true});
   const auto head = load("", 0, 1, {.attention = Attention::fast, .target = target.get()});
-  Session session(*target, head.get(), {.method = parse_method("gumbel-beam:width=3,length=3")});
-  Outcome outcome = session.start(prompts[0], 1);
-  while (outcome == Outcome::running) outcome = session.step();
-  if (session.statistics().n_drafted < session.statistics().n_rounds) {
-    fault("its MTP layers draft nothing");
+  {
+    Session session(*target, head.get(), {.method = parse_method("gumbel-beam:width=3,length=3")});
+    Outcome outcome = session.start(prompts[0], 1);
+    while (outcome == Outcome::running) outcome = session.step();
+    if (session.statistics().n_drafted < session.statistics().n_rounds) {
+      fault("its MTP layers draft nothing");
+    }
   }
   TextReport texts = compare_texts(*target, *head, useless, prompts, kGenerated);
   texts.chain_tokens_per_pass = report_.texts.chain_tokens_per_pass;

@@ -130,9 +130,7 @@ std::vector<Variant> variants() {
       {"deepseek2-moe", "mtp", kMtp},
       {"deepseek32-moe", "mtp", kMtp},
       {"glm-dsa-moe", "mtp", kMtp},
-      {"glm4moe-moe", "mtp", kMtp},
       {"hy_v3-moe", "mtp", kMtp},
-      {"mimo2-moe", "mtp", kMtp},
       {"step35-moe", "mtp", kMtp},
       {"qwen3moe-moe", "many-experts", {{"%s.expert_count", 32}, {"%s.expert_used_count", 4}}},
   };

@@ -56,6 +56,13 @@ std::vector<BadInput> bad_inputs() {
       {"NoValue", with_prompt({"--temp"}), {"--temp has no value"}},
       {"MissingModel", with_prompt({"-m", "/no/such.gguf"}), {"/no/such.gguf", "does not exist"}},
       {"ModelIsAFolder", with_prompt({"-m", "/tmp"}), {"/tmp", "directory"}},
+      {"NoHead",
+       with_prompt({"-m", target, "--draft", "head,suffix"}),
+       {"--draft names a draft model or head", "-md"}},
+      {"HeadOfAnotherTarget",
+       with_prompt(
+           {"-m", model_path("demo-draft-q8_0.gguf"), "-md", model_path("demo-eagle3-q8_0.gguf")}),
+       {"EAGLE-3 head", "hidden states of size 256", "use a head of this target"}},
       {"UnknownDevice",
        with_prompt({"-dev", "TPU0"}),
        {"--device has \"TPU0\"", "none for the CPU"}},
