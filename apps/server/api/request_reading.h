@@ -48,9 +48,20 @@ struct RequestField {
 // The fields that take more than a line.
 void read_prompt(RequestReading& reading, const FieldValue& value);
 void read_messages(RequestReading& reading, const FieldValue& value);
+void read_seed(RequestReading& reading, const FieldValue& value);
 void read_logit_bias(RequestReading& reading, const FieldValue& value);
 void read_response_format(RequestReading& reading, const FieldValue& value);
 void read_json_schema(RequestReading& reading, const FieldValue& value);
+
+// llama.cpp's less common samplers (request_samplers.cc).
+void read_min_keep(RequestReading& reading, const FieldValue& value);
+void read_top_n_sigma(RequestReading& reading, const FieldValue& value);
+void read_typical_p(RequestReading& reading, const FieldValue& value);
+void read_xtc_probability(RequestReading& reading, const FieldValue& value);
+void read_xtc_threshold(RequestReading& reading, const FieldValue& value);
+void read_dynatemp_range(RequestReading& reading, const FieldValue& value);
+void read_dynatemp_exponent(RequestReading& reading, const FieldValue& value);
+void read_samplers(RequestReading& reading, const FieldValue& value);
 
 // The messages by the template. Throws: ApiError.
 [[nodiscard]] std::vector<PromptPart> render_messages(RequestReading& reading);
