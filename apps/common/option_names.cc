@@ -12,11 +12,19 @@ struct Name {
 };
 
 // What is not here has no option.
-constexpr std::array<Name, 27> kNames = {{
+constexpr std::array<Name, 35> kNames = {{
     {"temperature", "--temp"},
     {"top_k", "--top-k"},
     {"top_p", "--top-p"},
     {"min_p", "--min-p"},
+    {"min_keep", "--min-keep"},
+    {"top_n_sigma", "--top-n-sigma"},
+    {"typical_p", "--typical"},
+    {"xtc_probability", "--xtc-probability"},
+    {"xtc_threshold", "--xtc-threshold"},
+    {"dynatemp_range", "--dynatemp-range"},
+    {"dynatemp_exponent", "--dynatemp-exp"},
+    {"samplers", "--samplers"},
     {"repeat_penalty", "--repeat-penalty"},
     {"presence_penalty", "--presence-penalty"},
     {"frequency_penalty", "--frequency-penalty"},

@@ -5,7 +5,9 @@
 #include <string>
 #include <system_error>
 
+#include "apps/common/option_names.h"
 #include "apps/common/utf8_stream.h"
+#include "gumbelspec/error.h"
 
 namespace gumbelspec::apps {
 namespace {
@@ -44,6 +46,58 @@ LogitBias parse_logit_bias(std::string_view text) {
   return {static_cast<TokenId>(token), *sign == '-' ? -bias : bias};
 }
 
+namespace {
+
+// llama.cpp's less common ones.
+void add_samplers(Arguments& arguments, SamplingOptions& options) {
+  const auto add = [&](const std::string& names, float& value, const std::string& description) {
+    add_number(arguments, names, value, description);
+  };
+  add("--top-n-sigma", options.top_n_sigma,
+      "Keep tokens whose logit is within so many standard deviations of the largest; 0 or less: "
+      "all (default: -1)");
+  add("--typical,--typical-p", options.typical_p,
+      "Keep the tokens of the most typical surprise that together have this probability, in (0, "
+      "1]; 1: all (default: 1)");
+  add_integer(
+      arguments, "--min-keep", 0, kMaxInt,
+      [&](std::int64_t n) { options.min_keep = static_cast<int>(n); },
+      "Tokens that top-p, min-p, typical-p and xtc leave at least; 0: one (default: 0)");
+  add("--xtc-probability", options.xtc_probability,
+      "How often, in [0, 1], all tokens above --xtc-threshold but the least likely of them are "
+      "left "
+      "out; 0: never (default: 0)");
+  add("--xtc-threshold", options.xtc_threshold,
+      "Probability from which --xtc-probability takes a token for likely, in [0, 1]; above 0.5: "
+      "off (default: 0.1)");
+  add("--dynatemp-range", options.dynatemp_range,
+      "The temperature is between so much below and above --temp, by how sure the model is, at "
+      "least 0; 0: off (default: 0)");
+  add("--dynatemp-exp", options.dynatemp_exponent,
+      "Exponent of --dynatemp-range, above 0 (default: 1)");
+  arguments.add_option(
+      "--samplers", "NAMES",
+      "The samplers that work, in their order, with ; between; of penalties, top_n_sigma, top_k, "
+      "typ_p, top_p, min_p, xtc, temperature (default: that order)",
+      [&](const std::string& text) { options.samplers = parse_samplers(text); });
+}
+
+}  // namespace
+
+std::vector<Sampler> parse_samplers(std::string_view text) {
+  std::vector<Sampler> samplers;
+  for (;;) {
+    const std::size_t end = text.find(';');
+    try {
+      if (const auto sampler = parse_sampler(text.substr(0, end))) samplers.push_back(*sampler);
+    } catch (const Error& error) {
+      throw bad_option(message_of(error));
+    }
+    if (end == std::string_view::npos) return samplers;
+    text.remove_prefix(end + 1);
+  }
+}
+
 void add_sampling_options(Arguments& arguments, SamplingOptions& options) {
   const auto add = [&](const std::string& names, float& value, const std::string& description) {
     add_number(arguments, names, value, description);
@@ -61,6 +115,7 @@ void add_sampling_options(Arguments& arguments, SamplingOptions& options) {
   add("--min-p", options.min_p,
       "Keep tokens with at least this share of the likeliest one's probability, in [0, 1]; 0: all "
       "(default: 0)");
+  add_samplers(arguments, options);
   add("--repeat-penalty", options.repeat_penalty,
       "Logits of tokens that occur are divided by it (multiplied, if negative), above 0; 1: off "
       "(default: 1)");

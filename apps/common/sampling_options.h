@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "apps/common/arguments.h"
 #include "gumbelspec/sampling.h"
@@ -22,6 +23,9 @@ void add_seed_option(Arguments& arguments, std::optional<std::uint64_t>& seed);
 
 // TOKEN(+/-)BIAS, e.g. "15043+1" or "15043-inf". Throws: Error{invalid_option}.
 [[nodiscard]] LogitBias parse_logit_bias(std::string_view text);
+
+// Names with ; between, in llama.cpp's spellings. Throws: Error{invalid_option}.
+[[nodiscard]] std::vector<Sampler> parse_samplers(std::string_view text);
 
 }  // namespace gumbelspec::apps
 

@@ -369,6 +369,11 @@ TEST(Generate, SamplingOptionsReachTheSampler) {
       {"--top-k", "2"},
       {"--top-p", "0.1"},
       {"--min-p", "0.9"},
+      {"--top-n-sigma", "0.5"},
+      {"--typical", "0.2"},
+      {"--xtc-probability", "1"},
+      {"--dynatemp-range", "0.9"},
+      {"--samplers", "top_k", "--top-k", "2"},
       {"--repeat-penalty", "3"},
       {"--presence-penalty", "9"},
       {"--frequency-penalty", "9"},
@@ -380,9 +385,36 @@ TEST(Generate, SamplingOptionsReachTheSampler) {
     EXPECT_NE(generate_json(change)["tokens"], plain) << name;
   }
   // Off values change nothing.
-  const Json off = generate_json({"-p", "The old house", "-n", "24", "-s", "7", "--temp", "1",
-                                  "--top-k", "0", "--top-p", "1", "--min-p", "0",
-                                  "--repeat-penalty", "1", "--repeat-last-n", "-1"});
+  const Json off = generate_json({"-p",
+                                  "The old house",
+                                  "-n",
+                                  "24",
+                                  "-s",
+                                  "7",
+                                  "--temp",
+                                  "1",
+                                  "--top-k",
+                                  "0",
+                                  "--top-p",
+                                  "1",
+                                  "--min-p",
+                                  "0",
+                                  "--repeat-penalty",
+                                  "1",
+                                  "--repeat-last-n",
+                                  "-1",
+                                  "--top-n-sigma",
+                                  "-1",
+                                  "--typical",
+                                  "1",
+                                  "--min-keep",
+                                  "5",
+                                  "--xtc-probability",
+                                  "0",
+                                  "--dynatemp-range",
+                                  "0",
+                                  "--samplers",
+                                  "top_k;temperature"});
   EXPECT_EQ(off["tokens"], plain);
 }
 

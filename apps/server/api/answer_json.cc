@@ -206,7 +206,14 @@ Json sampling_json(const SamplingOptions& sampling) {
           {"repeat_penalty", sampling.repeat_penalty},
           {"presence_penalty", sampling.presence_penalty},
           {"frequency_penalty", sampling.frequency_penalty},
-          {"repeat_last_n", sampling.penalty_last_n}};
+          {"repeat_last_n", sampling.penalty_last_n},
+          {"min_keep", sampling.min_keep},
+          {"top_n_sigma", sampling.top_n_sigma},
+          {"typical_p", sampling.typical_p},
+          {"xtc_probability", sampling.xtc_probability},
+          {"xtc_threshold", sampling.xtc_threshold},
+          {"dynatemp_range", sampling.dynatemp_range},
+          {"dynatemp_exponent", sampling.dynatemp_exponent}};
 }
 
 Json gumbelspec_json(const ParsedRequest& request, std::uint64_t seed,

@@ -145,7 +145,6 @@ ParsedRequest parse_request(std::string_view text, const ApiModel& model, Endpoi
   if (model.refuses_unknown_fields) refuse_unknown(body, endpoint);
   read_fields(reading, body);
   check_sampling(request.sampling);
-  check_sampler_order(body, request.sampling);
   settle_logprobs(reading);
   check_form(request);
   if (request.traces && !request.stream) {

@@ -1,7 +1,6 @@
 // The one source of what a request may say: the parser, docs/server.md and docs/openapi.json come
 // from this table.
 #include <array>
-#include <cmath>
 #include <limits>
 #include <vector>
 
@@ -28,25 +27,6 @@ void read_n(Reading& reading, const Value& value) {
 void read_max_tokens(Reading& reading, const Value& value) {
   const std::int64_t n = value.integer(-1, kMaxInt);
   reading.request.max_tokens = n < 0 ? reading.model.n_context : static_cast<std::size_t>(n);
-}
-
-void read_seed(Reading& reading, const Value& value) {
-  if (value.json().is_number_unsigned()) {
-    reading.request.seed = value.json().get<std::uint64_t>();
-    return;
-  }
-  constexpr std::int64_t kMostExact = std::int64_t{1} << 53U;  // of a number in double
-  const bool is_whole = value.json().is_number_float() &&
-                        std::abs(value.json().get<double>()) <= static_cast<double>(kMostExact) &&
-                        std::trunc(value.json().get<double>()) == value.json().get<double>();
-  const std::int64_t seed = value.json().is_number_integer() ? value.json().get<std::int64_t>()
-                            : is_whole ? static_cast<std::int64_t>(value.json().get<double>())
-                                       : -2;
-  if (seed < -1) {
-    value.refuse("a whole number from 0 to 18446744073709551615, or -1 for a random one");
-  }
-  reading.request.seed.reset();  // of the server's default
-  if (seed >= 0) reading.request.seed = static_cast<std::uint64_t>(seed);
 }
 
 void read_stop(Reading& reading, const Value& value) {
@@ -260,6 +240,46 @@ constexpr std::array kTable = {
          "Keep tokens with at least this share of the likeliest one's probability; 0: "
          "all."},
         read_min_p},
+    RequestField{{"min_keep", "integer", R"({"type": "integer", "minimum": 0})", "0", kBoth, kBoth,
+                  "Tokens that typical_p, top_p, min_p and xtc leave at least; 0: one."},
+                 read_min_keep},
+    RequestField{{"top_n_sigma", "number", R"({"type": "number"})", "-1", kBoth, kBoth,
+                  "Keep tokens whose logit is within so many standard deviations of the largest; 0 "
+                  "or less: all."},
+                 read_top_n_sigma},
+    RequestField{{"typ_p", "number", R"({"type": "number", "exclusiveMinimum": 0})", "", kBoth,
+                  kBoth, "Another name of typical_p."},
+                 read_typical_p},
+    RequestField{
+        {"typical_p", "number", R"({"type": "number", "exclusiveMinimum": 0})", "1", kBoth, kBoth,
+         "Keep the tokens of the most typical surprise that together have this "
+         "probability; 1: all."},
+        read_typical_p},
+    RequestField{
+        {"xtc_probability", "number", R"({"type": "number", "maximum": 1})", "0", kBoth, kBoth,
+         "How often all tokens at or above xtc_threshold but the least likely of them are "
+         "left out; 0: never."},
+        read_xtc_probability},
+    RequestField{
+        {"xtc_threshold", "number", R"({"type": "number", "minimum": 0, "maximum": 1})", "0.1",
+         kBoth, kBoth, "The probability from which xtc takes a token for likely; above 0.5: off."},
+        read_xtc_threshold},
+    RequestField{
+        {"dynatemp_range", "number", R"({"type": "number", "minimum": 0})", "0", kBoth, kBoth,
+         "The temperature is between so much below and above temperature, by the entropy "
+         "of what is left; 0: off."},
+        read_dynatemp_range},
+    RequestField{{"dynatemp_exponent", "number", R"({"type": "number", "exclusiveMinimum": 0})",
+                  "1", kBoth, kBoth, "Exponent of the entropy's share in dynatemp_range."},
+                 read_dynatemp_exponent},
+    RequestField{
+        {"samplers", "array of names, or string of letters",
+         R"({"oneOf": [{"type": "array", "maxItems": 64, "items": {"type": "string"}}, {"type": "string"}]})",
+         "", kBoth, kBoth,
+         "Which samplers work, in which order: penalties, top_n_sigma, top_k, typ_p, top_p, min_p, "
+         "xtc, temperature, or the letters eskypmxt; without it that order. Those that are left "
+         "out do nothing."},
+        read_samplers},
     RequestField{{"repeat_penalty", "number", R"({"type": "number", "exclusiveMinimum": 0})", "1",
                   kBoth, kBoth,
                   "Positive logits of tokens that occur are divided by it, negative ones "

@@ -1,5 +1,6 @@
 // The fields with a structure of their own.
 #include <charconv>
+#include <cmath>
 #include <limits>
 
 #include "apps/server/api/request_reading.h"
@@ -105,6 +106,25 @@ void read_response_format(RequestReading& reading, const FieldValue& value) {
 
 void read_json_schema(RequestReading& reading, const FieldValue& value) {
   set_schema(reading, value.object(), "json_schema");
+}
+
+void read_seed(RequestReading& reading, const FieldValue& value) {
+  if (value.json().is_number_unsigned()) {
+    reading.request.seed = value.json().get<std::uint64_t>();
+    return;
+  }
+  constexpr std::int64_t kMostExact = std::int64_t{1} << 53U;  // of a number in double
+  const bool is_whole = value.json().is_number_float() &&
+                        std::abs(value.json().get<double>()) <= static_cast<double>(kMostExact) &&
+                        std::trunc(value.json().get<double>()) == value.json().get<double>();
+  const std::int64_t seed = value.json().is_number_integer() ? value.json().get<std::int64_t>()
+                            : is_whole ? static_cast<std::int64_t>(value.json().get<double>())
+                                       : -2;
+  if (seed < -1) {
+    value.refuse("a whole number from 0 to 18446744073709551615, or -1 for a random one");
+  }
+  reading.request.seed.reset();  // of the server's default
+  if (seed >= 0) reading.request.seed = static_cast<std::uint64_t>(seed);
 }
 
 }  // namespace gumbelspec::server

@@ -69,6 +69,7 @@ void read_prompt(RequestReading& reading, const FieldValue& value);
 void read_messages(RequestReading& reading, const FieldValue& value);
 void read_tools(RequestReading& reading, const FieldValue& value);
 void read_tool_choice(RequestReading& reading, const FieldValue& value);
+void read_seed(RequestReading& reading, const FieldValue& value);
 void read_logit_bias(RequestReading& reading, const FieldValue& value);
 void read_response_format(RequestReading& reading, const FieldValue& value);
 void read_json_schema(RequestReading& reading, const FieldValue& value);
@@ -77,6 +78,16 @@ void read_json_schema(RequestReading& reading, const FieldValue& value);
 void read_infill(RequestReading& reading, const Json& body);
 
 void add_prompt(RequestReading& reading, std::vector<TokenId> tokens, std::string text);
+// llama.cpp's less common samplers (request_samplers.cc).
+void read_min_keep(RequestReading& reading, const FieldValue& value);
+void read_top_n_sigma(RequestReading& reading, const FieldValue& value);
+void read_typical_p(RequestReading& reading, const FieldValue& value);
+void read_xtc_probability(RequestReading& reading, const FieldValue& value);
+void read_xtc_threshold(RequestReading& reading, const FieldValue& value);
+void read_dynatemp_range(RequestReading& reading, const FieldValue& value);
+void read_dynatemp_exponent(RequestReading& reading, const FieldValue& value);
+void read_samplers(RequestReading& reading, const FieldValue& value);
+
 // The messages by the template. Throws: ApiError.
 [[nodiscard]] std::string render_messages(RequestReading& reading);
 // And as a prompt of the request, with what its answers are to be like. Throws: ApiError.

@@ -7,18 +7,13 @@
 #include <string_view>
 
 #include "apps/server/api/json_text.h"
-#include "gumbelspec/sampling.h"
 
 namespace gumbelspec::server {
 
 // Throws: ApiError{400, "unsupported"} with the field and what it may be.
 void refuse_unsupported(const Json& body);
 
-// llama.cpp's list of samplers, names or a string of letters: taken where those that do something
-// stand in the order of this program, and none of them is left out. Throws: ApiError.
-void check_sampler_order(const Json& body, const SamplingOptions& sampling);
-
-// Whether refuse_unsupported() or check_sampler_order() looks at the field.
+// Whether refuse_unsupported() looks at the field.
 [[nodiscard]] bool is_checked(std::string_view name);
 
 }  // namespace gumbelspec::server

@@ -127,12 +127,7 @@ TEST(RequestErrors, RefuseFieldsThatWouldChangeTheText) {
   };
   const Field fields[] = {{"mirostat", 0, 2},
                           {"dry_multiplier", 0.0, 0.8},
-                          {"xtc_probability", 0, 0.5},
-                          {"typical_p", 1.0, 0.9},
-                          {"top_n_sigma", -1, 1.5},
-                          {"dynatemp_range", 0, 0.3},
                           {"adaptive_target", -1.0, 0.4},
-                          {"min_keep", 1, 5},
                           {"lora", json::array(), {{{"id", 0}, {"scale", 1.0}}}},
                           {"suffix", "", "}"},
                           {"best_of", 1, 2},
@@ -158,31 +153,49 @@ TEST(RequestErrors, RefuseFieldsThatWouldChangeTheText) {
   }
 }
 
-TEST(RequestErrors, TakeAnOrderOfSamplersThatIsTheOneHere) {
-  const auto is_taken = [](const json& samplers, json fields) {
-    fields["samplers"] = samplers;
+TEST(RequestErrors, SamplersHaveLlamaCppsNamesLettersAndLimits) {
+  const auto sampling = [](json fields) {
     fields["prompt"] = "Hi";
-    try {
-      (void)parse_completion(fields.dump(), fake_model());
-      return true;
-    } catch (const ApiError& error) {
-      EXPECT_EQ(error.param(), "samplers") << error.what();
-      return false;
-    }
+    return parse_completion(fields.dump(), fake_model()).sampling;
   };
-  const json both{{"top_k", 5}, {"temperature", 0.7}};
-  EXPECT_TRUE(is_taken(
-      {"penalties", "dry", "top_n_sigma", "top_k", "typ_p", "top_p", "min_p", "xtc", "temperature"},
-      both));
-  EXPECT_TRUE(is_taken("edskypmxt", both));
-  EXPECT_TRUE(is_taken({"min_p", "top_k", "temperature"}, both)) << "min_p does nothing here";
-  EXPECT_FALSE(is_taken({"temperature", "top_k"}, both));
-  EXPECT_FALSE(is_taken("tk", both));
-  EXPECT_FALSE(is_taken({"top_k"}, both)) << "the temperature would be left out";
-  EXPECT_FALSE(is_taken({"temperature"}, both));
-  EXPECT_TRUE(is_taken({"temperature"}, {{"temperature", 0.7}}));
-  EXPECT_TRUE(is_taken(json::array(), both));
-  EXPECT_FALSE(is_taken(5, both));
+  const std::vector<Sampler> order = {Sampler::temperature, Sampler::top_k};
+  EXPECT_EQ(sampling({{"samplers", {"temperature", "dry", "top-k"}}}).samplers, order);
+  EXPECT_EQ(sampling({{"samplers", "tdk"}}).samplers, order);
+  EXPECT_EQ(sampling({{"samplers", "edskypmxt"}}).samplers,
+            std::vector<Sampler>(kDefaultSamplers.begin(), kDefaultSamplers.end()));
+  EXPECT_EQ(sampling({{"samplers", ""}}).samplers, std::nullopt);
+  EXPECT_EQ(sampling({{"samplers", json::array()}}).samplers, std::nullopt);
+  const SamplingOptions all = sampling({{"min_keep", 3},
+                                        {"top_n_sigma", 1.5},
+                                        {"typical_p", 0.9},
+                                        {"xtc_probability", 0.5},
+                                        {"xtc_threshold", 0.2},
+                                        {"dynatemp_range", 0.25},
+                                        {"dynatemp_exponent", 2}});
+  EXPECT_EQ(all.min_keep, 3);
+  EXPECT_EQ(all.top_n_sigma, 1.5F);
+  EXPECT_EQ(all.typical_p, 0.9F);
+  EXPECT_EQ(all.xtc_probability, 0.5F);
+  EXPECT_EQ(all.xtc_threshold, 0.2F);
+  EXPECT_EQ(all.dynatemp_range, 0.25F);
+  EXPECT_EQ(all.dynatemp_exponent, 2.0F);
+  EXPECT_EQ(sampling({{"typ_p", 0.7}}).typical_p, 0.7F);
+  EXPECT_EQ(sampling({{"typical_p", 1.5}, {"xtc_probability", -1}}).typical_p, 1.0F);
+  const std::pair<const char*, json> wrong[] = {{"samplers", 5},
+                                                {"samplers", {"magic"}},
+                                                {"samplers", "tz"},
+                                                {"min_keep", -1},
+                                                {"typical_p", 0},
+                                                {"xtc_probability", 1.5},
+                                                {"xtc_threshold", -0.5},
+                                                {"dynatemp_range", -1},
+                                                {"dynatemp_exponent", 0},
+                                                {"top_n_sigma", "wide"},
+                                                {"xtc_probability", "often"}};
+  for (const auto& [name, value] : wrong) {
+    EXPECT_EQ(refusal({{name, value}}).param, name) << value;
+    EXPECT_EQ(chat_refusal({{name, value}}).param, name) << value;
+  }
 }
 
 TEST(RequestErrors, RefuseUnknownFieldsWhereTheServerIsStrict) {
