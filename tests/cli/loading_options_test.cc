@@ -111,6 +111,8 @@ class ChangedTarget {
     const std::unique_ptr<ggml_context, decltype(&ggml_free)> owner(tensors, &ggml_free);
     for (ggml_tensor* t = ggml_get_first_tensor(tensors); t != nullptr;
          t = ggml_get_next_tensor(tensors, t)) {
+      // The data of all of them is in the list, too.
+      if (gguf_find_tensor(file.get(), ggml_get_name(t)) < 0) continue;
       gguf_set_tensor_data(file.get(), ggml_get_name(t), t->data);
     }
     gguf_set_val_f32(file.get(), "general.sampling.temp", 0.5F);

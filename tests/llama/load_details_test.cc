@@ -320,6 +320,8 @@ TEST_F(LoadDetails, SuppressedTokensAreTold) {
     const std::unique_ptr<ggml_context, decltype(&ggml_free)> owner(tensors, &ggml_free);
     for (ggml_tensor* t = ggml_get_first_tensor(tensors); t != nullptr;
          t = ggml_get_next_tensor(tensors, t)) {
+      // The data of all of them is in the list, too.
+      if (gguf_find_tensor(file.get(), ggml_get_name(t)) < 0) continue;
       gguf_set_tensor_data(file.get(), ggml_get_name(t), t->data);
     }
     const std::vector<std::int32_t> tokens = {5, 9};
