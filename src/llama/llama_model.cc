@@ -67,12 +67,7 @@ class LlamaModel::Impl {
                   "rpc_timeout");
     }
     load();
-    description_ = {describe(),
-                    setup_.limits,
-                    setup_.rollback,
-                    {llama_model_n_params(model_.get()), llama_model_size(model_.get()),
-                     static_cast<std::size_t>(llama_model_n_embd(model_.get()))},
-                    setup_.n_threads};
+    description_ = {describe(), setup_.limits, setup_.rollback, size_of_file(), setup_.n_threads};
     // Who loads is told how far it is; who loads again would not expect it.
     options_.on_progress = {};
     if (relays_.empty()) return;
@@ -146,6 +141,13 @@ class LlamaModel::Impl {
     return internal::model_metadata(vocabulary(), "general.architecture") + " MTP, " +
            std::to_string(llama_model_n_layer_nextn(vocabulary())) + " layer" +
            (llama_model_n_layer_nextn(vocabulary()) == 1 ? "" : "s");
+  }
+
+  // MTP layers have no file of their own: nothing.
+  [[nodiscard]] LlamaSize size_of_file() const {
+    if (model_ == nullptr) return {};
+    return {llama_model_n_params(model_.get()), llama_model_size(model_.get()),
+            static_cast<std::size_t>(llama_model_n_embd(model_.get()))};
   }
 
   // From now on passes give these states, for a head.
