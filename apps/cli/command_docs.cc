@@ -17,11 +17,14 @@ struct Choices {
   std::string_view option;
   std::array<std::string_view, 4> words;
 };
-constexpr std::array<Choices, 5> kChoices = {{
+constexpr std::array<Choices, 8> kChoices = {{
     {"--attention", {"exact", "fast"}},
     {"--format", {"table", "md", "csv", "json"}},
     {"--guarantee", {"seed", "distribution"}},
     {"--log-format", {"text", "json"}},
+    {"--numa", {"distribute", "isolate", "numactl"}},
+    {"--reasoning-format", {"auto", "deepseek", "none"}},
+    {"--rope-scaling", {"none", "linear", "yarn"}},
     {"--split-mode", {"none", "layer", "row"}},
 }};
 

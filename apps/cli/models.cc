@@ -53,7 +53,7 @@ Command add_models(Arguments& program) {
   const auto options = std::make_shared<ModelsOptions>();
   Arguments& arguments =
       program.add_command("models", "List or remove models that were fetched by name (-hf)");
-  add_text(arguments, "--remove", "NAME", options->removed,
+  add_text(arguments, "--remove", "REPOSITORY", options->removed,
            "Remove USER/MODEL, or of it USER/MODEL:QUANT");
   arguments.add_flag("--json", options->is_json,
                      "The list as JSON: name, path, bytes, files, complete");

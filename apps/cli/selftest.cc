@@ -255,8 +255,7 @@ void add_extent_options(Arguments& arguments, SelftestOptions& options) {
       "at least 100000 (default: 1000000)");
   arguments.add_list(
       "--cases", "TEXT",
-      "Only checks of distributions and sabotages whose names contain TEXT; may be given several "
-      "times",
+      "Only checks of distributions whose names contain TEXT; may be given several times",
       [&options](const std::vector<std::string>& texts) {
         std::for_each(texts.begin(), texts.end(), check_case);
         options.cases = texts;

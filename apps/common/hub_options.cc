@@ -38,11 +38,11 @@ std::string transfer_line(const hub::Transfer& transfer) {
 }  // namespace
 
 void add_hub_options(Arguments& arguments, HubOptions& options) {
-  add_text(arguments, "--hf-repo", "NAME", options.repo,
+  add_text(arguments, "--hf-repo", "REPOSITORY", options.repo,
            "Target by name from Hugging Face: USER/MODEL[:QUANT], e.g. Qwen/Qwen3-8B-GGUF:Q4_K_M; "
            "kept in the cache that Hugging Face's tools share; HF_TOKEN, HF_ENDPOINT and "
            "HF_HUB_CACHE mean what they mean there (default quant: Q4_K_M, else Q8_0)");
-  add_text(arguments, "--hf-repo-draft", "NAME", options.repo_draft,
+  add_text(arguments, "--hf-repo-draft", "REPOSITORY", options.repo_draft,
            "The same for the draft: USER/MODEL[:QUANT]");
   add_text(arguments, "--hf-file", "FILE", options.file,
            "This file of the target's repository, instead of one by its quantization");

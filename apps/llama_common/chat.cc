@@ -33,7 +33,20 @@ struct keeping_runtime : runtime {
   }
 };
 
+// What users wrote are the messages and tools; the tokens that begin and end a text are the
+// template's, and become control tokens.
+template <typename AnyJson>
+void values_from_json(context& known, const AnyJson& values, bool marks_input) {
+  global_from_json(known, values, marks_input);
+  AnyJson tokens = AnyJson::object();
+  for (const char* name : {"bos_token", "eos_token"}) {
+    if (values.contains(name)) tokens[name] = values[name];
+  }
+  global_from_json(known, tokens, /*mark_input=*/false);
+}
+
 }  // namespace jinja
 
+#define global_from_json values_from_json
 #define runtime keeping_runtime
 #include "chat.cpp"

@@ -279,8 +279,9 @@ class ChatEngine::Impl {
   // parallel_tool_calls.
   static Format with_one_call(const common_chat_templates_inputs& inputs, Format format) {
     const auto [begin, end] = root_of(format->grammar);
-    if (inputs.parallel_tool_calls || inputs.tools.empty() ||
-        format->grammar.substr(begin, end - begin) != "tool-calls" ||
+    const std::string root = format->grammar.substr(begin, end - begin);
+    const bool has_several = root == "tool-calls" || root == "tool-call | tool-calls";
+    if (inputs.parallel_tool_calls || inputs.tools.empty() || !has_several ||
         !has_rules(format->grammar, "tool-call")) {
       return format;
     }

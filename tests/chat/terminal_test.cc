@@ -53,6 +53,8 @@ TEST(ChatTerminal, StopsAnAnswerWithCtrlCAndGoesOn) {
   terminal.wait_for("> ");
   // At the prompt it drops the line.
   terminal.type("nonsense\x03");
+  // What is typed before the terminal has flushed the line would go with it.
+  terminal.wait_for("^C");
   terminal.wait_for("> ");
   terminal.type("/seed 8\r");
   terminal.wait_for("gumbelspec: seed 8");

@@ -105,15 +105,16 @@ class ChangedTarget {
   ChangedTarget()
       : path_(::testing::TempDir() + "changed." + std::to_string(::getpid()) + ".gguf") {
     ggml_context* tensors = nullptr;
-    const std::unique_ptr<gguf_context, decltype(&gguf_free)> file(
+    const std::unique_ptr<gguf_context, decltype(&gguf_free)> read(
         gguf_init_from_file(model_path("demo-target-q8_0.gguf").c_str(), {false, &tensors}),
         &gguf_free);
     const std::unique_ptr<ggml_context, decltype(&ggml_free)> owner(tensors, &ggml_free);
+    const std::unique_ptr<gguf_context, decltype(&gguf_free)> file(gguf_init_empty(), &gguf_free);
+    gguf_set_kv(file.get(), read.get());
     for (ggml_tensor* t = ggml_get_first_tensor(tensors); t != nullptr;
          t = ggml_get_next_tensor(tensors, t)) {
       // The data of all of them is in the list, too.
-      if (gguf_find_tensor(file.get(), ggml_get_name(t)) < 0) continue;
-      gguf_set_tensor_data(file.get(), ggml_get_name(t), t->data);
+      if (gguf_find_tensor(read.get(), ggml_get_name(t)) >= 0) gguf_add_tensor(file.get(), t);
     }
     gguf_set_val_f32(file.get(), "general.sampling.temp", 0.5F);
     gguf_set_val_i32(file.get(), "general.sampling.top_k", 5);
@@ -151,7 +152,7 @@ TEST(LoadingOptions, EscapesStandForWhatTheyMeanWhereAsked) {
   EXPECT_EQ(generate(arguments).out, "a\\tb\n");
 }
 
-TEST(Models, AreListedAndRemoved) {
+TEST(ModelsCommand, AreListedAndRemoved) {
   const std::string cache = ::testing::TempDir() + "hub." + std::to_string(::getpid());
   ::setenv("HF_HUB_CACHE", cache.c_str(), 1);
   const ProcessResult none = run_program({"models"});

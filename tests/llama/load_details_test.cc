@@ -315,14 +315,15 @@ TEST_F(LoadDetails, SuppressedTokensAreTold) {
   const std::string path = folder_.file("suppressing.gguf");
   {
     ggml_context* tensors = nullptr;
-    const std::unique_ptr<gguf_context, decltype(&gguf_free)> file(
+    const std::unique_ptr<gguf_context, decltype(&gguf_free)> read(
         gguf_init_from_file(path_.c_str(), {false, &tensors}), &gguf_free);
     const std::unique_ptr<ggml_context, decltype(&ggml_free)> owner(tensors, &ggml_free);
+    const std::unique_ptr<gguf_context, decltype(&gguf_free)> file(gguf_init_empty(), &gguf_free);
+    gguf_set_kv(file.get(), read.get());
     for (ggml_tensor* t = ggml_get_first_tensor(tensors); t != nullptr;
          t = ggml_get_next_tensor(tensors, t)) {
       // The data of all of them is in the list, too.
-      if (gguf_find_tensor(file.get(), ggml_get_name(t)) < 0) continue;
-      gguf_set_tensor_data(file.get(), ggml_get_name(t), t->data);
+      if (gguf_find_tensor(read.get(), ggml_get_name(t)) >= 0) gguf_add_tensor(file.get(), t);
     }
     const std::vector<std::int32_t> tokens = {5, 9};
     gguf_set_arr_data(file.get(), "tokenizer.ggml.suppress_tokens", GGUF_TYPE_INT32, tokens.data(),
