@@ -38,31 +38,6 @@ std::vector<std::string> chat_with(const std::vector<std::string>& more) {
   return arguments;
 }
 
-TEST(ChatTerminal, StopsAnAnswerWithCtrlCAndGoesOn) {
-  Terminal terminal(GUMBELSPEC_PROGRAM, chat_with({"-n", "-1", "--ignore-eos"}));
-  terminal.wait_for("> ");
-  terminal.type("The old house\r");
-  terminal.wait_for("The old house");
-  // Some of the answer is there.
-  terminal.wait_for("\n");
-  terminal.type("\x03");
-  terminal.wait_for("gumbelspec: stopped; /regenerate");
-  terminal.wait_for("> ");
-  terminal.type("/seed\r");
-  terminal.wait_for("gumbelspec: seed 7");
-  terminal.wait_for("> ");
-  // At the prompt it drops the line.
-  terminal.type("nonsense\x03");
-  // What is typed before the terminal has flushed the line would go with it.
-  terminal.wait_for("^C");
-  terminal.wait_for("> ");
-  terminal.type("/seed 8\r");
-  terminal.wait_for("gumbelspec: seed 8");
-  terminal.wait_for("> ");
-  terminal.type("\x04");
-  EXPECT_EQ(terminal.finish(), 0);
-}
-
 TEST(ChatTerminal, EndsAtSigterm) {
   Terminal terminal(GUMBELSPEC_PROGRAM, kChat);
   terminal.wait_for("> ");
