@@ -111,7 +111,7 @@ void FakeHub::set_up() {
               {{"name", "main"}, {"targetCommit", kCommit}}}}});
   });
   api_->Get(std::string("/api/models/user/model/tree/") + kCommit,
-            [=](const auto& request, auto& response) {
+            [=, this](const auto& request, auto& response) {
               Json list = Json::array({{{"type", "directory"}, {"path", "folder"}}});
               for (const auto& [path, bytes] : files_) {
                 const std::string sum = has_wrong_sums ? std::string(64, '0') : sha256_of(bytes);
