@@ -74,7 +74,9 @@ TEST(ChatTerminal, TakesPastedLinesAsOneMessage) {
   Terminal terminal(GUMBELSPEC_PROGRAM, kChat);
   terminal.wait_for("> ");
   terminal.type("\x1B[200~first line\nh\u00e9 second\x1B[201~\r");
-  terminal.wait_for("> ");
+  // The line is taken; the next prompt comes behind the answer.
+  terminal.wait_for("\x1B[?2004l");
+  terminal.wait_for("\x1B[?2004h> ");
   terminal.type("/history\r");
   terminal.wait_for("user: first line\r\nh\u00e9 second\r\nassistant:");
   terminal.type("\x04");
