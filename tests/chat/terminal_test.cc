@@ -46,45 +46,6 @@ TEST(ChatTerminal, EndsAtSigterm) {
   EXPECT_EQ(terminal.finish(), 128 + SIGTERM);
 }
 
-#ifdef GUMBELSPEC_HAS_LIBEDIT
-
-TEST(ChatTerminal, EditsLinesAndKnowsEarlierOnes) {
-  Terminal terminal(GUMBELSPEC_PROGRAM, kChat);
-  terminal.wait_for("> ");
-  // Backspace, the beginning of the line, a character of two bytes.
-  terminal.type(
-      "seeX\x7F"
-      "d 42\x01/\x05\r");
-  terminal.wait_for("gumbelspec: seed 42");
-  terminal.wait_for("> ");
-  terminal.type("/seed 43\r");
-  terminal.wait_for("gumbelspec: seed 43");
-  terminal.wait_for("> ");
-  terminal.type("\x1B[A\x1B[A\r");
-  terminal.wait_for("gumbelspec: seed 42");
-  terminal.wait_for("> ");
-  terminal.type("/sa\t\r");
-  terminal.wait_for("/save needs a file");
-  terminal.wait_for("> ");
-  terminal.type("\x04");
-  EXPECT_EQ(terminal.finish(), 0);
-}
-
-TEST(ChatTerminal, TakesPastedLinesAsOneMessage) {
-  Terminal terminal(GUMBELSPEC_PROGRAM, kChat);
-  terminal.wait_for("> ");
-  terminal.type("\x1B[200~first line\nh\u00e9 second\x1B[201~\r");
-  // The line is taken; the next prompt comes behind the answer.
-  terminal.wait_for("\x1B[?2004l");
-  terminal.wait_for("\x1B[?2004h> ");
-  terminal.type("/history\r");
-  terminal.wait_for("user: first line\r\nh\u00e9 second\r\nassistant:");
-  terminal.type("\x04");
-  EXPECT_EQ(terminal.finish(), 0);
-}
-
-#endif
-
 TEST(ChatTerminal, ColorsAcceptedTokens) {
   Terminal terminal(GUMBELSPEC_PROGRAM,
                     chat_with({"-p", "The old house", "-st", "--show-drafts", "-n", "60"}));
