@@ -12,7 +12,6 @@
 // neither the samples nor the coins of a round may be used again for the same positions in the next
 // one: they belong to the round, which is known by where it begins.
 #include <algorithm>
-#include <limits>
 #include <span>
 #include <utility>
 #include <vector>
@@ -22,13 +21,6 @@
 
 namespace gumbelspec {
 namespace {
-
-Choice drawn(TokenId token) {
-  return {.token = token,
-          .runner_up = token,
-          .score = 0.0F,
-          .margin = std::numeric_limits<float>::infinity()};
-}
 
 class BlockVerifier final : public Verifier {
  public:

@@ -15,6 +15,7 @@
 #define GUMBELSPEC_ENGINE_REJECTION_H_
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <vector>
@@ -88,6 +89,14 @@ class DraftedRound {
 [[nodiscard]] std::shared_ptr<DraftedRound> make_drafted_round(const ModelLimits& draft,
                                                                const SamplingOptions& sampling,
                                                                const Method& method);
+
+// The choice of a token that was drawn: these methods take no maximum, so there is no second best.
+[[nodiscard]] inline Choice drawn(TokenId token) {
+  return {.token = token,
+          .runner_up = token,
+          .score = 0.0F,
+          .margin = std::numeric_limits<float>::infinity()};
+}
 
 }  // namespace gumbelspec
 

@@ -1,4 +1,3 @@
-#include <limits>
 #include <utility>
 
 #include "src/core/probabilities.h"
@@ -6,14 +5,6 @@
 
 namespace gumbelspec {
 namespace {
-
-// These methods do not take a maximum, so there is no second best.
-Choice drawn(TokenId token) {
-  return {.token = token,
-          .runner_up = token,
-          .score = 0.0F,
-          .margin = std::numeric_limits<float>::infinity()};
-}
 
 class RejectionVerifier final : public Verifier {
  public:
