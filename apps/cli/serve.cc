@@ -116,6 +116,9 @@ ServeRun::ServeRun(const Arguments& arguments, const ServeOptions& options)
   check_named_model(options.planner, model_options_);
   model_options_.n_sequences = options.n_parallel + options.n_cached;
   model_options_.n_draft_sequences = model_options_.n_sequences;
+  if (!model_options_.n_snapshots) {
+    model_options_.n_snapshots = default_snapshots(options.n_parallel);
+  }
   model_options_.is_cancelled = [this] { return passes_are_stopped_.load(); };
 }
 

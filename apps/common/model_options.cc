@@ -180,7 +180,7 @@ void add_model_options(Arguments& arguments, ModelOptions& options) {
       [&](std::int64_t n) { options.n_snapshots = static_cast<std::size_t>(n); },
       "Of a target with recurrent layers, tokens that can be taken back at once, so the longest "
       "chain that is verified; each takes the memory of a state per text, see gumbelspec info; 0: "
-      "a copy of the state instead (default: 5)");
+      "a copy of the state instead (default: 5; serve: 2 with --parallel above 4, 1 from 8 on)");
   arguments.add_flag(
       "--no-mmap", [&] { options.use_mmap = false; }, "Read the models instead of mapping them");
   arguments.add_flag(
@@ -239,6 +239,11 @@ std::unique_ptr<LlamaModel> load_draft(const LlamaModelOptions& options, Progres
   }
 }
 
+std::size_t default_snapshots(std::size_t n_texts) noexcept {
+  if (n_texts <= 4) return LlamaModelOptions{}.n_snapshots;
+  return n_texts < 8 ? 2 : 1;
+}
+
 LlamaModelOptions target_load_options(const ModelOptions& options, Progress& progress) {
   // Before a model is loaded: its weights go into the kernels' own layout then.
   if (options.use_kernels) register_kernels();
@@ -252,7 +257,7 @@ LlamaModelOptions target_load_options(const ModelOptions& options, Progress& pro
   load.main_gpu = options.main_gpu;
   load.rpc_servers = options.rpc_servers;
   load.n_sequences = options.n_sequences;
-  load.n_snapshots = options.n_snapshots;
+  load.n_snapshots = options.n_snapshots.value_or(default_snapshots(1));
   load.loads_mtp = options.draft.empty() && has_draft(options);
   return load;
 }

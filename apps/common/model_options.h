@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,9 +34,9 @@ struct ModelOptions {
   int main_gpu = 0;
   std::vector<std::string> rpc_servers;  // "HOST:PORT"
   std::chrono::seconds rpc_timeout{10};
-  std::size_t n_sequences = 1;                                // that sessions or a batch need
-  std::size_t n_draft_sequences = 1;                          // the same for the draft
-  std::size_t n_snapshots = LlamaModelOptions{}.n_snapshots;  // of the target
+  std::size_t n_sequences = 1;             // that sessions or a batch need
+  std::size_t n_draft_sequences = 1;       // the same for the draft
+  std::optional<std::size_t> n_snapshots;  // of the target; none: default_snapshots()
   bool use_mmap = true;
   bool use_mtp = true;      // the target's own MTP layers draft where there is no draft model
   bool use_kernels = true;  // the CPU kernels, where this build and this processor have them
@@ -61,6 +62,11 @@ struct Models {
   std::unique_ptr<LlamaModel> target;
   std::unique_ptr<LlamaModel> draft;  // null: none given, or not wanted
 };
+
+// Snapshots of a recurrent target's state where --snapshots says nothing. A pass over several texts
+// pays for those it does not need, too, and drafts get shorter the more texts there are
+// (docs/results/recurrent.md).
+[[nodiscard]] std::size_t default_snapshots(std::size_t n_texts) noexcept;
 
 // How load_models() loads the target, and the draft of such a target.
 // Requires: options come from with_demo_pair().
