@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <map>
@@ -16,6 +17,7 @@
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -129,6 +131,19 @@ class WriteError : public std::runtime_error {
 
 inline size_t tensor_bytes(const Tensor& t) {
   return ggml_row_size(t.type, t.columns) * static_cast<size_t>(t.n_rows());
+}
+
+inline std::string size_text(size_t bytes) { return std::to_string(bytes / 1'000'000 + 1) + " MB"; }
+
+// Throws: WriteError if there is no room for so many bytes where `path` is to be.
+inline void require_space(const std::string& path, size_t n_bytes) {
+  std::error_code failure;
+  std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  if (folder.empty()) folder = ".";
+  const auto space = std::filesystem::space(folder, failure);
+  if (failure || space.available >= n_bytes) return;
+  throw WriteError("cannot write " + path + ": it needs " + size_text(n_bytes) + ", but " +
+                   size_text(space.available) + " are free; free some or write elsewhere");
 }
 
 // A file under a temporary name until it is complete; an incomplete one is removed.

@@ -12,6 +12,7 @@
 #include "apps/common/utf8_stream.h"
 #include "apps/scale/gguf_writer.h"
 #include "apps/scale/padding.h"
+#include "apps/scale/recurrent_layers.h"
 #include "apps/scale/scale_model.h"
 
 namespace gumbelspec::scale {
@@ -43,6 +44,10 @@ void add_options(apps::Arguments& arguments, ScaleOptions& o) {
   add_size(arguments, "--vocab", kMostTokens, o.vocab,
            "Tokens of its vocabulary: added ones have logits too low ever to be chosen (default: "
            "the original's)");
+  add_size(
+      arguments, "--recurrent-layers", 1024, o.recurrent_layers,
+      "Mamba-2 layers to add, which makes a hybrid model (granitehybrid) of the same function; "
+      "a step of its own, after the others");
   apps::add_integer(
       arguments, "--distinct-rows", 0, 1'000'000,
       [&o](std::int64_t n) { o.distinct_rows = static_cast<int>(n); },
@@ -56,7 +61,7 @@ void add_options(apps::Arguments& arguments, ScaleOptions& o) {
 
 int scale(ScaleOptions o) {
   if (o.params == 0.0 && o.shape.layers == 0 && o.shape.embd == 0 && o.shape.ff == 0 &&
-      o.shape.heads == 0 && o.shape.heads_kv == 0 && o.vocab == 0) {
+      o.shape.heads == 0 && o.shape.heads_kv == 0 && o.vocab == 0 && o.recurrent_layers == 0) {
     throw std::runtime_error("no size is given; give one with --params, e.g. --params 1B");
   }
   apps::Progress progress;
@@ -64,7 +69,7 @@ int scale(ScaleOptions o) {
     if (apps::stop_requested()) throw apps::Stopped();
     progress.show("writing " + std::to_string(static_cast<int>(share * 100.0)) + " %");
   };
-  const ScaleResult result = scale_model(o);
+  const ScaleResult result = o.recurrent_layers > 0 ? add_recurrent_layers(o) : scale_model(o);
   progress.clear();
   const ModelShape& s = result.shape;
   std::cout << o.out << ": " << params_text(result.n_params) << " parameters, " << o.type << ", "

@@ -294,18 +294,6 @@ ModelShape chosen_shape(const Source& source, const FixedShape& fixed,
   return shape;
 }
 
-std::string size_text(size_t bytes) { return std::to_string(bytes / 1'000'000 + 1) + " MB"; }
-
-void require_space(const std::string& path, size_t n_bytes) {
-  std::error_code failure;
-  std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  if (folder.empty()) folder = ".";
-  const auto space = std::filesystem::space(folder, failure);
-  if (failure || space.available >= n_bytes) return;
-  throw WriteError("cannot write " + path + ": it needs " + size_text(n_bytes) + ", but " +
-                   size_text(space.available) + " are free; free some or write elsewhere");
-}
-
 // Writes the model; returns the bytes of its tensors.
 size_t write_model(const Source& source, const ModelShape& shape,
                    const std::optional<Padding>& padding, const ScaleOptions& o) {

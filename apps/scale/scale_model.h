@@ -25,10 +25,11 @@ namespace gumbelspec::scale {
 struct ScaleOptions {
   std::string in, out;
   std::string type = "q8_0";
-  double params = 0.0;      // 0: the shape decides
-  ModelShape shape;         // what is not 0 is kept
-  int distinct_rows = 256;  // noise rows quantised per shape, then repeated; 0: every row its own
-  int vocab = 0;            // tokens of the new model, added ones included; 0: as they are
+  double params = 0.0;       // 0: the shape decides
+  ModelShape shape;          // what is not 0 is kept
+  int distinct_rows = 256;   // noise rows quantised per shape, then repeated; 0: every row its own
+  int recurrent_layers = 0;  // to add; a step of its own (recurrent_layers.h)
+  int vocab = 0;             // tokens of the new model, added ones included; 0: as they are
   unsigned seed = 1;
   int threads = 1;
   // Called before each tensor with the share done, in [0, 1). May throw to give up.
