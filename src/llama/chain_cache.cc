@@ -24,31 +24,17 @@ ChainCache::ChainCache(llama_context* context, const CacheSettings& settings, co
       is_cancelled_(std::move(is_cancelled)),
       sequences_(settings.n_sequences),
       batch_(context, settings.graph, settings.check_pass, log) {
-  for (std::size_t s = 0; s < sequences_.size(); ++s) {
-    sequences_[s].id = static_cast<llama_seq_id>(s);
-    sequences_[s].copy_id = static_cast<llama_seq_id>(s + sequences_.size());
-    sequences_[s].pending.reserve(settings.max_pass_nodes);
-    sequences_[s].in_pass.reserve(settings.max_pass_nodes);
-    sequences_[s].owed.reserve(settings.max_pass_nodes);
+  const auto n = static_cast<llama_seq_id>(sequences_.size());
+  llama_seq_id next = 0;
+  for (Sequence& sequence : sequences_) {
+    sequence.id = next++;
+    sequence.copy_id = sequence.id + n;
+    sequence.pending.reserve(settings.max_pass_nodes);
+    sequence.in_pass.reserve(settings.max_pass_nodes);
+    sequence.owed.reserve(settings.max_pass_nodes);
   }
   batch_.reserve(2 * settings.max_pass_nodes);
   row_slot_.reserve(settings.max_pass_nodes);
-}
-
-ChainCache::Sequence& ChainCache::at(SeqId seq) {
-  return const_cast<Sequence&>(std::as_const(*this).at(seq));
-}
-
-const ChainCache::Sequence& ChainCache::at(SeqId seq) const {
-  if (index(seq) >= sequences_.size() || !sequences_[index(seq)].is_open) {
-    throw std::logic_error("sequence " + std::to_string(static_cast<int>(seq)) + " is not open");
-  }
-  return sequences_[index(seq)];
-}
-
-bool ChainCache::is_alone(const Sequence& sequence) const {
-  return std::all_of(sequences_.begin(), sequences_.end(),
-                     [&](const Sequence& other) { return !other.is_open || &other == &sequence; });
 }
 
 std::size_t ChainCache::n_used() const {
@@ -59,22 +45,14 @@ std::size_t ChainCache::n_used() const {
   return n;
 }
 
-SeqId ChainCache::open() {
-  for (std::size_t s = 0; s < sequences_.size(); ++s) {
-    if (sequences_[s].is_open) continue;
-    sequences_[s].is_open = true;
-    return static_cast<SeqId>(s);
-  }
-  throw std::logic_error("all " + std::to_string(sequences_.size()) +
-                         " sequences are open; close one or load with a larger n_sequences");
-}
+SeqId ChainCache::open() { return sequences_.open(); }
 
 void ChainCache::close(SeqId seq) {
   truncate(seq, 0);
-  at(seq).is_open = false;
+  sequences_.at(seq).is_open = false;
 }
 
-std::size_t ChainCache::n_committed(SeqId seq) const { return at(seq).n_committed; }
+std::size_t ChainCache::n_committed(SeqId seq) const { return sequences_.at(seq).n_committed; }
 
 // llama.cpp's recurrent state is copied whole or not at all, whatever the positions; of the
 // attention's cells none has these.
@@ -88,7 +66,7 @@ void ChainCache::drop_copy(Sequence& sequence) {
 }
 
 void ChainCache::commit(SeqId seq, std::span<const PendingId> path) {
-  Sequence& sequence = at(seq);
+  Sequence& sequence = sequences_.at(seq);
   for (std::size_t i = 0; i < path.size(); ++i) {
     if (path[i] == pending_id(i) && i < sequence.pending.size()) continue;
     throw std::logic_error("commit: pending token " + std::to_string(static_cast<int>(path[i])) +
@@ -143,7 +121,7 @@ void ChainCache::take_copy_back(Sequence& sequence, std::size_t n_kept) {
 }
 
 void ChainCache::truncate(SeqId seq, std::size_t n) {
-  Sequence& sequence = at(seq);
+  Sequence& sequence = sequences_.at(seq);
   if (n > sequence.n_committed) {
     throw std::logic_error("truncate: " + std::to_string(n) + " is more than the " +
                            std::to_string(sequence.n_committed) + " committed tokens");
@@ -162,7 +140,7 @@ void ChainCache::truncate(SeqId seq, std::size_t n) {
     restore(sequence, *found);
     sequence.remembered.erase(found + 1, sequence.remembered.end());
   } else {
-    if (is_alone(sequence)) {
+    if (sequences_.is_alone(sequence)) {
       llama_memory_clear(memory_, false);
       sequence.has_copy = false;
     } else {
@@ -178,7 +156,7 @@ void ChainCache::truncate(SeqId seq, std::size_t n) {
 }
 
 std::size_t ChainCache::n_restorable(SeqId seq, std::size_t n) const {
-  const Sequence& sequence = at(seq);
+  const Sequence& sequence = sequences_.at(seq);
   if (n == sequence.n_committed) return n;
   std::size_t best = 0;
   for (const Remembered& r : sequence.remembered) {
@@ -188,7 +166,7 @@ std::size_t ChainCache::n_restorable(SeqId seq, std::size_t n) const {
 }
 
 void ChainCache::remember(SeqId seq) {
-  Sequence& sequence = at(seq);
+  Sequence& sequence = sequences_.at(seq);
   if (!sequence.pending.empty()) throw std::logic_error("remember: there are pending tokens");
   const bool has_state = settings_.rollback != Rollback::none;
   // Nothing is owed behind a prompt.

@@ -13,6 +13,7 @@
 #include "src/llama/log_capture.h"
 #include "src/llama/pass_batch.h"
 #include "src/llama/sequence_cache.h"
+#include "src/llama/sequence_slots.h"
 
 namespace gumbelspec::internal {
 
@@ -82,9 +83,6 @@ class ChainCache final : public SequenceCache {
     [[nodiscard]] std::size_t n_to_reread() const { return pending.empty() ? owed.size() : 0; }
   };
 
-  Sequence& at(SeqId seq);
-  [[nodiscard]] const Sequence& at(SeqId seq) const;
-  [[nodiscard]] bool is_alone(const Sequence& sequence) const;
   [[nodiscard]] std::size_t n_used() const;
 
   void read_chains(std::span<const PassNode> nodes);
@@ -108,7 +106,7 @@ class ChainCache final : public SequenceCache {
   CacheSettings settings_;
   const LogSink& log_;
   std::function<bool()> is_cancelled_;
-  std::vector<Sequence> sequences_;
+  SequenceSlots<Sequence> sequences_;
   std::vector<std::int32_t> row_slot_;  // by node: place in the last batch, -1 without a row
   PassBatch batch_;
   std::size_t n_extra_ = 0;

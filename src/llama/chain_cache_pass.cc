@@ -18,7 +18,7 @@ constexpr std::size_t kFillingPerPass = 8;
 }  // namespace
 
 PassOutcome ChainCache::extend(SeqId seq, std::span<const TokenId> tokens) {
-  Sequence& sequence = at(seq);
+  Sequence& sequence = sequences_.at(seq);
   if (!sequence.pending.empty()) throw std::logic_error("extend: there are pending tokens");
   row_slot_.clear();
   if (sequence.n_committed + tokens.size() > settings_.n_context ||
@@ -73,7 +73,7 @@ void ChainCache::read_chains(std::span<const PassNode> nodes) {
     sequence.n_fill = 0;
   }
   for (std::size_t i = 0; i < nodes.size(); ++i) {
-    Sequence& sequence = at(nodes[i].seq);
+    Sequence& sequence = sequences_.at(nodes[i].seq);
     const std::size_t n_before = sequence.pending.size() + sequence.in_pass.size();
     const PendingId expected = n_before == 0 ? kCommitted : pending_id(n_before - 1);
     if (nodes[i].parent != expected) throw std::logic_error("evaluate: this model cannot branch");

@@ -14,6 +14,7 @@
 #include "src/llama/cpu_topology.h"
 #include "src/llama/graph_traits.h"
 #include "src/llama/load_details.h"
+#include "src/llama/model_checks.h"
 #include "src/llama/model_file.h"
 #include "src/llama/recurrent_memory.h"
 #include "src/llama/tree_cache.h"
@@ -23,81 +24,6 @@ namespace {
 
 // Rounds that reject every node of a full pass, until the cache is rewritten.
 constexpr std::size_t kRoundsBetweenCompactions = 22;
-
-[[noreturn]] void refuse(const llama_model* model, const std::string& what) {
-  throw Error(ErrorCode::invalid_model, "the model's architecture, " +
-                                            model_metadata(model, "general.architecture") + ", " +
-                                            what + "; use a causal language model");
-}
-
-struct Refusal {
-  std::string_view architecture;
-  const char* why;
-};
-
-// What neither llama.h nor the graph nor the metadata tells.
-constexpr Refusal kRefused[] = {
-    {"eagle3", "is a draft head, which reads another model's hidden states"},
-    {"dflash", "is a draft head, which reads another model's hidden states"},
-    {"gemma4-assistant", "is a draft head, which reads another model's hidden states"},
-    // Values of two dimensions, of which its cache wants three: it ends the process.
-    {"plm", "has a graph that llama.cpp v0.5.0 cannot build"},
-    {"pockettts", "makes sounds, and its logits mean nothing"},
-    {"qwen3tts", "makes codes of sounds, not text"},
-};
-
-void check_is_decoder(const llama_model* model) {
-  const std::string name = model_metadata(model, "general.architecture");
-  for (const Refusal& refused : kRefused) {
-    if (refused.architecture == name) refuse(model, refused.why);
-  }
-  if (llama_model_has_encoder(model)) refuse(model, "has an encoder");
-  if (!llama_model_has_decoder(model)) refuse(model, "has no decoder");
-  if (llama_model_is_diffusion(model)) refuse(model, "generates by diffusion");
-}
-
-void check_has_logits(const llama_model* model, std::size_t n_logits, std::size_t n_vocab) {
-  if (n_logits == 0) refuse(model, "has no output head (it makes embeddings)");
-  if (n_logits != n_vocab) {
-    refuse(model, "gives " + std::to_string(n_logits) + " logits for a vocabulary of " +
-                      std::to_string(n_vocab) + " tokens");
-  }
-}
-
-// Files of any architecture can be made for embeddings or for ranking.
-void check_is_generator(const llama_model* model) {
-  const auto refuse_file = [](const std::string& what) {
-    throw Error(ErrorCode::invalid_model, "the model " + what + "; use a causal language model");
-  };
-  if (model_metadata(model, "%s.attention.causal") == "false") {
-    refuse_file("is not causal (" + model_metadata(model, "general.architecture") +
-                ".attention.causal is false): its tokens see what comes after them");
-  }
-  const std::string pooling = model_metadata(model, "%s.pooling_type");
-  // 0 is none; llama.cpp's own tools write -1 for what they do not know.
-  constexpr std::string_view kKinds = "1234";
-  if (pooling.size() == 1 && kKinds.find(pooling) != std::string_view::npos) {
-    refuse_file("makes embeddings or ranks texts (" +
-                model_metadata(model, "general.architecture") + ".pooling_type is " + pooling +
-                ")");
-  }
-}
-
-void check_range(const char* name, std::size_t value, std::size_t low, std::size_t high) {
-  if (value >= low && value <= high) return;
-  throw Error(ErrorCode::invalid_option,
-              std::string(name) + " is " + std::to_string(value) + "; give a value from " +
-                  std::to_string(low) + " to " + std::to_string(high),
-              name);
-}
-
-void check_threads(const char* name, int n, const char* none) {
-  if (n >= 0 && n <= 1024) return;
-  throw Error(ErrorCode::invalid_option,
-              std::string(name) + " is " + std::to_string(n) +
-                  "; give a value from 1 to 1024, or 0 for " + none,
-              name);
-}
 
 std::size_t context_length(const llama_model* model, const LlamaModelOptions& options) {
   const auto n_trained = static_cast<std::size_t>(std::max(0, llama_model_n_ctx_train(model)));
@@ -331,16 +257,8 @@ ContextSetup make_context(llama_model* model, const LlamaModelOptions& options,
                           std::span<const Device> devices, ggml_abort_callback on_cancel,
                           void* cancel_data, const LogSink& log, const HeadSetup& head) {
   const bool is_head = head.kind != HeadKind::none;
-  if (!is_head) {
-    check_is_decoder(model);
-    check_is_generator(model);
-  }
-  check_range("n_sequences", options.n_sequences, 1, 64);
-  check_range("max_pass_nodes", options.max_pass_nodes, 1, 4096);
-  check_range("n_snapshots", options.n_snapshots, 0, 64);
-  check_range("prompt_chunk", options.prompt_chunk, 1, 65536);
-  check_threads("n_threads", options.n_threads, "one per physical core");
-  check_threads("n_threads_prompt", options.n_threads_prompt, "as many as n_threads");
+  if (!is_head) check_is_language_model(model);
+  check_context_options(options);
   ContextSetup setup;
   // The kernels compute here, not on a device.
   const bool is_order_free = !is_head && options.accelerators && !uses_device(options, devices) &&
@@ -388,7 +306,7 @@ ContextSetup make_context(llama_model* model, const LlamaModelOptions& options,
   setup.limits = limits_of(model, setup.cache, max_context);
   setup.facts = facts_of(setup.cache, options, devices);
   setup.rollback = rollback_of_bytes(n_state_bytes, setup.cache);
-  if (llama_get_memory(setup.context.get()) == nullptr) refuse(model, "keeps no cache");
+  check_has_cache(model, setup.context.get());
   setup.cache.graph = read_graph_traits(setup.context.get());
   // Its states come with the rows that are asked for.
   if (is_head) setup.cache.graph.gives_all_rows = true;

@@ -5,56 +5,24 @@
 #include <algorithm>
 #include <array>
 #include <compare>
+#include <cstdint>
 #include <cstdlib>
 #include <map>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "llama-context.h"
 #include "llama-memory.h"
+#include "src/llama/operation_kinds.h"
+#include "src/llama/product_rules.h"
 
 namespace gumbelspec::internal {
 namespace {
 
-constexpr const char* kRowByRow = "operations row by row";
-
 // More than a single token, and as many as where the last of ggml's thresholds lies (8).
 constexpr std::uint32_t kManyTokens = 16;
-
-constexpr const char* kNoPanels = "GGML_NO_IQ_PANEL";
-
-// Type, plain, repacked, expert, repacked expert, grid. What ggml does not repack is false there.
-constexpr std::array<ProductRule, 28> kRules = {{
-    {GGML_TYPE_F32, false, false, true, false, false},
-    {GGML_TYPE_F16, false, false, true, false, false},
-    {GGML_TYPE_BF16, false, false, true, false, false},
-    {GGML_TYPE_Q4_0, true, true, true, true, false},
-    {GGML_TYPE_MXFP4, true, true, true, true, false},
-    {GGML_TYPE_IQ4_NL, false, true, true, true, false},
-    {GGML_TYPE_Q2_K, true, false, true, true, false},
-    {GGML_TYPE_Q4_K, true, false, true, true, false},
-    {GGML_TYPE_Q8_0, true, false, true, false, false},
-    {GGML_TYPE_Q4_1, true, false, true, false, false},
-    {GGML_TYPE_Q5_0, true, false, true, false, false},
-    {GGML_TYPE_Q5_1, true, false, true, false, false},
-    {GGML_TYPE_Q3_K, true, false, true, false, false},
-    {GGML_TYPE_Q5_K, true, false, true, false, false},
-    {GGML_TYPE_Q6_K, true, false, true, false, false},
-    {GGML_TYPE_TQ1_0, true, false, true, false, false},
-    {GGML_TYPE_TQ2_0, true, false, true, false, false},
-    {GGML_TYPE_NVFP4, true, false, true, false, false},
-    {GGML_TYPE_Q1_0, true, false, true, false, false},
-    {GGML_TYPE_Q2_0, true, false, true, false, false},
-    {GGML_TYPE_IQ1_S, false, false, false, false, true},
-    {GGML_TYPE_IQ1_M, false, false, false, false, true},
-    {GGML_TYPE_IQ2_XXS, false, false, false, false, true},
-    {GGML_TYPE_IQ2_XS, false, false, false, false, true},
-    {GGML_TYPE_IQ2_S, false, false, false, false, true},
-    {GGML_TYPE_IQ3_XXS, false, false, false, false, true},
-    {GGML_TYPE_IQ3_S, false, false, false, false, true},
-    {GGML_TYPE_IQ4_XS, false, false, false, false, true},
-}};
 
 // Operations of one kind, as they are counted.
 struct Kind {
@@ -70,121 +38,9 @@ struct Verdict {
   std::string why;
 };
 
-const ggml_tensor* owner(const ggml_tensor* t) { return t->view_src ? t->view_src : t; }
-
 bool is_of_amx(const ggml_tensor* t) {
   const ggml_backend_buffer_type_t type = ggml_backend_buffer_get_type(owner(t)->buffer);
   return std::string_view(ggml_backend_buft_name(type)) == "AMX";
-}
-
-bool is_weight(const ggml_tensor* t) {
-  const ggml_tensor* whole = owner(t);
-  return whole->buffer != nullptr &&
-         ggml_backend_buffer_get_usage(whole->buffer) == GGML_BACKEND_BUFFER_USAGE_WEIGHTS;
-}
-
-bool moves_nothing(const ggml_tensor* op) {
-  return op->op == GGML_OP_NONE || op->op == GGML_OP_RESHAPE || op->op == GGML_OP_VIEW ||
-         op->op == GGML_OP_PERMUTE || op->op == GGML_OP_TRANSPOSE;
-}
-
-// Each row of the result is computed from rows of its own token, by one loop for all rows.
-bool is_row_by_row(const ggml_tensor* op) {
-  switch (op->op) {
-    case GGML_OP_DUP:
-    case GGML_OP_ADD:
-    case GGML_OP_ADD_ID:
-    case GGML_OP_ADD1:
-    case GGML_OP_SUB:
-    case GGML_OP_MUL:
-    case GGML_OP_DIV:
-    case GGML_OP_SQR:
-    case GGML_OP_SQRT:
-    case GGML_OP_LOG:
-    case GGML_OP_SIN:
-    case GGML_OP_COS:
-    case GGML_OP_SUM_ROWS:
-    case GGML_OP_MEAN:
-    case GGML_OP_ARGMAX:
-    case GGML_OP_REPEAT:
-    case GGML_OP_CONCAT:
-    case GGML_OP_NORM:
-    case GGML_OP_RMS_NORM:
-    case GGML_OP_L2_NORM:
-    case GGML_OP_SCALE:
-    case GGML_OP_CPY:
-    case GGML_OP_CONT:
-    case GGML_OP_GET_ROWS:
-    case GGML_OP_SET_ROWS:
-    case GGML_OP_SET:
-    case GGML_OP_SOFT_MAX:
-    case GGML_OP_ROPE:
-    case GGML_OP_CLAMP:
-    case GGML_OP_PAD:
-    case GGML_OP_ARANGE:
-    case GGML_OP_ARGSORT:
-    case GGML_OP_TOP_K:
-    case GGML_OP_LEAKY_RELU:
-    case GGML_OP_FILL:
-    case GGML_OP_UNARY:
-    case GGML_OP_GLU:
-      return true;
-    default:
-      return false;
-  }
-}
-
-// Recurrent layers: one loop over a sequence's tokens, each computed from the state that the one
-// before it has left, in float32 as it is stored between passes.
-bool is_token_by_token(const ggml_tensor* op) {
-  switch (op->op) {
-    case GGML_OP_SSM_CONV:
-    case GGML_OP_SSM_SCAN:
-    case GGML_OP_RWKV_WKV6:
-    case GGML_OP_RWKV_WKV7:
-    case GGML_OP_GATED_LINEAR_ATTN:
-    case GGML_OP_GATED_DELTA_NET:
-      return true;
-    default:
-      return false;
-  }
-}
-
-std::string upper(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) {
-    return static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
-  });
-  return text;
-}
-
-std::string what_of(const ggml_tensor* op) {
-  const bool is_product = op->op == GGML_OP_MUL_MAT || op->op == GGML_OP_MUL_MAT_ID;
-  if (is_product && is_weight(op->src[0])) {
-    return std::string("products with ") + upper(ggml_type_name(op->src[0]->type)) +
-           (op->op == GGML_OP_MUL_MAT_ID ? " experts" : " weights");
-  }
-  if (is_product) return "products of activations";
-  if (op->op == GGML_OP_FLASH_ATTN_EXT) return "attentions";
-  if (is_row_by_row(op)) return kRowByRow;
-  return upper(ggml_op_name(op->op)) + " operations";
-}
-
-// These move numbers and change none; some graphs do so for several tokens only.
-bool only_moves(const ggml_tensor* op) {
-  switch (op->op) {
-    case GGML_OP_DUP:
-    case GGML_OP_CPY:
-    case GGML_OP_CONT:
-    case GGML_OP_REPEAT:
-    case GGML_OP_CONCAT:
-    case GGML_OP_GET_ROWS:
-    case GGML_OP_SET_ROWS:
-    case GGML_OP_SET:
-    case GGML_OP_PAD:
-      return true;
-    default:
-      return false;
-  }
 }
 
 // The operations of one graph. Two graphs that compute alike have the same.
@@ -376,12 +232,12 @@ class Audit {
       return {false, "with AVX but no AVX2 ggml sums several columns in another order than one"};
     }
     if (holds) return {true, "ggml's, the same for any number of columns"};
-    if (rule->is_grid && is_plain && std::getenv(kNoPanels) != nullptr) {
+    if (rule->is_grid && is_plain && std::getenv(kNoIqPanels) != nullptr) {
       return {true, "ggml's, without its panels the same for any number of columns"};
     }
     if (!is_plain) return {false, "ggml's repacked weights take another order with many columns"};
     if (rule->is_grid) {
-      return {false, std::string("ggml takes another way from 8 columns on; set ") + kNoPanels +
+      return {false, std::string("ggml takes another way from 8 columns on; set ") + kNoIqPanels +
                          "=1 in the environment, or use another type (Q8_0, Q4_K, Q6_K)"};
     }
     if (!is_weight(matrix)) return {false, "ggml sums several columns in another order than one"};
@@ -397,14 +253,6 @@ class Audit {
 };
 
 }  // namespace
-
-std::span<const ProductRule> product_rules() { return kRules; }
-
-const ProductRule* product_rule(ggml_type type) {
-  const auto found = std::find_if(kRules.begin(), kRules.end(),
-                                  [type](const ProductRule& rule) { return rule.type == type; });
-  return found == kRules.end() ? nullptr : &*found;
-}
 
 PassGuarantee audit_passes(llama_context* context, const PassFacts& facts) {
   // Accelerators may wait with what they take until a context is in use (kernels/src/device.cc).

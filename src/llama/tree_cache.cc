@@ -32,23 +32,13 @@ TreeCache::TreeCache(llama_context* context, const CacheSettings& settings, cons
                   max_leaves(settings.n_sequences) - 1),
       sequences_(settings.n_sequences),
       batch_(context, settings.graph, settings.check_pass, log) {
-  for (std::size_t s = 0; s < sequences_.size(); ++s) {
-    sequences_[s].base = static_cast<llama_seq_id>(s);
-    sequences_[s].pending.reserve(settings.max_pass_nodes);
-    sequences_[s].pass_nodes.reserve(settings.max_pass_nodes);
+  llama_seq_id next = 0;
+  for (Sequence& sequence : sequences_) {
+    sequence.base = next++;
+    sequence.pending.reserve(settings.max_pass_nodes);
+    sequence.pass_nodes.reserve(settings.max_pass_nodes);
   }
   reserve_batch(settings.max_pass_nodes, settings.max_pass_nodes);
-}
-
-TreeCache::Sequence& TreeCache::at(SeqId seq) {
-  return const_cast<Sequence&>(std::as_const(*this).at(seq));
-}
-
-const TreeCache::Sequence& TreeCache::at(SeqId seq) const {
-  if (index(seq) >= sequences_.size() || !sequences_[index(seq)].is_open) {
-    throw std::logic_error("sequence " + std::to_string(static_cast<int>(seq)) + " is not open");
-  }
-  return sequences_[index(seq)];
 }
 
 std::size_t TreeCache::n_pending() const {
@@ -57,33 +47,23 @@ std::size_t TreeCache::n_pending() const {
   return n;
 }
 
-bool TreeCache::is_alone(const Sequence& sequence) const {
-  return std::all_of(sequences_.begin(), sequences_.end(),
-                     [&](const Sequence& other) { return !other.is_open || &other == &sequence; });
-}
-
 SeqId TreeCache::open() {
-  for (std::size_t s = 0; s < sequences_.size(); ++s) {
-    Sequence& sequence = sequences_[s];
-    if (sequence.is_open) continue;
-    sequence.is_open = true;
-    sequence.n_committed = 0;
-    sequence.end_order = 0;
-    sequence.base_is_lent = false;
-    sequence.pending.clear();
-    return static_cast<SeqId>(s);
-  }
-  throw std::logic_error("all " + std::to_string(sequences_.size()) +
-                         " sequences are open; close one or load with a larger n_sequences");
+  const SeqId seq = sequences_.open();
+  Sequence& sequence = sequences_.at(seq);
+  sequence.n_committed = 0;
+  sequence.end_order = 0;
+  sequence.base_is_lent = false;
+  sequence.pending.clear();
+  return seq;
 }
 
 void TreeCache::close(SeqId seq) {
   truncate(seq, 0);
-  at(seq).is_open = false;
+  sequences_.at(seq).is_open = false;
 }
 
 std::size_t TreeCache::n_committed(SeqId seq) const {
-  return static_cast<std::size_t>(at(seq).n_committed);
+  return static_cast<std::size_t>(sequences_.at(seq).n_committed);
 }
 
 void TreeCache::park(llama_seq_id carrier, llama_pos begin, llama_pos end) {
@@ -165,7 +145,7 @@ void TreeCache::move_base(Sequence& sequence, std::span<const PendingId> path) {
 }
 
 void TreeCache::commit(SeqId seq, std::span<const PendingId> path) {
-  Sequence& sequence = at(seq);
+  Sequence& sequence = sequences_.at(seq);
   mark_path(sequence, path);
   const llama_pos n_before = sequence.n_committed;
   const std::size_t n_parked_before = n_parked_;
@@ -186,13 +166,13 @@ void TreeCache::commit(SeqId seq, std::span<const PendingId> path) {
 }
 
 void TreeCache::truncate(SeqId seq, std::size_t n) {
-  Sequence& sequence = at(seq);
+  Sequence& sequence = sequences_.at(seq);
   if (n > static_cast<std::size_t>(sequence.n_committed)) {
     throw std::logic_error("truncate: " + std::to_string(n) + " is more than the " +
                            std::to_string(sequence.n_committed) + " committed tokens");
   }
   drop_guard();
-  if (n == 0 && is_alone(sequence)) {
+  if (n == 0 && sequences_.is_alone(sequence)) {
     llama_memory_clear(memory_, false);
     branch_ids_.forget_all();
     n_used_ = n_parked_ = 0;
@@ -206,7 +186,7 @@ void TreeCache::truncate(SeqId seq, std::size_t n) {
   std::size_t n_dropped = n_committed(seq) - n + sequence.pending.size();
   if (n_dropped == 0) return;
   // Another sequence's text may lie behind these cells.
-  if (settings_.keeps_order && !is_alone(sequence)) {
+  if (settings_.keeps_order && !sequences_.is_alone(sequence)) {
     park(sequence.base, n_kept, sequence.n_committed);
     n_dropped = 0;
   }
@@ -248,7 +228,7 @@ void TreeCache::compact() {
 }
 
 std::vector<std::uint8_t> TreeCache::state(SeqId seq) {
-  const Sequence& sequence = at(seq);
+  const Sequence& sequence = sequences_.at(seq);
   if (!sequence.pending.empty()) throw std::logic_error("state: there are pending tokens");
   drop_guard();
   const LogCapture capture(log_);
@@ -263,7 +243,7 @@ std::vector<std::uint8_t> TreeCache::state(SeqId seq) {
 }
 
 bool TreeCache::set_state(SeqId seq, std::span<const std::uint8_t> state, std::size_t n_tokens) {
-  Sequence& sequence = at(seq);
+  Sequence& sequence = sequences_.at(seq);
   if (sequence.n_committed != 0 || !sequence.pending.empty()) {
     throw std::logic_error("set_state: the sequence is not empty");
   }

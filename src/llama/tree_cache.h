@@ -16,6 +16,7 @@
 #include "src/llama/pass_batch.h"
 #include "src/llama/pass_plan.h"
 #include "src/llama/sequence_cache.h"
+#include "src/llama/sequence_slots.h"
 
 namespace gumbelspec::internal {
 
@@ -87,10 +88,7 @@ class TreeCache final : public SequenceCache {
     std::vector<std::int32_t> pass_nodes;  // evaluate(): its nodes in the pass
   };
 
-  Sequence& at(SeqId seq);
-  [[nodiscard]] const Sequence& at(SeqId seq) const;
   [[nodiscard]] std::size_t n_pending() const;
-  [[nodiscard]] bool is_alone(const Sequence& sequence) const;
   [[nodiscard]] bool make_room(std::size_t n);
   void compact();
   void guard_window();
@@ -124,7 +122,7 @@ class TreeCache final : public SequenceCache {
   llama_seq_id guard_id_;
   bool is_guarded_ = false;
   BranchIds branch_ids_;
-  std::vector<Sequence> sequences_;
+  SequenceSlots<Sequence> sequences_;
   std::size_t n_used_ = 0;  // cells that are not free, the parked ones included
   std::size_t n_parked_ = 0;
   std::uint64_t next_order_ = 0;

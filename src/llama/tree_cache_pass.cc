@@ -48,7 +48,7 @@ void TreeCache::copy_state(std::size_t i, std::span<float> out) const {
 
 PassOutcome TreeCache::extend_after(SeqId seq, std::span<const TokenId> tokens,
                                     std::span<const float> states) {
-  Sequence& sequence = at(seq);
+  Sequence& sequence = sequences_.at(seq);
   if (!sequence.pending.empty()) throw std::logic_error("extend: there are pending tokens");
   row_slot_.clear();
   if (n_committed(seq) + tokens.size() > settings_.n_context || !make_room(tokens.size())) {
@@ -104,7 +104,7 @@ void TreeCache::read_parents(std::span<const PassNode> nodes) {
   parents_.resize(nodes.size());
   positions_.resize(nodes.size());
   for (std::size_t i = 0; i < nodes.size(); ++i) {
-    Sequence& sequence = at(nodes[i].seq);
+    Sequence& sequence = sequences_.at(nodes[i].seq);
     parents_[i] = PassPlan::kOutside;
     const PendingId parent = nodes[i].parent;
     if (parent != kCommitted && index(parent) >= sequence.pending.size()) {
@@ -123,7 +123,7 @@ llama_pos TreeCache::position_of(const PassNode& node, std::size_t i) const {
   if (parents_[i] != PassPlan::kOutside) {
     return positions_[static_cast<std::size_t>(parents_[i])] + 1;
   }
-  const Sequence& sequence = at(node.seq);
+  const Sequence& sequence = sequences_.at(node.seq);
   if (node.parent == kCommitted) return sequence.n_committed;
   return sequence.pending[index(node.parent)].pos + 1;
 }
@@ -137,7 +137,7 @@ bool TreeCache::give_ids(std::span<const PassNode> nodes) {
     const bool is_top = slot.node == slot.top;
     if (!is_top) continue;
     const PassNode& top = nodes[static_cast<std::size_t>(slot.node)];
-    Sequence& sequence = at(top.seq);
+    Sequence& sequence = sequences_.at(top.seq);
     Pending* parent = top.parent == kCommitted ? nullptr : &sequence.pending[index(top.parent)];
     const llama_seq_id carrier = parent == nullptr ? sequence.base : parent->carrier;
     for (std::int32_t k = 0; k < slot.n_leaves; ++k) {
@@ -170,7 +170,7 @@ void TreeCache::take_back_ids(std::span<const PassNode> nodes) {
   for (const PassPlan::Slot& slot : plan_.slots()) {
     if (slot.node != slot.top) continue;
     const PassNode& top = nodes[static_cast<std::size_t>(slot.node)];
-    Sequence& sequence = at(top.seq);
+    Sequence& sequence = sequences_.at(top.seq);
     for (std::int32_t k = 0; k < slot.n_leaves; ++k) {
       const auto leaf = static_cast<std::size_t>(slot.first_leaf) + static_cast<std::size_t>(k);
       if (leaf_ids_[leaf] < 0) continue;
@@ -215,7 +215,7 @@ void TreeCache::record(std::span<const PassNode> nodes) {
     const bool is_leaf = s + 1 == plan_.slots().size() ||
                          parents_[static_cast<std::size_t>(plan_.slots()[s + 1].node)] != slot.node;
     pending.is_tip = is_leaf;
-    at(nodes[i].seq).pending.push_back(pending);
+    sequences_.at(nodes[i].seq).pending.push_back(pending);
   }
   next_order_ += nodes.size();
   n_used_ += nodes.size();

@@ -29,29 +29,16 @@ Lead lead_of(unsigned first) {
   return {};
 }
 
-struct Found {
-  bool is_well_formed = false;  // as far as it goes
-  bool is_complete = false;
-  std::size_t n_bytes = 0;
-};
-
-// Requires: i < text.size().
-Found character_at(std::string_view text, std::size_t i) {
+// The length of the well-formed character at i; 0 if there is none. Requires: i < text.size().
+std::size_t length_at(std::string_view text, std::size_t i) {
   const Lead lead = lead_of(byte_at(text, i));
-  if (lead.length == 0) return {};
+  if (i + lead.length > text.size()) return 0;
   for (std::size_t k = 1; k < lead.length; ++k) {
-    if (i + k == text.size()) return {true, false, k};
     const unsigned byte = byte_at(text, i + k);
     const bool fits = k == 1 ? byte >= lead.low && byte <= lead.high : (byte & 0xC0U) == 0x80U;
-    if (!fits) return {};
+    if (!fits) return 0;
   }
-  return {true, true, lead.length};
-}
-
-// The length of the well-formed character at i; 0 if there is none.
-std::size_t length_at(std::string_view text, std::size_t i) {
-  const Found found = character_at(text, i);
-  return found.is_complete ? found.n_bytes : 0;
+  return lead.length;
 }
 
 }  // namespace
@@ -64,18 +51,6 @@ std::optional<std::size_t> first_invalid_utf8(std::string_view text) {
     i += length;
   }
   return std::nullopt;
-}
-
-std::optional<std::string> unfinished_after(std::string_view unfinished, std::string_view bytes) {
-  std::string text(unfinished);
-  text += bytes;
-  for (std::size_t i = 0; i < text.size();) {
-    const Found found = character_at(text, i);
-    if (!found.is_well_formed) return std::nullopt;
-    if (!found.is_complete) return text.substr(i);
-    i += found.n_bytes;
-  }
-  return std::string();
 }
 
 std::size_t n_characters(std::string_view text) {

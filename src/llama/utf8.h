@@ -15,10 +15,6 @@ namespace gumbelspec::internal {
 // no overlong forms, no surrogates, nothing above U+10FFFF); nullopt if there is none.
 std::optional<std::size_t> first_invalid_utf8(std::string_view text);
 
-// The beginning of a character that well-formed text ends with when bytes follow what ended with
-// such a beginning; empty if it ends with a whole character, nullopt if it is not well-formed.
-std::optional<std::string> unfinished_after(std::string_view unfinished, std::string_view bytes);
-
 // Requires: well-formed text.
 std::size_t n_characters(std::string_view text);
 

@@ -6,10 +6,10 @@
 #include <memory>
 #include <string_view>
 
+#include "src/llama/product_rules.h"
+
 namespace gumbelspec::internal {
 namespace {
-
-constexpr const char* kNoIqPanels = "GGML_NO_IQ_PANEL";
 
 ggml_backend_buffer_type_t repacking_buffer_type(ggml_backend_dev_t cpu) {
   if (cpu == nullptr) return nullptr;

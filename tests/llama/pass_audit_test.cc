@@ -17,6 +17,7 @@
 #include "ggml-backend.h"
 #include "ggml-cpu.h"
 #include "gumbelspec/llama_model.h"
+#include "src/llama/product_rules.h"
 #include "testing/ggml_weights.h"
 #include "tests/llama/llama_fixture.h"
 
