@@ -28,11 +28,16 @@ void add_size(apps::Arguments& arguments, const std::string& name, int most, int
 }
 
 void add_options(apps::Arguments& arguments, ScaleOptions& o) {
-  arguments.add_positional("IN.gguf", o.in, "The small model, llama architecture");
+  arguments.add_positional("IN.gguf", o.in,
+                           "The small model, llama architecture, or an EAGLE-3 head");
   arguments.add_positional("OUT.gguf", o.out, "The model to write");
   arguments.add_option("--params", "SIZE",
                        "Parameters of the new model, e.g. 60M, 1B, 8B; the shape is chosen to fit",
                        [&o](const std::string& text) { o.params = parse_params(text); });
+  apps::add_text(
+      arguments, "--target", "FILE", o.target,
+      "Of an EAGLE-3 head: the scaled model that it is to draft for; the head becomes as "
+      "wide, and gets its vocabulary");
   apps::add_text(arguments, "--type", "NAME", o.type,
                  "Type of its matrices: q8_0, q4_0, q4_K, q5_K, q6_K, f16, bf16, f32 (default: "
                  "q8_0)");
@@ -61,8 +66,10 @@ void add_options(apps::Arguments& arguments, ScaleOptions& o) {
 
 int scale(ScaleOptions o) {
   if (o.params == 0.0 && o.shape.layers == 0 && o.shape.embd == 0 && o.shape.ff == 0 &&
-      o.shape.heads == 0 && o.shape.heads_kv == 0 && o.vocab == 0 && o.recurrent_layers == 0) {
-    throw std::runtime_error("no size is given; give one with --params, e.g. --params 1B");
+      o.shape.heads == 0 && o.shape.heads_kv == 0 && o.vocab == 0 && o.target.empty() &&
+      o.recurrent_layers == 0) {
+    throw std::runtime_error(
+        "no size is given; give one with --params, e.g. --params 1B, or the --target of a head");
   }
   apps::Progress progress;
   o.on_progress = [&progress](double share) {

@@ -41,30 +41,6 @@ bool is_usual_width(int embd) { return embd % (embd >= 1024 ? 256 : embd >= 512 
 // Layers of a model of this width: 12 at 640, 22 at 2048, 36 at 4096.
 double usual_layers(int embd) { return 7.0 + embd / 145.0; }
 
-// The rest of a shape of this width.
-std::optional<ModelShape> shape_of_width(int embd, double params, const ModelShape& least,
-                                         const FixedShape& fixed, const ModelShape& wanted) {
-  ModelShape shape = wanted;
-  shape.embd = embd;
-  if (shape.heads == 0) shape.heads = std::max(embd / fixed.head_dim, least.heads);
-  if (shape.heads_kv == 0) {
-    const auto heads_kv = heads_kv_for(shape.heads, embd, least);
-    if (!heads_kv) return std::nullopt;
-    shape.heads_kv = *heads_kv;
-  }
-  const int ff_step = std::lcm(64, fixed.block);
-  if (shape.ff == 0) shape.ff = std::max(rounded(2.75 * embd, ff_step), rounded(least.ff, ff_step));
-  while (wanted.ff == 0 && shape.ff < least.ff) shape.ff += ff_step;
-  if (shape.layers == 0) {
-    shape.layers = 0;
-    const double rest = params - n_params(shape, fixed);
-    shape.layers =
-        std::clamp(static_cast<int>(std::lround(rest / parameters_of_layer(shape, fixed))),
-                   least.layers, kMaxLayers);
-  }
-  return shape;
-}
-
 }  // namespace
 
 double parse_params(const std::string& text) {
@@ -93,6 +69,29 @@ std::string params_text(double n) {
 double n_params(const ModelShape& s, const FixedShape& fixed) {
   const double tables = static_cast<double>(fixed.n_vocab) * (fixed.has_output ? 2.0 : 1.0);
   return tables * s.embd + s.embd + s.layers * parameters_of_layer(s, fixed);
+}
+
+std::optional<ModelShape> shape_of_width(int embd, double params, const ModelShape& least,
+                                         const FixedShape& fixed, const ModelShape& wanted) {
+  ModelShape shape = wanted;
+  shape.embd = embd;
+  if (shape.heads == 0) shape.heads = std::max(embd / fixed.head_dim, least.heads);
+  if (shape.heads_kv == 0) {
+    const auto heads_kv = heads_kv_for(shape.heads, embd, least);
+    if (!heads_kv) return std::nullopt;
+    shape.heads_kv = *heads_kv;
+  }
+  const int ff_step = std::lcm(64, fixed.block);
+  if (shape.ff == 0) shape.ff = std::max(rounded(2.75 * embd, ff_step), rounded(least.ff, ff_step));
+  while (wanted.ff == 0 && shape.ff < least.ff) shape.ff += ff_step;
+  if (shape.layers == 0) {
+    shape.layers = 0;
+    const double rest = params - n_params(shape, fixed);
+    shape.layers =
+        std::clamp(static_cast<int>(std::lround(rest / parameters_of_layer(shape, fixed))),
+                   least.layers, kMaxLayers);
+  }
+  return shape;
 }
 
 ModelShape shape_for(double params, const ModelShape& least, const FixedShape& fixed,

@@ -3,6 +3,7 @@
 #define GUMBELSPEC_APPS_SCALE_MODEL_SHAPE_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace gumbelspec::scale {
@@ -32,6 +33,12 @@ struct FixedShape {
 // Throws: std::runtime_error if there is none within 10 %.
 [[nodiscard]] ModelShape shape_for(double params, const ModelShape& least, const FixedShape& fixed,
                                    const ModelShape& wanted);
+
+// The rest of a shape of this width, in the same way. Nothing where no number of heads fits.
+[[nodiscard]] std::optional<ModelShape> shape_of_width(int embd, double params,
+                                                       const ModelShape& least,
+                                                       const FixedShape& fixed,
+                                                       const ModelShape& wanted);
 
 }  // namespace gumbelspec::scale
 

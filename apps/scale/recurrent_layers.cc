@@ -124,9 +124,13 @@ void set_keys(const Source& source, const ScaleOptions& o, gguf_context* out) {
 }
 
 void check(const Source& source, const ScaleOptions& o) {
+  if (source.is_head()) {
+    fail("model file \"" + o.in + "\" is a head, which --recurrent-layers does not take; give a "
+         "model of the llama architecture");
+  }
   const ModelShape& s = o.shape;
   if (o.params > 0.0 || s.layers > 0 || s.embd > 0 || s.ff > 0 || s.heads > 0 || s.heads_kv > 0 ||
-      o.vocab > 0) {
+      o.vocab > 0 || !o.target.empty()) {
     fail(
         "--recurrent-layers is a step of its own; scale the model first, then add layers to what "
         "was written");

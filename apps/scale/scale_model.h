@@ -10,6 +10,8 @@
 // heads, new feed-forward units and new layers (random weights) compute meets zero columns of
 // attn_output and ffn_down. It stays up to rounding: a long text can leave the small model's at a
 // near tie.
+//
+// An EAGLE-3 head is scaled to its scaled target (scale_head.h).
 #ifndef GUMBELSPEC_APPS_SCALE_SCALE_MODEL_H_
 #define GUMBELSPEC_APPS_SCALE_SCALE_MODEL_H_
 
@@ -24,6 +26,7 @@ namespace gumbelspec::scale {
 
 struct ScaleOptions {
   std::string in, out;
+  std::string target;  // of an EAGLE-3 head: the scaled model that it is to draft for
   std::string type = "q8_0";
   double params = 0.0;       // 0: the shape decides
   ModelShape shape;          // what is not 0 is kept
@@ -35,6 +38,9 @@ struct ScaleOptions {
   // Called before each tensor with the share done, in [0, 1). May throw to give up.
   std::function<void(double)> on_progress;
 };
+
+// Key of the file: the width of the model that it was made of.
+inline constexpr const char* kScaledFromWidth = "gumbelspec.scaled_from_width";
 
 struct ScaleResult {
   ModelShape shape;

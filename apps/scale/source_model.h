@@ -26,26 +26,47 @@ class Source {
     tensors_.reset(tensors);
     if (!gguf_) fail("model file \"" + path + "\" is not a complete GGUF file; convert it again");
     const int64_t arch = gguf_find_key(gguf(), "general.architecture");
-    if (arch < 0 || std::string(gguf_get_val_str(gguf(), arch)) != "llama")
-      fail("model file \"" + path + "\" is not of the llama architecture; give one that is");
-    shape_.layers = number("llama.block_count", 0);
-    shape_.embd = number("llama.embedding_length", 0);
-    shape_.ff = number("llama.feed_forward_length", 0);
-    shape_.heads = number("llama.attention.head_count", 0);
-    shape_.heads_kv = number("llama.attention.head_count_kv", shape_.heads);
+    if (arch >= 0) arch_ = gguf_get_val_str(gguf(), arch);
+    if (arch_ != "llama" && !is_head()) {
+      fail("model file \"" + path +
+           "\" is neither of the llama architecture nor an EAGLE-3 head; give one that is");
+    }
+    shape_.layers = number("block_count", 0);
+    shape_.embd = number("embedding_length", 0);
+    shape_.ff = number("feed_forward_length", 0);
+    shape_.heads = number("attention.head_count", 0);
+    shape_.heads_kv = number("attention.head_count_kv", shape_.heads);
     if (shape_.heads < 1 || shape_.heads_kv < 1)
       fail("model file \"" + path + "\" has no head counts; convert it again");
-    head_dim_ = number("llama.attention.key_length", shape_.embd / shape_.heads);
-    if (number("llama.attention.value_length", head_dim_) != head_dim_)
+    head_dim_ = number("attention.key_length", shape_.embd / shape_.heads);
+    if (number("attention.value_length", head_dim_) != head_dim_)
       fail("model file \"" + path + "\" has keys and values of different lengths; give another");
   }
 
   const gguf_context* gguf() const { return gguf_.get(); }
+  bool is_head() const { return arch_ == "eagle3"; }
+  // "llama.context_length" for "context_length".
+  std::string key(const std::string& name) const { return arch_ + "." + name; }
+  int64_t find_key(const std::string& name) const {
+    return gguf_find_key(gguf(), key(name).c_str());
+  }
+  // Of the key of that name below the architecture's.
+  int number(const std::string& name, int otherwise) const {
+    const int64_t id = find_key(name);
+    return id < 0 || gguf_get_kv_type(gguf(), id) != GGUF_TYPE_UINT32
+               ? otherwise
+               : static_cast<int>(gguf_get_val_u32(gguf(), id));
+  }
+  bool flag(const std::string& name) const {
+    const int64_t id = find_key(name);
+    return id >= 0 && gguf_get_kv_type(gguf(), id) == GGUF_TYPE_BOOL &&
+           gguf_get_val_bool(gguf(), id);
+  }
   const ModelShape& shape() const { return shape_; }
   int head_dim() const { return head_dim_; }
-  int n_ctx() const { return number("llama.context_length", 0); }
+  int n_ctx() const { return number("context_length", 0); }
   float epsilon() const {
-    const int64_t id = gguf_find_key(gguf(), "llama.attention.layer_norm_rms_epsilon");
+    const int64_t id = find_key("attention.layer_norm_rms_epsilon");
     return id < 0 ? 1e-5f : gguf_get_val_f32(gguf(), id);
   }
   int64_t n_tensors() const { return gguf_get_n_tensors(gguf()); }
@@ -57,12 +78,8 @@ class Source {
   }
 
  private:
-  int number(const char* key, int otherwise) const {
-    const int64_t id = gguf_find_key(gguf(), key);
-    return id < 0 ? otherwise : static_cast<int>(gguf_get_val_u32(gguf(), id));
-  }
-
   Gguf gguf_;
+  std::string arch_;
   std::unique_ptr<ggml_context, GgmlDeleter> tensors_;
   ModelShape shape_;
   int head_dim_ = 0;

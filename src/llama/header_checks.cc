@@ -3,14 +3,18 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <fstream>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "gumbelspec/error.h"
 #include "src/llama/utf8.h"
 
 namespace gumbelspec::internal {
 namespace {
+
+constexpr const char* kDraftedIds = "d2t";
 
 [[noreturn]] void fail(const std::string& path, const std::string& what) {
   throw Error(ErrorCode::invalid_model, "model file " + printable(path) + " " + what, "path");
@@ -82,8 +86,35 @@ void check_tensor_types(const std::string& path, const gguf_context* gguf) {
     const ggml_type type = gguf_get_tensor_type(gguf, i);
     const bool is_table = name.find("tid2eid") != std::string_view::npos;
     if (is_type_of_weights(type) && (type != GGML_TYPE_I32 || is_table)) continue;
+    if (name == kDraftedIds && type == GGML_TYPE_I64) continue;  // see check_drafted_ids()
     fail(path, "has the tensor " + printable(name) + " of type " + ggml_type_name(type) +
                    ", which no weights have; download or convert it again");
+  }
+}
+
+// The ids of the tokens that an EAGLE-3 head can draft: llama.cpp ends the process in the middle of
+// a pass where one is none of the vocabulary.
+void check_drafted_ids(const std::string& path, const gguf_context* gguf) {
+  const std::int64_t tensor = gguf_find_tensor(gguf, kDraftedIds);
+  const std::int64_t tokens = gguf_find_key(gguf, "tokenizer.ggml.tokens");
+  if (tensor < 0 || tokens < 0 || gguf_get_kv_type(gguf, tokens) != GGUF_TYPE_ARRAY) return;
+  if (gguf_get_tensor_type(gguf, tensor) != GGML_TYPE_I64) {
+    fail(path, std::string("has token ids (d2t) of type ") +
+                   ggml_type_name(gguf_get_tensor_type(gguf, tensor)) +
+                   ", but llama.cpp reads i64; convert it again");
+  }
+  const auto n_vocab = static_cast<std::int64_t>(gguf_get_arr_n(gguf, tokens));
+  std::vector<std::int64_t> ids(gguf_get_tensor_size(gguf, tensor) / sizeof(std::int64_t));
+  std::ifstream file(path, std::ios::binary);
+  file.seekg(static_cast<std::streamoff>(gguf_get_data_offset(gguf) +
+                                         gguf_get_tensor_offset(gguf, tensor)));
+  file.read(reinterpret_cast<char*>(ids.data()),
+            static_cast<std::streamsize>(ids.size() * sizeof ids[0]));
+  if (!file) fail(path, "ends within its token ids (d2t); download or convert it again");
+  for (const std::int64_t id : ids) {
+    if (id >= 0 && id < n_vocab) continue;
+    fail(path, "drafts the token " + std::to_string(id) + " (d2t), but its vocabulary has " +
+                   std::to_string(n_vocab) + "; download or convert it again");
   }
 }
 
@@ -107,6 +138,7 @@ void check_header(const std::string& path, const gguf_context* gguf, bool vocabu
     check_has_weights(path, gguf);
     check_block_count(path, gguf);
     check_tensor_types(path, gguf);
+    check_drafted_ids(path, gguf);
     check_numbers(path, gguf);
   }
   check_tokens_differ(path, gguf);

@@ -92,6 +92,8 @@ TEST(ScaleProgram, BadInputGetsOneLine) {
       {{small_model(), out, "--vocab", "many"}, "many"},
       {{"/no/such.gguf", out, "--params", "4M"}, "/no/such.gguf"},
       {{text.path(), out, "--params", "4M"}, "GGUF"},
+      {{model_path("demo-eagle3-q8_0.gguf"), out, "--params", "4M"}, "--target"},
+      {{small_model(), out, "--target", small_model()}, "is for EAGLE-3 heads"},
       {{small_model(), small_model(), "--params", "4M"}, "overwrite"},
   };
   for (const Bad& bad : all) {

@@ -8,6 +8,7 @@ export interface TraceNode {
   text: string;
   depth: number;
   value: number; // estimated chance that the target's text goes through it
+  source?: string; // what proposed it first: "draft", "head", "suffix" ...; not of the root
 }
 
 export interface TraceToken {
@@ -67,6 +68,7 @@ function text(value: unknown, where: string): string {
 function node(value: unknown, where: string): TraceNode {
   const f = fields(value, where);
   return {
+    ...(f.source == null ? {} : { source: text(f.source, `${where}.source`) }),
     id: number(f.id, `${where}.id`),
     parent: number(f.parent, `${where}.parent`),
     token: number(f.token, `${where}.token`),

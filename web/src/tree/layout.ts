@@ -18,6 +18,7 @@ export interface PlacedNode {
   token: number;
   depth: number;
   value: number | null; // null: not drafted
+  source: string | null; // what proposed it: "draft", "head" ...; null: not drafted, or not told
   x: number; // left edge
   y: number; // middle
   width: number;
@@ -54,6 +55,7 @@ interface Draft {
   text: string;
   token: number;
   value: number | null;
+  source: string | null;
 }
 
 const kWide = /[\u1100-\u115f\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60]|\p{Extended_Pictographic}/u;
@@ -80,6 +82,7 @@ function drafts(round: TraceRound): Draft[] {
     text: node.text,
     token: node.token,
     value: i === 0 ? null : node.value,
+    source: node.source ?? null,
   }));
   const own = round.tokens.findLast((t) => !t.drafted);
   const end = round.path.at(-1) ?? round.nodes[0]?.id;
@@ -91,6 +94,7 @@ function drafts(round: TraceRound): Draft[] {
       text: own.text,
       token: own.token,
       value: null,
+      source: null,
     });
   }
   return out;

@@ -30,9 +30,18 @@ const kindNames = {
   own: "the target's own choice: here it left the tree",
 };
 
+const sourceNames: Record<string, string> = {
+  draft: 'the draft model',
+  head: "the target's draft head",
+  suffix: 'the text so far',
+  recycled: 'what the target said before',
+  grammar: "the grammar's only choice",
+};
+
 export function describeNode(node: PlacedNode): string {
   const value = node.value === null ? '' : ` ${percent(node.value)} value`;
-  return `${node.label}${value} · ${kindNames[node.kind]} · depth ${node.depth} · token ${node.token}`;
+  const source = node.source === null ? '' : ` · from ${sourceNames[node.source] ?? node.source}`;
+  return `${node.label}${value} · ${kindNames[node.kind]}${source} · depth ${node.depth} · token ${node.token}`;
 }
 
 // The whole tree if it stays readable; else its left edge, around the path.

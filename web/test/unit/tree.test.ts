@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 
 import { describeRound, kNodeHeight, layoutRound, neighbour, percent } from '../../src/tree/layout';
+import { describeNode } from '../../src/tree/tree_view';
 import { roundToSvg } from '../../src/tree/export_svg';
 import { makeRound } from '../../mock/text.mjs';
 import { parseRound, type TraceRound } from '../../src/api/trace';
@@ -27,6 +28,19 @@ test('every node has its kind', () => {
 test("the target's own choice hangs where it left the tree", () => {
   const own = layoutRound(sampleRound()).nodes.find((n) => n.kind === 'own');
   expect(own).toMatchObject({ parent: '4', text: '!', depth: 3, value: null });
+});
+
+test('a node tells what proposed it, also read from a stream', () => {
+  const round = sampleRound();
+  const sent = { ...round, nodes: round.nodes.map((n, i) => (i === 0 ? n : { ...n, source: 'head' })) };
+  const { nodes } = layoutRound(parseRound(JSON.parse(JSON.stringify(sent)), 'round'));
+  expect(nodes.filter((n) => n.source === 'head').map((n) => n.key)).toEqual(
+    nodes.filter((n) => n.kind === 'accepted' || n.kind === 'rejected').map((n) => n.key),
+  );
+  const accepted = nodes.find((n) => n.kind === 'accepted')!;
+  expect(describeNode(accepted)).toContain("drafted, accepted · from the target's draft head");
+  expect(describeNode({ ...accepted, source: 'other' })).toContain('from other');
+  expect(describeNode({ ...accepted, source: null })).not.toContain('from');
 });
 
 test('a round without a draft is the root and a choice', () => {
