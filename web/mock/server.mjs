@@ -69,6 +69,20 @@ function fail(response, status, message) {
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+// Before the text: thoughts where the last message says "think", and a call of the first tool.
+function extras(body) {
+  const deltas = [];
+  if (/think/.test(body.messages?.at(-1)?.content ?? '')) {
+    deltas.push({ reasoning_content: 'First I look at ' }, { reasoning_content: 'the house.' });
+  }
+  const name = body.tools?.[0]?.function?.name;
+  if (name === undefined) return deltas;
+  const call = (part) => deltas.push({ tool_calls: [{ index: 0, ...part }] });
+  call({ id: 'call0', type: 'function', function: { name } });
+  for (const text of ['{"city": ', '"Bern"}']) call({ function: { arguments: text } });
+  return deltas;
+}
+
 async function answer(request, response, isChat, delay) {
   const body = JSON.parse(await bodyOf(request));
   const method = body.method ?? 'gumbel-tree';
@@ -80,6 +94,9 @@ async function answer(request, response, isChat, delay) {
   const send = (fields) => response.write(`data: ${JSON.stringify({ ...base, ...fields })}\n\n`);
   const choice = (text, finish_reason) =>
     isChat ? { index: 0, delta: text === '' ? {} : { content: text }, finish_reason } : { index: 0, text, finish_reason };
+  if (isChat) {
+    for (const delta of extras(body)) send({ choices: [{ index: 0, delta, finish_reason: null }] });
+  }
   const began = Date.now();
   let position = 0;
   let round = 0;

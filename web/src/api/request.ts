@@ -9,15 +9,24 @@ export interface Sampling {
   max_tokens: number;
 }
 
+// A call that an answer asks for. The page shows it; nothing is called.
+export interface ToolCall {
+  id: string;
+  name: string;
+  arguments: string; // JSON, as far as it has come
+}
+
 export interface Message {
   role: 'system' | 'user' | 'assistant';
   content: string;
+  calls?: ToolCall[]; // of an assistant
 }
 
 export interface GenerationRequest extends Sampling {
   endpoint: 'completion' | 'chat';
   prompt: string; // of a completion
   messages: Message[]; // of a chat
+  tools?: unknown[]; // likewise, as the server reads them
   method: string;
 }
 
@@ -44,12 +53,27 @@ export function endpointPath(request: GenerationRequest): string {
   return request.endpoint === 'chat' ? '/v1/chat/completions' : '/v1/completions';
 }
 
+function messageBody({ role, content, calls }: Message) {
+  if (!calls?.length) return { role, content };
+  return {
+    role,
+    content,
+    tool_calls: calls.map((call) => ({
+      type: 'function',
+      id: call.id,
+      function: { name: call.name, arguments: call.arguments },
+    })),
+  };
+}
+
 // Options that do nothing are left out, so that the request reads like one written by hand.
 export function requestBody(request: GenerationRequest, model: string | null) {
   const body: Record<string, unknown> = {};
   if (model !== null) body.model = model;
-  if (request.endpoint === 'chat') body.messages = request.messages;
-  else body.prompt = request.prompt;
+  if (request.endpoint === 'chat') {
+    body.messages = request.messages.map(messageBody);
+    if (request.tools?.length) body.tools = request.tools;
+  } else body.prompt = request.prompt;
   body.max_tokens = request.max_tokens;
   body.seed = request.seed;
   body.temperature = request.temperature;

@@ -1,5 +1,5 @@
 // A session as a file that opens without a server: JSON, one object. Never the key.
-import { methods, type GenerationRequest, type Message } from '../api/request';
+import { methods, type GenerationRequest, type Message, type ToolCall } from '../api/request';
 import { parseRound, TraceError } from '../api/trace';
 import { Session, type Summary, type Timings } from './session';
 
@@ -15,12 +15,21 @@ export function sessionToJson(session: Session, saved = new Date()): string {
     model: session.model,
     request: session.request,
     text: session.text,
+    reasoning: session.reasoning,
+    tool_calls: session.calls,
     finish_reason: session.finish,
     usage: session.usage,
     timings: session.timings,
     gumbelspec: session.summary,
     rounds: session.rounds,
   });
+}
+
+function callsOf(value: unknown): ToolCall[] {
+  if (!Array.isArray(value)) return [];
+  return (value as ToolCall[]).filter((call) =>
+    [call?.id, call?.name, call?.arguments].every((part) => typeof part === 'string'),
+  );
 }
 
 function messagesOf(value: unknown): Message[] {
@@ -71,6 +80,8 @@ export function sessionFromJson(json: string): Session {
     typeof file.model === 'string' ? file.model : null,
   );
   session.text = typeof file.text === 'string' ? file.text : '';
+  session.reasoning = typeof file.reasoning === 'string' ? file.reasoning : '';
+  session.calls.push(...callsOf(file.tool_calls));
   file.rounds.forEach((round, i) => session.addRound(parseRound(round, `rounds[${i}]`)));
   session.finish = typeof file.finish_reason === 'string' ? file.finish_reason : null;
   session.usage = (file.usage ?? null) as Record<string, unknown> | null;

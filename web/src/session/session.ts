@@ -3,7 +3,7 @@
 import { signal } from '@preact/signals';
 
 import type { Chunk } from '../api/client';
-import type { GenerationRequest } from '../api/request';
+import type { GenerationRequest, ToolCall } from '../api/request';
 import { parseRound, type TraceRound, type TraceToken } from '../api/trace';
 import { Pieces } from './pieces';
 
@@ -28,6 +28,18 @@ export interface Summary {
   tokens_per_pass?: number;
 }
 
+interface CallPart {
+  index?: number;
+  id?: string;
+  function?: { name?: string; arguments?: string };
+}
+
+interface Delta {
+  content?: string | null;
+  reasoning_content?: string | null;
+  tool_calls?: CallPart[];
+}
+
 export type Status = 'running' | 'done' | 'stopped' | 'failed';
 
 export class Session {
@@ -37,6 +49,8 @@ export class Session {
   readonly tokens: SessionToken[] = [];
   readonly pieces = new Pieces();
   text = '';
+  reasoning = ''; // what the model thought before the text
+  readonly calls: ToolCall[] = [];
   status: Status = 'running';
   error: string | null = null;
   finish: string | null = null;
@@ -83,10 +97,22 @@ export class Session {
   }
 
   private applyChoice(choice: Record<string, unknown>): void {
-    const delta = choice.delta as { content?: string | null } | undefined;
+    const delta = choice.delta as Delta | undefined;
     const text = delta ? delta.content : choice.text;
     if (typeof text === 'string') this.text += text;
+    if (typeof delta?.reasoning_content === 'string') this.reasoning += delta.reasoning_content;
+    for (const part of delta?.tool_calls ?? []) this.addCall(part);
     if (typeof choice.finish_reason === 'string') this.finish = choice.finish_reason;
+  }
+
+  // A call comes name first, then its arguments in pieces.
+  private addCall(part: CallPart): void {
+    const index = part.index ?? this.calls.length;
+    if (index < 0 || index > this.calls.length) return; // none is left out
+    const call = (this.calls[index] ??= { id: '', name: '', arguments: '' });
+    call.id += part.id ?? '';
+    call.name += part.function?.name ?? '';
+    call.arguments += part.function?.arguments ?? '';
   }
 
   get nDrafted(): number {

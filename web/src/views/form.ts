@@ -12,6 +12,7 @@ import {
 export const prompt = signal('The old house');
 export const endpoint = signal<'completion' | 'chat'>('completion');
 export const systemPrompt = signal('');
+export const toolsText = signal(''); // JSON: an array of tools
 export const turns = signal<Message[]>([]); // of the chat so far, without the running answer
 export const sampling = signal<Sampling>({ ...defaultSampling });
 export const method = signal(methods[0]!.name);
@@ -35,6 +36,20 @@ export function completionRequest(withMethod: string): GenerationRequest {
   };
 }
 
+// Throws: Error in one line.
+export function toolsOf(json: string): unknown[] {
+  if (json.trim() === '') return [];
+  let tools: unknown;
+  try {
+    tools = JSON.parse(json);
+  } catch {
+    throw new Error('The tools are not JSON.');
+  }
+  if (!Array.isArray(tools)) throw new Error('The tools are not an array.');
+  return tools;
+}
+
+// Throws: as toolsOf().
 export function chatRequest(): GenerationRequest {
   const system: Message[] =
     systemPrompt.value.trim() === '' ? [] : [{ role: 'system', content: systemPrompt.value }];
@@ -42,10 +57,12 @@ export function chatRequest(): GenerationRequest {
     ...completionRequest(method.value),
     endpoint: 'chat',
     prompt: '',
+    tools: toolsOf(toolsText.value),
     messages: [...system, ...turns.value, { role: 'user', content: prompt.value }],
   };
 }
 
+// Throws: as toolsOf().
 export function currentRequest(): GenerationRequest {
   return endpoint.value === 'chat' ? chatRequest() : completionRequest(method.value);
 }

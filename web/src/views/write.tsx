@@ -10,16 +10,19 @@ import { copyText } from '../ui/copy';
 import { LengthField, MethodField, SamplingFields, SeedField } from '../ui/fields';
 import { useThrottled } from '../ui/hooks';
 import { Icon } from '../ui/icons';
+import { Calls, Thoughts } from '../ui/message';
 import { RunButton } from '../ui/run_button';
 import { endingOf, SessionStats } from '../ui/stats';
 import { TokenText } from '../ui/token_text';
-import { currentRequest, endpoint, method, prompt, systemPrompt, turns } from './form';
-import { startWriting, stopWriting } from './write_run';
+import { endpoint, method, prompt, systemPrompt, toolsText, turns } from './form';
+import { checkedRequest, formError, startWriting, stopWriting } from './write_run';
 
 const copied = signal('');
 
 async function copyCurl(): Promise<void> {
-  const command = curlCommand(currentRequest(), modelId.value, location.origin, apiKey.value !== null);
+  const request = checkedRequest();
+  if (request === null) return;
+  const command = curlCommand(request, modelId.value, location.origin, apiKey.value !== null);
   copied.value = (await copyText(command)) ? 'Copied.' : 'The browser refused to copy.';
   setTimeout(() => (copied.value = ''), 3000);
 }
@@ -71,6 +74,24 @@ function ChatFields() {
   );
 }
 
+function ToolsField() {
+  if (endpoint.value !== 'chat') return null;
+  return (
+    <details>
+      <summary>Tools</summary>
+      <label class="field">
+        <span>Tools that an answer may call, as a JSON array; calls are shown, not made</span>
+        <textarea
+          rows={4}
+          spellcheck={false}
+          value={toolsText.value}
+          onInput={(e) => (toolsText.value = e.currentTarget.value)}
+        />
+      </label>
+    </details>
+  );
+}
+
 function PromptCard() {
   const isRunning = currentRun.value !== null;
   const isChat = endpoint.value === 'chat';
@@ -107,6 +128,12 @@ function PromptCard() {
         <summary>Sampling</summary>
         <SamplingFields />
       </details>
+      <ToolsField />
+      {formError.value && (
+        <p class="error" role="alert">
+          {formError.value}
+        </p>
+      )}
       <div class="row actions">
         <RunButton isRunning={isRunning} onStop={stopWriting} icon="write" title="Ctrl+Enter">
           {isChat ? 'Send' : 'Continue the text'}
@@ -140,11 +167,13 @@ function OutputCard() {
             .map((m, i) => (
               <li key={i} class={m.role}>
                 {m.content}
+                <Calls calls={m.calls ?? []} />
               </li>
             ))}
         </ol>
       )}
       {s && !isChat && <p class="given">{s.request.prompt}</p>}
+      {s && <Thoughts session={s} />}
       {s ? (
         <TokenText
           session={s}
@@ -157,6 +186,7 @@ function OutputCard() {
           the target was; click it to see the tree of its round.
         </p>
       )}
+      {s && <Calls calls={s.calls} />}
       {s?.error && (
         <p class="error" role="alert">
           {s.error}

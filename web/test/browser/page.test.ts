@@ -323,6 +323,52 @@ test('the meters show what the server counts', async () => {
   await expect.poll(() => tile.textContent()).toMatch(/^\d+\.\d\d/);
 });
 
+test('a chat shows thoughts folded and calls of tools, which are sent back and not made', async () => {
+  const mock = await startMockServer();
+  const sent: Record<string, unknown>[] = [];
+  const p = await openPage({ bypassCSP: true }); // for axe
+  p.on('request', (r) => {
+    if (r.url().endsWith('/chat/completions')) sent.push(r.postDataJSON());
+  });
+  await p.goto(mock.url);
+  await p.locator('.server-note.ready').waitFor();
+  await p.getByRole('radio', { name: 'Chat' }).check();
+  const card = p.locator('.prompt-card');
+  await card.getByText('Tools', { exact: true }).click();
+  const tools = card.getByLabel(/^Tools that an answer may call/);
+  await tools.fill('[{');
+  await card.getByLabel('Your message').fill('think of the weather');
+  await card.getByRole('button', { name: 'Send' }).click();
+  await card.getByRole('alert').getByText('The tools are not JSON.').waitFor();
+  const tool = { type: 'function', function: { name: 'weather', parameters: { type: 'object' } } };
+  await tools.fill(JSON.stringify([tool]));
+  await card.getByRole('button', { name: 'Send' }).click();
+  const output = p.locator('.output-card');
+  await output.locator('.ending', { hasText: 'Seed 7' }).waitFor();
+  expect(await card.getByRole('alert').count()).toBe(0);
+  const thoughts = output.locator('.thoughts');
+  expect(await thoughts.locator('summary').textContent()).toBe('Thought (6 words)');
+  expect(await thoughts.locator('p').isVisible()).toBe(false);
+  await thoughts.locator('summary').click();
+  expect(await thoughts.locator('p').textContent()).toBe('First I look at the house.');
+  expect(await thoughts.locator('p').isVisible()).toBe(true);
+  const call = output.locator('.calls li');
+  expect(await call.locator('code').textContent()).toBe('weather');
+  expect(JSON.parse((await call.locator('pre').textContent())!)).toEqual({ city: 'Bern' });
+  expect(await violations(p)).toEqual([]);
+  if (process.env.SCREENSHOTS) await p.screenshot({ path: `${process.env.SCREENSHOTS}/tools.png`, fullPage: true });
+  await card.getByLabel('Your message').fill('and now?');
+  await card.getByRole('button', { name: 'Send' }).click();
+  await expect.poll(() => sent.length).toBe(2);
+  expect(sent[0]!.tools).toEqual([tool]);
+  expect((sent[1]!.messages as Record<string, unknown>[])[1]).toMatchObject({
+    role: 'assistant',
+    tool_calls: [{ type: 'function', id: 'call0', function: { name: 'weather', arguments: '{"city": "Bern"}' } }],
+  });
+  await p.context().close();
+  await mock.stop();
+});
+
 test('the page loads under 300 kB, and runs nothing but its own files', async () => {
   let bytes = 0;
   const p = await openPage();

@@ -52,6 +52,30 @@ test('a chat answer comes in its deltas', () => {
   expect(s.text).toBe('Hi');
 });
 
+test('thoughts and calls come in their deltas, and go into the file', () => {
+  const s = new Session({ ...request, endpoint: 'chat' });
+  const say = (delta: object) => s.apply({ choices: [{ index: 0, delta }] }, 0);
+  say({ role: 'assistant', content: null });
+  say({ reasoning_content: 'Let me ' });
+  say({ reasoning_content: 'see.' });
+  say({ tool_calls: [{ index: 0, id: 'a', type: 'function', function: { name: 'weather' } }] });
+  say({ tool_calls: [{ index: 0, function: { arguments: '{"city": ' } }] });
+  say({ tool_calls: [{ index: 0, function: { arguments: '"Bern"}' } }] });
+  say({ tool_calls: [{ index: 1, id: 'b', type: 'function', function: { name: 'time' } }] });
+  say({ tool_calls: [{ index: 7, id: 'x', function: { name: 'lost' } }] });
+  s.end('done');
+  const calls = [
+    { id: 'a', name: 'weather', arguments: '{"city": "Bern"}' },
+    { id: 'b', name: 'time', arguments: '' },
+  ];
+  expect(s.text).toBe('');
+  expect(s.reasoning).toBe('Let me see.');
+  expect(s.calls).toEqual(calls);
+  const again = sessionFromJson(sessionToJson(s));
+  expect(again.reasoning).toBe(s.reasoning);
+  expect(again.calls).toEqual(calls);
+});
+
 test('an error in the stream is thrown with its message', () => {
   const s = new Session(request);
   expect(() => s.apply({ error: { message: 'a pass failed' } }, 0)).toThrow('a pass failed');
