@@ -1,5 +1,6 @@
 #include "apps/chat/line_editor.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <array>
@@ -9,6 +10,7 @@
 #include <cstdio>
 #include <cwchar>
 #include <iostream>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -16,7 +18,9 @@
 #include <histedit.h>
 #endif
 
+#include "apps/chat/terminal_mode.h"
 #include "apps/common/stop_signals.h"
+#include "apps/common/terminal_signals.h"
 
 namespace gumbelspec::chat {
 namespace {
@@ -67,12 +71,7 @@ class PlainLines {
 namespace {
 
 constexpr std::wstring_view kPasteEnd = L"\x1B[201~";
-
-// The terminal marks what is pasted.
-void mark_pastes(FILE* out, bool is_on) {
-  std::fputs(is_on ? "\x1B[?2004h" : "\x1B[?2004l", out);
-  std::fflush(out);
-}
+constexpr char kCtrlC = '\x03';
 
 }  // namespace
 
@@ -82,11 +81,17 @@ class LineEditor::Impl {
       : words_(std::move(words)), is_terminal_(::isatty(STDIN_FILENO) == 1) {
     if (!is_terminal_) return;
     out_ = ::isatty(STDOUT_FILENO) == 1 ? stdout : stderr;
+    if (::isatty(::fileno(out_)) != 1) return;
     // Characters of several bytes; numbers stay as they are.
     const char* locale = std::setlocale(LC_CTYPE, "");
     if (locale == nullptr || MB_CUR_MAX == 1) std::setlocale(LC_CTYPE, "C.UTF-8");
+    mode_.emplace(STDIN_FILENO, ::fileno(out_), /*marks_pastes=*/true);
     edit_ = el_init("gumbelspec", stdin, out_, stderr);
-    if (edit_ == nullptr) return;
+    if (edit_ == nullptr) {
+      mode_.reset();
+      return;
+    }
+    apps::install_stop_signals_on_terminal();
     history_ = history_init();
     HistEvent event;
     history(history_, &event, H_SETSIZE, 1000);
@@ -98,14 +103,22 @@ class LineEditor::Impl {
     el_set(edit_, EL_HIST, history, history_);
     el_set(edit_, EL_ADDFN, "gs-complete", "Complete a command", &Impl::complete);
     el_set(edit_, EL_ADDFN, "gs-paste", "Take pasted text as one", &Impl::paste);
+    el_set(edit_, EL_ADDFN, "gs-interrupt", "Drop the line", &Impl::interrupt);
     el_set(edit_, EL_BIND, "^I", "gs-complete", nullptr);
     el_set(edit_, EL_BIND, "\\e[200~", "gs-paste", nullptr);
     el_set(edit_, EL_BIND, "^R", "em-inc-search-prev", nullptr);
     el_source(edit_, nullptr);  // ~/.editrc
+    el_set(edit_, EL_BIND, "^C", "gs-interrupt", nullptr);
+    // TerminalMode says why: libedit's own would go back to whole lines while an answer is written.
+    el_set(edit_, EL_SETTY, "-d", "+noflsh", "intr=", nullptr);
+    el_set(edit_, EL_SETTY, "-x", "-icanon", "-echo", "-iexten", "+inlcr", "+icrnl", "-igncr",
+           "+noflsh", "intr=", nullptr);
   }
   ~Impl() {
     if (edit_ == nullptr) return;
     history_end(history_);
+    // Else it would throw away what is typed for whoever comes next.
+    el_set(edit_, EL_EDITMODE, 0);
     el_end(edit_);
   }
   Impl(const Impl&) = delete;
@@ -114,25 +127,42 @@ class LineEditor::Impl {
   Input read_line(const std::string& prompt, std::string& line) {
     if (edit_ == nullptr) return plain_.read(line);
     prompt_ = prompt;
+    dropped_.clear();
+    is_interrupted_ = false;
     el_resize(edit_);  // the window may be another one by now
-    mark_pastes(out_, true);
     int n = 0;
     const char* text = el_gets(edit_, &n);
-    mark_pastes(out_, false);
-    if (stop_requested()) {
-      std::fputs("\n", out_);
+    if (text == nullptr || n <= 0) {
+      // A signal, Ctrl-C or Ctrl-D.
+      std::fputs(is_interrupted_ ? "^C\n" : "\n", out_);
       std::fflush(out_);
       el_reset(edit_);
-      return stop_signal() == SIGINT ? Input::interrupt : Input::end;
+      line = dropped_;
+      return is_interrupted_ ? Input::interrupt : stopped();
     }
-    if (text == nullptr || n <= 0) {
-      std::fputs("\n", out_);
-      std::fflush(out_);
-      return Input::end;
-    }
+    // A signal that came behind the line is for its answer.
     line.assign(text, static_cast<std::size_t>(n));
     if (!line.empty() && line.back() == '\n') line.pop_back();
     return Input::line;
+  }
+
+  void set_answering(bool is_answering) {
+    if (edit_ != nullptr) mode_->set_interrupts(is_answering);
+  }
+
+  bool typed_interrupt() {
+    if (edit_ == nullptr) return false;
+    std::array<char, 256> bytes{};
+    pollfd input{STDIN_FILENO, POLLIN, 0};
+    while (::poll(&input, 1, 0) > 0) {
+      const ssize_t n = ::read(STDIN_FILENO, bytes.data(), bytes.size());
+      if (n <= 0) break;
+      typed_ahead_.append(bytes.data(), static_cast<std::size_t>(n));
+    }
+    const std::size_t at = typed_ahead_.find(kCtrlC);
+    if (at == std::string::npos) return false;
+    typed_ahead_.erase(at, 1);
+    return true;
   }
 
   void remember(const std::string& line) {
@@ -149,17 +179,36 @@ class LineEditor::Impl {
     el_get(edit, EL_CLIENTDATA, &data);
     return *static_cast<Impl*>(data);
   }
+  static Input stopped() { return stop_signal() == SIGINT ? Input::interrupt : Input::end; }
+
+  // Returns: 1, or 0 at the end of the input, or -1 where it fails or somebody wants to stop.
+  int next_byte(char& byte) {
+    for (;;) {
+      if (stop_requested()) return -1;
+      if (!typed_ahead_.empty()) {
+        byte = typed_ahead_.front();
+        typed_ahead_.erase(0, 1);
+        return 1;
+      }
+      wait_for_input(STDIN_FILENO);
+      if (TerminalMode::was_continued()) el_set(edit_, EL_REFRESH);
+      pollfd input{STDIN_FILENO, POLLIN, 0};
+      if (stop_requested() || ::poll(&input, 1, 0) == 0) continue;
+      const ssize_t n = ::read(STDIN_FILENO, &byte, 1);
+      if (n >= 0) return static_cast<int>(n);
+      if (errno != EINTR) return -1;
+    }
+  }
+
   // libedit's own would read on through a signal.
-  static int get_character(EditLine* /*edit*/, wchar_t* character) {
+  static int get_character(EditLine* edit, wchar_t* character) {
+    Impl& self = of(edit);
     std::mbstate_t state{};
     for (;;) {
-      wait_for_input(STDIN_FILENO);
-      if (stop_requested()) return -1;
       char byte = 0;
-      const ssize_t n = ::read(STDIN_FILENO, &byte, 1);
-      if (n == 0) return 0;
-      if (n < 0 && errno != EINTR) return -1;
-      if (n < 0) continue;
+      const int n = self.next_byte(byte);
+      if (n != 1) self.note_dropped();
+      if (n != 1) return n;
       const std::size_t n_used = std::mbrtowc(character, &byte, 1, &state);
       if (n_used == static_cast<std::size_t>(-2)) continue;  // a part of a character
       if (n_used == static_cast<std::size_t>(-1)) *character = L'\xFFFD';
@@ -186,6 +235,17 @@ class LineEditor::Impl {
     return el_insertstr(edit, common.c_str() + begun.size()) == -1 ? CC_ERROR : CC_REFRESH;
   }
 
+  void note_dropped() {
+    const LineInfo* info = el_line(edit_);
+    dropped_.assign(info->buffer, info->lastchar);
+  }
+
+  static unsigned char interrupt(EditLine* edit, int /*key*/) {
+    of(edit).is_interrupted_ = true;
+    of(edit).note_dropped();
+    return CC_EOF;
+  }
+
   static unsigned char paste(EditLine* edit, int /*key*/) {
     std::wstring text;
     wchar_t character = 0;
@@ -204,7 +264,11 @@ class LineEditor::Impl {
   FILE* out_ = stdout;
   EditLine* edit_ = nullptr;
   History* history_ = nullptr;
+  std::optional<TerminalMode> mode_;  // outlives edit_
   std::string prompt_;
+  std::string dropped_;      // of a line that was given up
+  std::string typed_ahead_;  // bytes that were read while an answer was written
+  bool is_interrupted_ = false;
   PlainLines plain_;
 };
 
@@ -219,6 +283,8 @@ class LineEditor::Impl {
     if (is_terminal_) std::cerr << prompt << std::flush;
     return plain_.read(line);
   }
+  static void set_answering(bool /*is_answering*/) {}
+  [[nodiscard]] static bool typed_interrupt() { return false; }
   void remember(const std::string& /*line*/) {}
   [[nodiscard]] bool is_terminal() const { return is_terminal_; }
 
@@ -236,6 +302,8 @@ LineEditor::~LineEditor() = default;
 Input LineEditor::read_line(const std::string& prompt, std::string& line) {
   return impl_->read_line(prompt, line);
 }
+void LineEditor::set_answering(bool is_answering) { impl_->set_answering(is_answering); }
+bool LineEditor::typed_interrupt() { return impl_->typed_interrupt(); }
 void LineEditor::remember(const std::string& line) { impl_->remember(line); }
 bool LineEditor::is_terminal() const { return impl_->is_terminal(); }
 
@@ -262,6 +330,7 @@ Input read_message(LineEditor& editor, const std::string& prompt, std::string& t
   text.clear();
   std::string line;
   Input input = editor.read_line(prompt, line);
+  if (input == Input::interrupt) text = line;
   if (input != Input::line) return input;
   if (line.compare(0, kBlock.size(), kBlock) == 0) {
     const std::string rest = line.substr(kBlock.size());

@@ -27,8 +27,13 @@ class LineEditor {
   LineEditor& operator=(const LineEditor&) = delete;
 
   // One line, without its end. prompt: shown on a terminal only. A signal to stop that is not
-  // SIGINT ends the input.
+  // SIGINT ends the input. After an interrupt `line` is what was dropped.
   [[nodiscard]] Input read_line(const std::string& prompt, std::string& line);
+  // While an answer is written Ctrl-C is a signal (SIGINT); else it is a key of the line.
+  void set_answering(bool is_answering);
+  // Whether Ctrl-C was typed behind the last line before it became a signal. What else was typed is
+  // kept for the next lines.
+  [[nodiscard]] bool typed_interrupt();
   // The line can be called back with the arrow up.
   void remember(const std::string& line);
 

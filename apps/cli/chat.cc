@@ -72,6 +72,12 @@ ChatRun::ChatRun(const Arguments& arguments, const ChatOptions& options)
     throw bad_option("the chat template is not one that llama.cpp's Jinja engine reads (" +
                      visible(why) + "); mend it");
   }
+  structure_ = read_structure(options.structure);
+  if (structure_ && options.ignores_end) {
+    throw bad_option(structure_->option +
+                     " with --ignore-eos, which would go on after the text is complete; leave one "
+                     "out");
+  }
   if (options.system_file) {
     if (!system_.empty()) {
       throw bad_option("--system-prompt and --system-prompt-file are both given; give one of them");
@@ -102,6 +108,7 @@ void ChatRun::load() {
   take_model_sampling(arguments_, *models_.target, sampling_);
   cache_.emplace(cost_cache_of(models_, model_options_, options_.planner));
   costs_ = costs_for(method_, models_, *cache_, progress_);
+  if (structure_) grammar_ = compile_structure(*structure_, *models_.target);
   calibrations_ = cache_->calibrations();
   progress_.clear();
   api_ = server::make_api_model(*models_.target, template_);
@@ -148,10 +155,11 @@ void ChatRun::talk() {
       const Input input = chat::read_message(*editor_, kPrompt, message);
       if (stopped_for_good() || input == Input::end) return;
       if (input == Input::interrupt) {
-        forget_stop_signal();
-        message.clear();
         // A pipe has nobody who could type on.
         if (!editor_->is_terminal()) throw Stopped();
+        forget_stop_signal();
+        if (message.empty()) say("Ctrl-D or /quit ends; Ctrl-C stops an answer");
+        message.clear();
         continue;
       }
     }
@@ -189,6 +197,7 @@ TextOptions ChatRun::text_options(std::size_t n_prompt) const {
   text.seed = seed_;
   text.stream = stream_;
   text.ignores_end = options_.ignores_end;
+  if (grammar_) text.constraint = grammar_->matcher();
   const std::size_t n_context = models_.target->limits().n_context;
   const std::size_t n_left = n_context > n_prompt ? n_context - n_prompt : 1;
   text.max_tokens = options_.n_predict < 0
@@ -234,15 +243,24 @@ void ChatRun::answer() {
     progress_.show("reading " + std::to_string(n_done) + " of " + std::to_string(n_total) +
                    " tokens");
   };
+  is_interrupted_ = false;
+  const auto is_stopped = [&] {
+    is_interrupted_ = is_interrupted_ || stop_requested() || editor_->typed_interrupt();
+    return is_interrupted_;
+  };
   std::optional<chat::Answer> answer;
+  editor_->set_answering(true);
   try {
     answer = answerer_->run(prompt.tokens, text_options(prompt.tokens.size()), on_token, on_prompt,
-                            stop_requested);
+                            is_stopped);
   } catch (const Error&) {
+    editor_->set_answering(false);
     display.finish();
     conversation_->take_back();
     throw;
   }
+  editor_->set_answering(false);
+  is_interrupted_ = is_stopped();  // also in its last moment
   progress_.clear();
   stream.finish();
   take(stream.take(), false);
@@ -265,12 +283,10 @@ void ChatRun::keep_answer(const chat::Prompt& prompt, const chat::Answer& answer
   }
   last_ = answer;
   tell_end(answer);
-  if (editor_->is_terminal() && stop_requested() && !stopped_for_good()) {
-    forget_stop_signal();
-    say("stopped; /regenerate for another answer, or go on");
-  } else if (stop_requested() && !stopped_for_good()) {
-    throw Stopped();
-  }
+  if (stopped_for_good() || !is_interrupted_) return;
+  if (!editor_->is_terminal()) throw Stopped();
+  forget_stop_signal();
+  say("stopped; /regenerate for another answer, or go on");
 }
 
 void ChatRun::tell_end(const chat::Answer& answer) const {

@@ -144,6 +144,9 @@ void ChatRun::show_statistics(const std::string& /*argument*/) {
     std::cerr << "plain decoding would make " << formatted("%.1f", plain)
               << " tokens/s, by what passes cost here: this was "
               << formatted("%.2f", statistics.tokens_per_s() / plain) << " times as fast\n";
+  } else if (!costs_) {
+    std::cerr << "how fast plain decoding would be is not known with --method "
+              << to_string(method_) << ", which measures no passes\n";
   }
   std::cerr << "seed " << seed_ << ", stream " << stream_ << "\n" << std::flush;
 }

@@ -86,10 +86,16 @@ void add_message_options(Arguments& arguments, ChatOptions& options) {
 void add_chat_options(Arguments& arguments, ChatOptions& options) {
   add_model_options(arguments, options.models);
   add_sampling_options(arguments, options.sampling);
+  add_structure_options(arguments, options.structure);
   add_message_options(arguments, options);
   add_seed_option(arguments, options.seed);
   add_method_option(arguments, options.method);
   add_planner_options(arguments, options.planner);
+  // Users of llama.cpp's programs give it.
+  arguments
+      .add_flag(
+          "--jinja", [] {}, "Chat templates are always Jinja")
+      .hide();
   add_screen_options(arguments, options);
 }
 

@@ -10,6 +10,7 @@
 
 #include "apps/chat/display.h"
 #include "apps/cli/planner_options.h"
+#include "apps/cli/structure_options.h"
 #include "apps/common/arguments.h"
 #include "apps/common/model_options.h"
 #include "gumbelspec/method.h"
@@ -22,6 +23,7 @@ struct ChatOptions {
   SamplingOptions sampling;
   std::optional<Method> method;
   PlannerOptions planner;
+  StructureOptions structure;         // of every answer
   std::optional<std::uint64_t> seed;  // none: a random one
   std::string system;
   std::optional<std::string> system_file;

@@ -77,12 +77,15 @@ class ChatRun {
   std::optional<CostCache> cache_;
   std::shared_ptr<CostModel> costs_;
   std::shared_ptr<CalibrationStore> calibrations_;
+  std::optional<Structure> structure_;
+  std::shared_ptr<const Grammar> grammar_;  // of structure_
   std::optional<server::ApiModel> api_;
   std::optional<chat::Conversation> conversation_;
   std::optional<chat::Answerer> answerer_;
   std::optional<chat::Answer> last_;
   std::optional<chat::LineEditor> editor_;
-  std::string pending_;  // what /read put in front of the next message
+  std::string pending_;          // what /read put in front of the next message
+  bool is_interrupted_ = false;  // the answer
   bool is_over_ = false;
 };
 

@@ -6,6 +6,8 @@
 #include <atomic>
 #include <csignal>
 
+#include "apps/common/terminal_signals.h"
+
 namespace gumbelspec::apps {
 namespace {
 
@@ -13,11 +15,22 @@ namespace {
 std::atomic<int> g_signal{0};
 static_assert(std::atomic<int>::is_always_lock_free);
 
+std::atomic<void (*)()> g_restore{nullptr};
+static_assert(std::atomic<void (*)()>::is_always_lock_free);
+// Whether they are ours even where they were ignored.
+std::atomic<bool> g_is_forced{false};
+
 constexpr std::array<int, 2> kSignals = {SIGINT, SIGTERM};
+
+extern "C" void restore_and_die(int number) {
+  if (void (*restore)() = g_restore.load(std::memory_order_relaxed)) restore();
+  std::signal(number, SIG_DFL);
+  std::raise(number);  // acts when this returns
+}
 
 extern "C" void note_signal(int number) {
   g_signal.store(number, std::memory_order_relaxed);
-  for (const int handled : kSignals) std::signal(handled, SIG_DFL);
+  for (const int handled : kSignals) std::signal(handled, restore_and_die);
 }
 
 sigset_t stop_set() {
@@ -48,6 +61,13 @@ void forget_stop_signal() {
   install_stop_signals();
 }
 
+void restore_at_kill(void (*restore)()) { g_restore.store(restore, std::memory_order_relaxed); }
+
+void install_stop_signals_on_terminal() {
+  g_is_forced.store(true, std::memory_order_relaxed);
+  install_stop_signals();
+}
+
 void install_stop_signals() {
   struct sigaction action {};
   action.sa_handler = note_signal;
@@ -56,7 +76,9 @@ void install_stop_signals() {
   for (const int handled : kSignals) {
     struct sigaction inherited {};
     // A shell's background job ignores SIGINT, and is to go on doing so.
-    if (sigaction(handled, nullptr, &inherited) == 0 && inherited.sa_handler == SIG_IGN) continue;
+    const bool is_ignored =
+        sigaction(handled, nullptr, &inherited) == 0 && inherited.sa_handler == SIG_IGN;
+    if (is_ignored && !g_is_forced.load(std::memory_order_relaxed)) continue;
     sigaction(handled, &action, nullptr);
   }
 }

@@ -113,6 +113,19 @@ TEST(Chat, AnswersEndBeforeAReversePrompt) {
             before + (before.empty() || before.back() == '\n' ? "" : "\n"));
 }
 
+TEST(Chat, AnswersFollowAGrammar) {
+  for (const char* method : {kPlain, kChain}) {
+    const ProcessResult result =
+        chat("Is it cold?\nAnd now?\n", {"--grammar", "root ::= \"Yes, \" [a-z]{3} \".\""}, method);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_THAT(result.out, ::testing::MatchesRegex("(Yes, [a-z]+\\.\n+)(Yes, [a-z]+\\.\n+)"));
+  }
+  const ProcessResult wrong = chat("", {"--grammar", "root ::= ("}, kPlain);
+  EXPECT_NE(wrong.exit_code, 0);
+  EXPECT_THAT(wrong.err, HasSubstr("--grammar"));
+  EXPECT_NE(chat("", {"--grammar", "root ::= \"a\"", "--ignore-eos"}, kPlain).exit_code, 0);
+}
+
 TEST(Chat, WrongCommandsAreToldInOneLine) {
   for (const auto& [line, told] : std::vector<std::pair<std::string, std::string>>{
            {"/nothing", "there is no command \"/nothing\"; /help lists them"},

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <pty.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <array>
@@ -28,6 +29,8 @@ Terminal::Terminal(const std::string& program, const std::vector<std::string>& a
   ::setenv("TERM", "xterm", 1);
   ::setenv("LC_ALL", "C.UTF-8", 1);
   ::unsetenv("NO_COLOR");
+  // As a shell starts it; who runs the tests in the background has SIGINT ignored.
+  for (const int signal : {SIGINT, SIGQUIT, SIGHUP}) std::signal(signal, SIG_DFL);
   std::vector<char*> list;
   std::string name = program;
   std::vector<std::string> copies = arguments;
@@ -75,9 +78,24 @@ std::string Terminal::wait_for(const std::string& text) {
   }
 }
 
-int Terminal::finish() {
+std::string Terminal::mode() const {
+  termios mode = {};
+  if (::tcgetattr(terminal_, &mode) != 0) throw std::runtime_error("the terminal has no mode");
+  std::string text;
+  for (const tcflag_t flags : {mode.c_iflag, mode.c_oflag, mode.c_cflag, mode.c_lflag}) {
+    text += std::to_string(flags) + " ";
+  }
+  for (const cc_t key : mode.c_cc) text += std::to_string(key) + " ";
+  return text;
+}
+
+void Terminal::drain() {
   while (read_some()) {
   }
+}
+
+int Terminal::finish() {
+  drain();
   int status = 0;
   ::waitpid(pid_, &status, 0);
   pid_ = -1;

@@ -22,6 +22,10 @@ class Terminal {
   // Waits until this has been shown since the last wait; what came up to its end is returned.
   // Throws: std::runtime_error if the program ends before, or after three minutes.
   std::string wait_for(const std::string& text);
+  // How the terminal treats keys, as a text to compare.
+  [[nodiscard]] std::string mode() const;
+  // Reads until the program has ended. Throws: as finish().
+  void drain();
   // Its exit code, as a shell tells it. Throws: std::runtime_error after three minutes.
   int finish();
 
