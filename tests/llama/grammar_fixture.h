@@ -19,7 +19,7 @@ namespace gumbelspec::testing {
 inline LlamaModel& model() {
   static const auto demo = [] {
     LlamaModelOptions options;
-    options.path = std::string(GUMBELSPEC_MODELS_DIR) + "/demo-draft-q8_0.gguf";
+    options.path = GUMBELSPEC_MODELS_DIR "/demo-draft-q8_0.gguf";
     options.n_context = 64;
     return LlamaModel::load(options);
   }();

@@ -49,7 +49,7 @@ TEST(Grammar, TextsDoNotDisturbEachOther) {
 std::shared_ptr<const internal::GrammarTokens> demo_tokens() {
   static const internal::LlamaModelPtr vocabulary = [] {
     internal::ModelFileOptions file;
-    file.path = std::string(GUMBELSPEC_MODELS_DIR) + "/demo-draft-q8_0.gguf";
+    file.path = GUMBELSPEC_MODELS_DIR "/demo-draft-q8_0.gguf";
     file.vocabulary_only = true;
     return internal::load_model_file(file, {});
   }();
