@@ -239,7 +239,29 @@ Automaton::Automaton(std::vector<State> states) {
 }
 
 Automaton Automaton::of(const Regex& regex) { return Builder().build(regex, false); }
-Automaton Automaton::that_holds(const Regex& regex) { return Builder().build(regex, true); }
+
+Automaton Automaton::that_holds(const std::vector<PatternWay>& pattern) {
+  const bool looks = std::any_of(pattern.begin(), pattern.end(),
+                                 [](const PatternWay& way) { return !way.looks.empty(); });
+  if (!looks) {
+    std::vector<Regex> ways;
+    for (const PatternWay& way : pattern) ways.push_back(way.regex);
+    return Builder().build(any_of(std::move(ways)), true);
+  }
+  // Of several ways one has to hold: not all of them fail.
+  Automaton none = Automaton({}).others();
+  for (const PatternWay& way : pattern) {
+    Automaton some = Builder().build(way.regex, true);
+    for (const LookAhead& look : way.looks) {
+      const Automaton ahead =
+          Builder().build(in_sequence({{Regex::Kind::begin}, look.regex}), true);
+      some = common(some, look.is_negated ? ahead.others() : ahead).smaller();
+    }
+    if (pattern.size() == 1) return some;
+    none = common(none, some.others()).smaller();
+  }
+  return none.others();
+}
 
 Automaton Automaton::of_texts(const std::vector<std::string>& texts) {
   std::vector<Regex> parts;

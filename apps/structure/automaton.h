@@ -39,8 +39,8 @@ class Automaton {
 
   // The texts that the expression matches as a whole. Throws: TooLarge, as all below.
   static Automaton of(const Regex& regex);
-  // The texts that it matches somewhere, as JSON Schema's "pattern".
-  static Automaton that_holds(const Regex& regex);
+  // The texts that a pattern matches somewhere, as JSON Schema's "pattern".
+  static Automaton that_holds(const std::vector<PatternWay>& pattern);
   static Automaton of_texts(const std::vector<std::string>& texts);
   // Texts of at least and at most so many characters.
   static Automaton of_length(std::uint64_t least, std::uint64_t most);

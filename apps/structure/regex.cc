@@ -34,10 +34,13 @@ class Parser {
   Parser(std::string_view pattern, const std::string& place)
       : text_(to_points(pattern)), pattern_(pattern), place_(place) {}
 
-  Regex parse() {
-    Regex out = parse_choice();
+  std::vector<PatternWay> parse() {
+    std::vector<PatternWay> ways;
+    do {
+      ways.push_back(parse_way());
+    } while (take('|'));
     if (at_ < text_.size()) fail("has a ')' that closes nothing");
-    return out;
+    return ways;
   }
 
  private:
@@ -56,6 +59,38 @@ class Parser {
     if (is_over() || peek() != c) return false;
     ++at_;
     return true;
+  }
+
+  // An alternative outside all groups.
+  PatternWay parse_way() {
+    PatternWay way;
+    if (peek() == '^' && is_look(1)) {
+      ++at_;
+      while (is_look(0)) way.looks.push_back(parse_look());
+      way.regex.parts.push_back({Regex::Kind::begin});
+    }
+    Regex rest = parse_sequence();
+    way.regex.parts.push_back(std::move(rest));
+    return way;
+  }
+
+  [[nodiscard]] bool is_look(std::size_t ahead) const {
+    const char32_t kind = peek(ahead + 2);
+    return peek(ahead) == '(' && peek(ahead + 1) == '?' && (kind == '=' || kind == '!');
+  }
+
+  LookAhead parse_look() {
+    LookAhead look{peek(2) == '!'};
+    at_ += 3;
+    look.regex = parse_choice();
+    if (!take(')')) fail("has a group without an end");
+    if (is_quantifier()) fail("repeats a look-ahead");
+    return look;
+  }
+
+  [[nodiscard]] bool is_quantifier() const {
+    const char32_t c = peek();
+    return c == '*' || c == '+' || c == '?' || c == '{';
   }
 
   Regex parse_choice() {
@@ -107,8 +142,8 @@ class Parser {
         if (!take('>')) fail("has a group name without an end");
       } else if (!take(':')) {
         fail(
-            "has a look-ahead, a look-behind or flags, which are not supported; "
-            "write it without");
+            "has a look-ahead that is not right behind the first ^, a look-behind or flags, which "
+            "are not supported; write it without");
       }
     }
     Regex out = parse_choice();
@@ -146,8 +181,7 @@ class Parser {
     if (is_assertion) fail("repeats a '^' or a '$'");
     take('?');  // lazy: the same texts
     item = repeated(std::move(item), least, most);
-    const char32_t c = peek();
-    if (!is_over() && (c == '*' || c == '+' || c == '?' || c == '{')) fail("repeats a repetition");
+    if (is_quantifier()) fail("repeats a repetition");
   }
 
   std::uint32_t parse_hex(std::size_t n) {
@@ -311,7 +345,7 @@ Regex repeated(Regex part, std::uint64_t least, std::uint64_t most) {
   return out;
 }
 
-Regex parse_regex(std::string_view pattern, const std::string& place) {
+std::vector<PatternWay> parse_pattern(std::string_view pattern, const std::string& place) {
   return Parser(pattern, place).parse();
 }
 

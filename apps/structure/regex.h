@@ -37,10 +37,23 @@ Regex in_sequence(std::vector<Regex> parts);
 Regex any_of(std::vector<Regex> parts);
 Regex repeated(Regex part, std::uint64_t least, std::uint64_t most);
 
-// A pattern with the flag "u". Look-around, back references, word limits and properties of
+// What a text that an expression begins with has to begin with besides, or must not: (?=...) or
+// (?!...) right behind a ^.
+struct LookAhead {
+  bool is_negated = false;
+  Regex regex = {};
+};
+
+// One of the alternatives that "|" separates outside all groups.
+struct PatternWay {
+  std::vector<LookAhead> looks = {};  // at the text's beginning
+  Regex regex = {};
+};
+
+// A pattern with the flag "u". Other look-around, back references, word limits and properties of
 // characters are refused. place: of the pattern, for the message.
 // Throws: Error{invalid_option}, field "json_schema".
-Regex parse_regex(std::string_view pattern, const std::string& place);
+std::vector<PatternWay> parse_pattern(std::string_view pattern, const std::string& place);
 
 }  // namespace gumbelspec::structure
 

@@ -6,6 +6,7 @@
 
 #include "apps/structure/json_schema.h"
 #include "apps/structure/schema_shapes.h"
+#include "apps/structure/string_formats.h"
 
 namespace gumbelspec::structure {
 namespace {
@@ -26,6 +27,8 @@ enum class Form : std::uint8_t {
   values,   // an array of values, not empty
   lists,    // an object of arrays of strings
   items,    // a schema, or an array of schemas
+  format,   // the name of one
+  never,    // a schema that says everything or nothing
   type
 };
 
@@ -43,6 +46,8 @@ constexpr Keyword kKeywords[] = {
     {"description", Form::nothing},
     {"default", Form::nothing},
     {"examples", Form::nothing},
+    {"example", Form::nothing},        // OpenAPI's, as the next one, which only says by which
+    {"discriminator", Form::nothing},  // property the alternatives beside it are told apart
     {"deprecated", Form::nothing},
     {"readOnly", Form::nothing},
     {"writeOnly", Form::nothing},
@@ -58,6 +63,7 @@ constexpr Keyword kKeywords[] = {
     {"allOf", Form::schemas},
     {"anyOf", Form::schemas},
     {"oneOf", Form::schemas},
+    {"not", Form::never},
     {"minimum", Form::number},
     {"maximum", Form::number},
     {"exclusiveMinimum", Form::number},
@@ -66,7 +72,7 @@ constexpr Keyword kKeywords[] = {
     {"minLength", Form::count},
     {"maxLength", Form::count},
     {"pattern", Form::string},
-    {"format", Form::string},
+    {"format", Form::format},
     {"items", Form::items},
     {"additionalItems", Form::schema},
     {"prefixItems", Form::schemas},
@@ -155,6 +161,11 @@ std::string_view wanted(const JsonNode& value, Form form) {
       return is_number(value) && compare(Decimal::parse(value.text), Decimal{}) > 0
                  ? ""
                  : "a number above 0";
+    case Form::never:
+      return value.is(Kind::boolean) || (value.is(Kind::object) && value.members.empty())
+                 ? ""
+                 : "{}, true or false, as only they are supported";
+    case Form::format:
     case Form::string:
       return value.is(Kind::string) ? "" : "a string";
     case Form::boolean:
@@ -204,6 +215,11 @@ void check_keywords(const JsonNode& schema) {
     if (!form.empty()) {
       fail_schema(value.place,
                   "is not what " + json_string(name) + " takes; give " + std::string(form));
+    }
+    if (keyword->form == Form::format && !is_format(value.text)) {
+      fail_schema(value.place, "is the format " + json_string(value.text.substr(0, 60)) +
+                                   ", which is not supported; leave it out, or use one of " +
+                                   known_formats());
     }
     if (name == "$id" && schema.place != "#") {
       fail_schema(schema.place,

@@ -84,8 +84,8 @@ void SchemaGrammar::plan_listed(const std::vector<const JsonNode*>& values,
 std::optional<SchemaGrammar::Plan> SchemaGrammar::plan_number(const Shape& shape) {
   const NumberLimits limits = SchemaShapes::number_limits(shape);
   if (!limits.any()) return text_plan(limits.is_integer ? "integer" : "number");
-  const char* const kKeywords[] = {"multipleOf", "minimum", "maximum", "exclusiveMinimum",
-                                   "exclusiveMaximum"};
+  const char* const kKeywords[] = {"multipleOf",       "minimum",          "maximum",
+                                   "exclusiveMinimum", "exclusiveMaximum", "format"};
   const JsonNode* place = nullptr;
   for (const char* keyword : kKeywords) {
     if (place == nullptr) place = with_keyword(shape, keyword);
@@ -171,14 +171,18 @@ std::optional<SchemaGrammar::Plan> SchemaGrammar::plan_unique(const Shape& shape
                 "beside items and not behind others; or maxItems has to be 1");
   };
   if (SchemaShapes::n_first_items(shape) > 0) refuse();
+  std::vector<const JsonNode*> known;
   for (const Shape& item : shapes_.shapes(SchemaShapes::item(shape, 0))) {
     const auto values = shapes_.listed(item);
     if (values) {
       for (const JsonNode* value : *values) {
-        const std::string text = GrammarWriter::literal(json_text(*value));
-        const bool is_known = std::any_of(plan.parts.begin(), plan.parts.end(),
-                                          [&](const Part& part) { return part.text == text; });
-        if (!is_known) plan.parts.push_back({text});
+        // Equal ones may be written in two ways: 1 and 1.0.
+        const bool is_known = std::any_of(known.begin(), known.end(), [&](const JsonNode* other) {
+          return equal_values(*other, *value);
+        });
+        if (is_known) continue;
+        known.push_back(value);
+        plan.parts.push_back({GrammarWriter::literal(json_text(*value))});
       }
     } else if ((item.types & ~(kNull | kBoolean)) == 0) {
       if ((item.types & kNull) != 0) plan.parts.push_back({"\"null\""});

@@ -1,7 +1,6 @@
 #include "apps/structure/schema_shapes.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "apps/structure/json_schema.h"
 #include "apps/structure/string_formats.h"
@@ -57,8 +56,12 @@ void add_unique(Conjunction& conjunction, const JsonNode* node) {
 }
 
 bool is_never(const Conjunction& conjunction) {
-  return std::any_of(conjunction.begin(), conjunction.end(),
-                     [](const JsonNode* node) { return node->is(Kind::boolean) && !node->truth; });
+  return std::any_of(conjunction.begin(), conjunction.end(), [](const JsonNode* node) {
+    if (node->is(Kind::boolean)) return !node->truth;
+    const JsonNode* excluded = node->find("not");
+    return excluded != nullptr &&
+           (excluded->truth || (excluded->is(Kind::object) && excluded->members.empty()));
+  });
 }
 
 const JsonNode& SchemaShapes::made_node(JsonNode node) {
@@ -89,6 +92,7 @@ std::vector<Shape> SchemaShapes::made_shapes(const JsonNode& node) {
     fail_schema(node.place, "is no schema; give an object, true or false");
   }
   check_keywords(node);
+  if (is_never({&node})) return {};
   std::vector<Shape> shapes = {{types_of(node), {&node}}};
   if (const JsonNode* reference = node.find("$ref")) {
     shapes = each_with_each(shapes, shapes_of(target(*reference)), node);
@@ -168,63 +172,6 @@ void SchemaShapes::add_dependents(const JsonNode& node, std::vector<Shape>& shap
   }
 }
 
-const JsonNode& SchemaShapes::target(const JsonNode& reference) {
-  std::string pointer = reference.text;
-  const auto refuse = [&](const std::string& why) {
-    fail_schema(reference.place,
-                "refers to " + json_string(reference.text.substr(0, 100)) + ", " + why);
-  };
-  if (const JsonNode* id = root_.find("$id");
-      id != nullptr && !id->text.empty() && pointer.rfind(id->text, 0) == 0) {
-    pointer.erase(0, id->text.size());
-    if (pointer.empty()) pointer = "#";
-  }
-  if (pointer.empty() || pointer[0] != '#') {
-    refuse("which is not in this schema; only references that begin with # are supported");
-  }
-  // Percent-encoded, as in any URI.
-  std::string path;
-  for (std::size_t i = 1; i < pointer.size(); ++i) {
-    if (pointer[i] == '%' && i + 2 < pointer.size()) {
-      path.push_back(static_cast<char>(std::strtol(pointer.substr(i + 1, 2).c_str(), nullptr, 16)));
-      i += 2;
-    } else {
-      path.push_back(pointer[i]);
-    }
-  }
-  const JsonNode* at = &root_;
-  if (!path.empty() && path[0] != '/') {
-    std::vector<const JsonNode*> todo = {&root_};
-    at = nullptr;
-    while (!todo.empty() && at == nullptr) {
-      const JsonNode* node = todo.back();
-      todo.pop_back();
-      const JsonNode* anchor = node->find("$anchor");
-      if (anchor != nullptr && anchor->text == path) at = node;
-      for (const JsonNode& item : node->items) todo.push_back(&item);
-      for (const auto& member : node->members) todo.push_back(&member.second);
-    }
-  }
-  for (std::size_t i = 0; at != nullptr && i < path.size() && path[0] == '/';) {
-    const std::size_t end = std::min(path.find('/', i + 1), path.size());
-    std::string name = path.substr(i + 1, end - i - 1);
-    i = end;
-    for (std::size_t k = name.find('~'); k != std::string::npos; k = name.find('~', k + 1)) {
-      if (k + 1 < name.size()) name.replace(k, 2, name[k + 1] == '1' ? "/" : "~");
-    }
-    if (at->is(Kind::array)) {
-      const bool is_index = !name.empty() && name.size() < 10 &&
-                            name.find_first_not_of("0123456789") == std::string::npos;
-      const std::size_t k = is_index ? std::stoul(name) : at->items.size();
-      at = k < at->items.size() ? &at->items[k] : nullptr;
-    } else {
-      at = at->find(name);
-    }
-  }
-  if (at == nullptr) refuse("which is not there");
-  return *at;
-}
-
 Conjunction SchemaShapes::member(const Shape& shape, const std::string& name) {
   Conjunction out;
   for (const JsonNode* node : shape.nodes) {
@@ -302,6 +249,12 @@ NumberLimits SchemaShapes::number_limits(const Shape& shape) {
     add(*node, "exclusiveMinimum", [&](const Decimal& v) { limits.add_least({v, true}); });
     add(*node, "exclusiveMaximum", [&](const Decimal& v) { limits.add_most({v, true}); });
     add(*node, "multipleOf", [&](const Decimal& v) { limits.multiples_of.push_back(v); });
+    const JsonNode* format = node->find("format");
+    if (const auto range = format == nullptr ? std::nullopt : limits_of_format(format->text)) {
+      limits.is_integer = true;
+      limits.add_least({Decimal::parse(range->first), false});
+      limits.add_most({Decimal::parse(range->second), false});
+    }
   }
   return limits;
 }
@@ -310,7 +263,7 @@ const Automaton& SchemaShapes::pattern(const std::string& pattern, const std::st
   const auto known = patterns_.find(pattern);
   if (known != patterns_.end()) return known->second;
   try {
-    return patterns_.emplace(pattern, Automaton::that_holds(parse_regex(pattern, place)))
+    return patterns_.emplace(pattern, Automaton::that_holds(parse_pattern(pattern, place)))
         .first->second;
   } catch (const TooLarge&) {
     fail_schema(place, "has a pattern that needs more than " +
@@ -345,12 +298,7 @@ const StringLimits& SchemaShapes::string_limits(const Shape& shape) {
     }
     if (const JsonNode* value = node->find("format")) {
       const char* text = pattern_of_format(value->text);
-      if (text == nullptr) {
-        fail_schema(value->place, "is the format " + json_string(value->text.substr(0, 60)) +
-                                      ", which is not supported; leave it out, or use one of " +
-                                      known_formats());
-      }
-      add(text, *value);
+      if (text != nullptr) add(text, *value);
     }
   }
   return strings_.emplace(shape.nodes, std::move(limits)).first->second;
@@ -372,7 +320,10 @@ std::optional<Automaton> SchemaShapes::names(const Shape& shape) {
     if (schema == nullptr) continue;
     try {
       for (const Shape& names : shapes({schema})) {
-        if ((names.types & kString) == 0) continue;
+        if ((names.types & kString) == 0) {  // names are strings
+          out = Automaton({});
+          continue;
+        }
         if (const auto values = listed(names)) {
           std::vector<std::string> texts;
           for (const JsonNode* value : *values) {

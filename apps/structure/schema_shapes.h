@@ -84,6 +84,7 @@ class SchemaShapes {
   std::vector<Shape> made_shapes(const JsonNode& node);
   void add_dependents(const JsonNode& node, std::vector<Shape>& shapes);
   const JsonNode& target(const JsonNode& reference);
+  const JsonNode* with_anchor(const std::string& name) const;  // null: none
   std::vector<Shape> any_of_shapes(const JsonNode& list, bool is_one);
   bool are_disjoint(const Shape& a, const Shape& b, int depth);
   bool are_disjoint(const Conjunction& a, const Conjunction& b, int depth);
@@ -104,7 +105,7 @@ class SchemaShapes {
 void check_keywords(const JsonNode& schema);
 
 unsigned types_of(const JsonNode& schema);      // by "type"; kAnyType without one
-bool is_never(const Conjunction& conjunction);  // a false is among them
+bool is_never(const Conjunction& conjunction);  // a false, or "not": {}, is among them
 void add_unique(Conjunction& conjunction, const JsonNode* node);
 std::uint64_t count_of(const JsonNode& schema, const char* keyword, std::uint64_t none);
 

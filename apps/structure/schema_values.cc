@@ -21,6 +21,7 @@ bool is_multiple(const Decimal& value, const std::vector<Decimal>& of) {
 }
 
 bool is_within(const Decimal& value, const NumberLimits& limits) {
+  if (limits.is_integer && !value.is_whole()) return false;
   if (limits.least) {
     const int order = compare(value, limits.least->value);
     if (order < 0 || (order == 0 && limits.least->is_exclusive)) return false;

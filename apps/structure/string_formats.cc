@@ -13,6 +13,9 @@ namespace {
 #define GUMBELSPEC_TIME \
   "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
 #define GUMBELSPEC_BYTE "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+#define GUMBELSPEC_IPV4 GUMBELSPEC_BYTE "(\\." GUMBELSPEC_BYTE "){3}"
+#define GUMBELSPEC_IPV6 \
+  "([0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}|([0-9a-fA-F]{1,4}:){1,6}:[0-9a-fA-F]{1,4}|::1"
 #define GUMBELSPEC_LABEL "[a-zA-Z0-9]([a-zA-Z0-9-]{0,30}[a-zA-Z0-9])?"
 #define GUMBELSPEC_HOST GUMBELSPEC_LABEL "(\\." GUMBELSPEC_LABEL "){0,5}"
 
@@ -25,15 +28,51 @@ constexpr std::pair<std::string_view, const char*> kFormats[] = {
      "[0-9]{1,9}D|([0-9]{1,9}D)?T([0-9]{1,9}H([0-9]{1,9}M([0-9]{1,9}S)?)?|[0-9]{1,9}M([0-9]{1,9}"
      "S)?|[0-9]{1,9}S))$"},
     {"uuid", "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"},
-    {"ipv4", "^" GUMBELSPEC_BYTE "(\\." GUMBELSPEC_BYTE "){3}$"},
-    {"ipv6",
-     "^(([0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}|([0-9a-fA-F]{1,4}:){1,6}:[0-9a-fA-F]{1,4}|::1)$"},
+    {"ipv4", "^" GUMBELSPEC_IPV4 "$"},
+    {"ipv6", "^(" GUMBELSPEC_IPV6 ")$"},
     {"hostname", "^" GUMBELSPEC_HOST "$"},
     {"email", "^[a-zA-Z0-9_+-]{1,30}(\\.[a-zA-Z0-9_+-]{1,30})?@" GUMBELSPEC_HOST "\\.[a-z]{2,8}$"},
     {"uri", "^https?://" GUMBELSPEC_HOST "(/[a-zA-Z0-9._~-]*)*(\\?[a-zA-Z0-9._~=&-]*)?$"},
+    {"base64", "^([0-9a-zA-Z+/]{4})*([0-9a-zA-Z+/]{2}==|[0-9a-zA-Z+/]{3}=)?$"},
+    {"base64url", "^[A-Za-z0-9_-]*$"},
+    {"e164", "^\\+[1-9][0-9]{6,14}$"},
+    {"cuid", "^[cC][0-9a-z]{6,}$"},
+    {"cuid2", "^[0-9a-z]+$"},
+    {"ulid", "^[0-7][0-9A-HJKMNP-TV-Z]{25}$"},
+    {"nanoid", "^[a-zA-Z0-9_-]{21}$"},
+    {"ipvanyaddress", "^(" GUMBELSPEC_IPV4 "|" GUMBELSPEC_IPV6 ")$"},
     {"password", ""},
     {"binary", ""},
+    {"path", ""},
+    {"file-path", ""},
+    {"directory-path", ""},
 };
+
+// OpenAPI's. "float" and "double" are what all numbers are.
+struct NumberFormat {
+  std::string_view name;
+  const char* least;
+  const char* most;
+};
+constexpr NumberFormat kNumberFormats[] = {
+    {"int8", "-128", "127"},
+    {"int16", "-32768", "32767"},
+    {"int32", "-2147483648", "2147483647"},
+    {"int64", "-9223372036854775808", "9223372036854775807"},
+    {"uint8", "0", "255"},
+    {"uint16", "0", "65535"},
+    {"uint32", "0", "4294967295"},
+    {"uint64", "0", "18446744073709551615"},
+    {"float", nullptr, nullptr},
+    {"double", nullptr, nullptr},
+};
+
+const NumberFormat* number_format(std::string_view format) {
+  for (const NumberFormat& one : kNumberFormats) {
+    if (one.name == format) return &one;
+  }
+  return nullptr;
+}
 
 }  // namespace
 
@@ -44,10 +83,21 @@ const char* pattern_of_format(std::string_view format) {
   return nullptr;
 }
 
+std::optional<std::pair<const char*, const char*>> limits_of_format(std::string_view format) {
+  const NumberFormat* known = number_format(format);
+  if (known == nullptr || known->least == nullptr) return std::nullopt;
+  return std::make_pair(known->least, known->most);
+}
+
+bool is_format(std::string_view format) {
+  return pattern_of_format(format) != nullptr || number_format(format) != nullptr;
+}
+
 std::string known_formats() {
   std::string out;
-  for (const auto& [name, pattern] : kFormats) out += (out.empty() ? "" : ", ") + std::string(name);
-  return out;
+  for (const auto& [name, pattern] : kFormats) out += std::string(name) + ", ";
+  for (const NumberFormat& one : kNumberFormats) out += std::string(one.name) + ", ";
+  return out.substr(0, out.size() - 2);
 }
 
 }  // namespace gumbelspec::structure

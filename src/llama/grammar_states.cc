@@ -1,49 +1,15 @@
 #include "src/llama/grammar_states.h"
 
 #include <algorithm>
-#include <tuple>
+#include <functional>
 
 #include "gumbelspec/error.h"
-#include "src/llama/utf8.h"
+#include "src/llama/grammar_sets.h"
 
 namespace gumbelspec::internal {
 namespace {
 
 using Kind = GrammarStep::Kind;
-
-std::uint64_t mixed(std::uint64_t hash, std::uint64_t word) {
-  hash = (hash ^ word) * 0x9E3779B97F4A7C15U;
-  return hash ^ (hash >> 29U);
-}
-
-bool same(const GrammarReading& a, const GrammarReading& b) {
-  return a.step == b.step && a.in_character == b.in_character && a.frame == b.frame;
-}
-bool same(const GrammarFrame::Return& a, const GrammarFrame::Return& b) {
-  return a.step == b.step && a.frame == b.frame;
-}
-
-// Sorts by what the frames are, not where they are.
-template <class List>
-void make_set(List& list) {
-  const auto key = [](const auto& item) {
-    std::uint64_t in_character = 0;
-    if constexpr (requires { item.in_character; }) in_character = item.in_character;
-    return std::make_tuple(item.step, in_character, item.frame == nullptr ? 0 : item.frame->id);
-  };
-  std::sort(list.begin(), list.end(),
-            [&](const auto& a, const auto& b) { return key(a) < key(b); });
-  list.erase(std::unique(list.begin(), list.end(),
-                         [](const auto& a, const auto& b) { return same(a, b); }),
-             list.end());
-}
-
-template <class List>
-bool same_lists(const List& a, const List& b) {
-  return a.size() == b.size() &&
-         std::equal(a.begin(), a.end(), b.begin(),
-                    [](const auto& x, const auto& y) { return same(x, y); });
-}
 
 }  // namespace
 
@@ -75,13 +41,6 @@ GrammarStates::GrammarStates(GrammarProgram program, GrammarTriggers triggers,
     begin_ = hold(run(active_.get(), triggers_.begun));
     if (begin_ == nullptr) refuse_begin("what the prompt ends with", triggers_.begun);
   }
-}
-
-void GrammarStates::refuse_begin(const char* what, std::string_view text) {
-  throw Error(ErrorCode::invalid_option,
-              std::string("grammar cannot begin with ") + what + " " +
-                  printable(text.substr(0, 40)) + "; its texts have to begin with it",
-              "grammar");
 }
 
 void GrammarStates::count_work(std::size_t n) {
@@ -282,179 +241,6 @@ void GrammarStates::enter(std::uint32_t rule, std::vector<GrammarReading>& readi
     if (program_.rank[to.rule] == program_.rank[rule]) continue;  // shared already
     call(to.rule, to.next, to.is_last, frame);
   }
-}
-
-const GrammarFrame* GrammarStates::frame_of(std::vector<GrammarFrame::Return> returns) {
-  make_set(returns);
-  std::uint64_t hash = returns.size();
-  for (const auto& to : returns) {
-    hash = mixed(mixed(hash, to.step), to.frame == nullptr ? 0 : to.frame->id);
-  }
-  const auto [first, last] = frame_by_hash_.equal_range(hash);
-  for (auto known = first; known != last; ++known) {
-    if (same_lists(known->second->returns, returns)) return known->second;
-  }
-  auto frame = std::make_unique<GrammarFrame>();
-  frame->returns = std::move(returns);
-  frame->id = ++n_ids_;
-  n_bytes_ += 96 + frame->returns.size() * sizeof(GrammarFrame::Return);
-  frame_by_hash_.emplace(hash, frame.get());
-  frames_.push_back(std::move(frame));
-  return frames_.back().get();
-}
-
-GrammarPlace* GrammarStates::place_of(std::vector<GrammarReading> readings, bool may_end,
-                                      std::uint32_t waiting) {
-  std::uint64_t hash = mixed(waiting, may_end ? 1 : 2);
-  for (const auto& reading : readings) {
-    hash = mixed(mixed(mixed(hash, reading.step), reading.in_character), reading.frame->id);
-  }
-  const auto [first, last] = place_by_hash_.equal_range(hash);
-  for (auto known = first; known != last; ++known) {
-    const GrammarPlace& place = *known->second;
-    if (place.may_end == may_end && place.waiting == waiting &&
-        same_lists(place.readings, readings)) {
-      return known->second;
-    }
-  }
-  auto place = std::make_shared<GrammarPlace>();
-  place->readings = std::move(readings);
-  place->readings.shrink_to_fit();
-  place->may_end = may_end;
-  place->waiting = waiting;
-  place->id = ++n_ids_;
-  place->has_tokens = std::any_of(place->readings.begin(), place->readings.end(),
-                                  [&](const GrammarReading& reading) {
-                                    const Kind kind = program_.steps[reading.step].kind;
-                                    return kind == Kind::token || kind == Kind::not_token;
-                                  });
-  n_bytes_ += 192 + place->readings.size() * sizeof(GrammarReading);
-  place_by_hash_.emplace(hash, place.get());
-  places_.push_back(place);
-  return place.get();
-}
-
-PlacePtr GrammarStates::hold(const GrammarPlace* place) {
-  return place == nullptr ? nullptr
-                          : std::const_pointer_cast<GrammarPlace>(place->shared_from_this());
-}
-
-void GrammarStates::begin_work() {
-  work_ = 0;
-  // What an error left.
-  todo_.clear();
-  for (auto& callers : callers_) callers.clear();
-  for (auto& rules : called_) rules.clear();
-  ranks_.clear();
-  if (n_bytes_ <= drop_at_) return;
-  drop_unused();
-  // What texts hold stays, so not at every token again.
-  drop_at_ = n_bytes_ + limits_.max_bytes;
-  if (n_bytes_ <= limits_.max_held) return;
-  throw Error(ErrorCode::invalid_option,
-              "grammar can be read in too many ways here: its texts hold " +
-                  std::to_string(n_bytes_ >> 20U) + " MiB, at most " +
-                  std::to_string(limits_.max_held >> 20U) +
-                  " are allowed; write it so that fewer of its parts fit the same text",
-              "grammar");
-}
-
-// All places but those that somebody holds, and the frames that these need.
-void GrammarStates::drop_unused() {
-  std::vector<PlacePtr> kept;
-  for (PlacePtr& place : places_) {
-    if (place.use_count() > 1) kept.push_back(std::move(place));
-  }
-  places_.clear();
-  place_by_hash_.clear();
-  frame_by_hash_.clear();
-  n_bytes_ = 0;
-  for (const PlacePtr& place : kept) {
-    place->next_.clear();
-    place->next_.shrink_to_fit();
-    for (const auto& reading : place->readings) reading.frame->is_kept = true;
-  }
-  // A frame returns to older ones only.
-  for (std::size_t i = frames_.size(); i-- > 0;) {
-    if (!frames_[i]->is_kept) continue;
-    for (const auto& to : frames_[i]->returns) {
-      if (to.frame != nullptr) to.frame->is_kept = true;
-    }
-  }
-  std::vector<std::unique_ptr<GrammarFrame>> frames;
-  for (auto& frame : frames_) {
-    if (!frame->is_kept) continue;
-    frame->is_kept = false;
-    std::uint64_t hash = frame->returns.size();
-    for (const auto& to : frame->returns) {
-      hash = mixed(mixed(hash, to.step), to.frame == nullptr ? 0 : to.frame->id);
-    }
-    n_bytes_ += 96 + frame->returns.size() * sizeof(GrammarFrame::Return);
-    frame_by_hash_.emplace(hash, frame.get());
-    frames.push_back(std::move(frame));
-  }
-  frames_ = std::move(frames);
-  for (const PlacePtr& place : kept) {
-    std::uint64_t hash = mixed(place->waiting, place->may_end ? 1 : 2);
-    for (const auto& reading : place->readings) {
-      hash = mixed(mixed(mixed(hash, reading.step), reading.in_character), reading.frame->id);
-    }
-    n_bytes_ += 192 + place->readings.size() * sizeof(GrammarReading);
-    place_by_hash_.emplace(hash, place.get());
-  }
-  places_ = std::move(kept);
-}
-
-GrammarPlace* GrammarStates::run(GrammarPlace* from, std::string_view bytes) {
-  for (const char byte : bytes) {
-    if (from == nullptr) return nullptr;
-    from = next(*from, static_cast<std::uint8_t>(byte));
-  }
-  return from;
-}
-
-GrammarPlace* GrammarStates::waiting_place(std::uint32_t state) {
-  return place_of({}, true, state);
-}
-
-void GrammarStates::make_triggers() {
-  constexpr std::uint32_t kNone = 0xFFFFFFFF;
-  const auto add = [&] {
-    trigger_states_.push_back({std::vector<std::uint32_t>(256, kNone)});
-    return static_cast<std::uint32_t>(trigger_states_.size() - 1);
-  };
-  (void)add();
-  for (std::size_t word = 0; word < triggers_.words.size(); ++word) {
-    std::uint32_t at = 0;
-    for (const char c : triggers_.words[word]) {
-      const auto byte = static_cast<std::uint8_t>(c);
-      if (trigger_states_[at].next[byte] == kNone) {
-        const std::uint32_t to = add();
-        trigger_states_[at].next[byte] = to;
-      }
-      at = trigger_states_[at].next[byte];
-    }
-    if (trigger_states_[at].word == 0) trigger_states_[at].word = word + 1;
-    if (at == 0 || run(active_.get(), triggers_.grammar_text(word)) == nullptr) {
-      refuse_begin("its trigger", triggers_.grammar_text(word));
-    }
-  }
-  // Breadth first: where a state has no way, the way of its longest proper suffix.
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> order = {{0, 0}};  // state, suffix
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    const auto [state, suffix] = order[i];
-    Trigger& trigger = trigger_states_[state];
-    if (trigger.word == 0) trigger.word = trigger_states_[suffix].word;
-    for (std::size_t byte = 0; byte < 256; ++byte) {
-      const std::uint32_t beside = state == 0 ? 0 : trigger_states_[suffix].next[byte];
-      if (trigger.next[byte] == kNone) {
-        trigger.next[byte] = beside;
-      } else {
-        order.emplace_back(trigger.next[byte], beside);
-      }
-    }
-  }
-  begin_ = hold(waiting_place(trigger_states_[0].next[0]));
 }
 
 }  // namespace gumbelspec::internal

@@ -226,7 +226,7 @@ TEST(JsonSchema, KeywordsHoldTogether) {
 }
 
 TEST(JsonSchema, WhatIsNotFollowedIsRefusedByPlaceAndKeyword) {
-  for (const char* keyword : {"not", "if", "then", "unevaluatedProperties", "unevaluatedItems",
+  for (const char* keyword : {"if", "then", "unevaluatedProperties", "unevaluatedItems",
                               "$dynamicRef", "maxContains", "nullable", "maxLenght", "id"}) {
     EXPECT_THAT(refusal(std::string(R"({"properties": {"a/b": {")") + keyword + "\": {}}}}"),
                 StartsWith("json_schema at #/properties/a~1b has the keyword \"" +
@@ -234,6 +234,12 @@ TEST(JsonSchema, WhatIsNotFollowedIsRefusedByPlaceAndKeyword) {
   }
   EXPECT_THAT(refusal(R"({"items": {"format": "iban"}})"),
               StartsWith("json_schema at #/items/format is the format \"iban\""));
+  EXPECT_THAT(refusal(R"({"type": "integer", "format": "iban"})"), HasSubstr("#/format"))
+      << "not of strings either";
+  EXPECT_THAT(refusal(R"({"properties": {"a": {"not": {"const": 1}}}})"),
+              StartsWith("json_schema at #/properties/a/not is not what \"not\" takes"));
+  EXPECT_THAT(refusal(R"({"$ref": "#/$defs/a/items", "$defs": {"a": {"$id": "x", "items": {}}}})"),
+              HasSubstr("below an \"$id\" of its own"));
   EXPECT_THAT(refusal(R"({"minimum": "5"})"), StartsWith("json_schema at #/minimum is not what"));
   EXPECT_THAT(refusal(R"({"exclusiveMinimum": true})"), HasSubstr("#/exclusiveMinimum"));
   EXPECT_THAT(refusal(R"({"oneOf": [{"minimum": 1}, {"maximum": 5}]})"),
@@ -243,14 +249,75 @@ TEST(JsonSchema, WhatIsNotFollowedIsRefusedByPlaceAndKeyword) {
   EXPECT_THAT(refusal(R"({"uniqueItems": true})"), HasSubstr("#/uniqueItems"));
   EXPECT_THAT(refusal(R"({"$ref": "http://x/y"})"), HasSubstr("only references that begin with #"));
   EXPECT_THAT(refusal(R"({"$ref": "#"})"), HasSubstr("refers to itself"));
-  for (const char* pattern : {"(?=a)", "(?<!a)", "\\\\b", "(a)\\\\1", "\\\\p{L}", "a**", "[z-a]",
-                              "(", "a{2,1}", "\\\\q"}) {
+  for (const char* pattern : {"(?=a)", "(?<!a)", "^a(?!b)", "(^(?=a))", "^(?=a)*", "\\\\b",
+                              "(a)\\\\1", "\\\\p{L}", "a**", "[z-a]", "(", "a{2,1}", "\\\\q"}) {
     EXPECT_THAT(refusal(std::string(R"({"pattern": ")") + pattern + "\"}"),
                 StartsWith("json_schema at #/pattern cannot be followed: the pattern"))
         << pattern;
   }
   EXPECT_THAT(refusal(R"({"type": "string", "pattern": "(a|b)*a(a|b){20}$"})"),
               StartsWith("json_schema at #/pattern has a pattern that needs more than"));
+}
+
+// What stands right behind the first ^ is ECMA's; Zod writes e-mail addresses so, Pydantic
+// decimals.
+TEST(JsonSchema, PatternsLookAheadFromTheirBeginning) {
+  Texts password(R"({"type": "string", "pattern": "^(?=.*[A-Z])(?=.*\\d)(?!.*\\s).{4,6}$"})");
+  EXPECT_TRUE(password.take(R"("aB3d")"));
+  for (const char* text : {R"("ab3d")", R"("aBcd")", R"("aB 3d")", R"("aB3")", R"("aB3defg")"}) {
+    EXPECT_FALSE(password.take(text)) << text;
+  }
+  Texts mail(R"({"type": "string", "format": "email", "pattern":
+      "^(?!\\.)(?!.*\\.\\.)([A-Za-z0-9_'+\\-\\.]*)[A-Za-z0-9_+-]@([A-Za-z0-9][A-Za-z0-9\\-]*\\.)+[A-Za-z]{2,}$"})");
+  EXPECT_TRUE(mail.take(R"("a.b@c.de")"));
+  EXPECT_FALSE(mail.take(R"(".a@c.de")"));
+  EXPECT_FALSE(mail.take(R"("a..b@c.de")"));
+  Texts decimal(R"({"type": "string", "pattern": "^(?!^[-+.]*$)[+-]?0*\\d*\\.?\\d*$"})");
+  EXPECT_TRUE(decimal.take(R"("-12.5")"));
+  EXPECT_FALSE(decimal.take(R"("-.")"));
+  Texts either(R"({"type": "string", "pattern": "^(?!b)[abc]$|^(?=c)c+$|d"})");
+  EXPECT_TRUE(either.take(R"("a")"));
+  EXPECT_TRUE(either.take(R"("cc")"));
+  EXPECT_TRUE(either.take(R"("bd")"));
+  EXPECT_FALSE(either.take(R"("b")"));
+}
+
+// What OpenAPI, Pydantic and Zod write besides.
+TEST(JsonSchema, FormatsOfNumbersAndWhatNeverFitsAreFollowed) {
+  Texts byte(R"({"type": "number", "format": "uint8", "minimum": 200})");
+  EXPECT_TRUE(byte.take("255"));
+  EXPECT_FALSE(byte.take("256"));
+  EXPECT_FALSE(byte.take("200.5"));
+  EXPECT_FALSE(takes(R"({"format": "int64", "enum": [1.5, 1]})", "1.5"));
+  EXPECT_TRUE(takes(R"({"type": "number", "format": "double"})", "0.5"));
+  EXPECT_TRUE(takes(R"({"format": "int32"})", R"("any text")")) << "it is of numbers";
+  EXPECT_TRUE(takes(R"({"type": "string", "format": "base64"})", R"("aGk=")"));
+  EXPECT_FALSE(takes(R"({"type": "string", "format": "base64"})", R"("aG=")"));
+  Texts never(R"({"type": "object", "properties": {"a": {"not": {}}, "b": {"not": false}},
+                  "additionalProperties": {"not": true}})");
+  EXPECT_TRUE(never.take(R"({"b": 1})"));
+  EXPECT_FALSE(never.take(R"({"a": 1})"));
+  EXPECT_FALSE(never.take(R"({"c": 1})"));
+  EXPECT_THAT(refusal(R"({"not": {}})"), HasSubstr("no text that ends"));
+  EXPECT_TRUE(takes(R"({"discriminator": {"propertyName": "k", "mapping": {}}, "oneOf": [
+      {"type": "object", "properties": {"k": {"const": "a"}}, "required": ["k"]},
+      {"type": "object", "properties": {"k": {"const": "b"}}, "required": ["k"]}]})",
+                    R"({"k": "b"})"));
+}
+
+TEST(JsonSchema, EqualValuesAndNamesOfOtherTypesAreKept) {
+  Texts unique(R"({"type": "array", "uniqueItems": true,
+                   "items": {"anyOf": [{"const": 1}, {"const": 1.0}, {"const": {"a": 1, "b": 2}},
+                                       {"const": {"b": 2, "a": 1}}]}})");
+  EXPECT_TRUE(unique.take(R"([1, {"a": 1, "b": 2}])"));
+  EXPECT_FALSE(unique.take("[1, 1.0]"));
+  EXPECT_FALSE(unique.take(R"([{"a": 1, "b": 2}, {"b": 2, "a": 1}])"));
+  Texts nameless(R"({"type": "object", "propertyNames": {"type": "integer"}})");
+  EXPECT_TRUE(nameless.take("{ }"));
+  EXPECT_FALSE(nameless.take(R"({"a": 1})"));
+  Texts anchor(R"({"$ref": "#x", "properties": {"const": {"$anchor": "x", "type": "null"}},
+                   "enum": [null, {"$anchor": "x"}]})");
+  EXPECT_TRUE(anchor.take("null")) << "a value is no schema";
 }
 
 // FAULTS.md, S2: schemas that stopped every text. GrammarStates counts their work and would throw.

@@ -38,7 +38,7 @@ TEST(Automaton, FindsWhatTheStandardLibraryFinds) {
   std::size_t n_texts = 0;
   for (int i = 0; i < 1500; ++i) {
     const std::string pattern = random_pattern(random, 2);
-    const Automaton automaton = Automaton::that_holds(parse_regex(pattern, "#"));
+    const Automaton automaton = Automaton::that_holds(parse_pattern(pattern, "#"));
     const std::regex oracle(pattern, std::regex::ECMAScript);
     for (int k = 0; k < 20; ++k) {
       std::string text;
@@ -61,7 +61,7 @@ TEST(Automaton, FindsWhatTheStandardLibraryFinds) {
 
 TEST(Automaton, TakesCharactersAsEcma262MeansThem) {
   const auto finds = [](const char* pattern, const std::string& text) {
-    return Automaton::that_holds(parse_regex(pattern, "#")).takes(text);
+    return Automaton::that_holds(parse_pattern(pattern, "#")).takes(text);
   };
   EXPECT_TRUE(finds("^\\s$", "\xC2\xA0")) << "no-break space";
   EXPECT_TRUE(finds("^\\s$", "\xEF\xBB\xBF")) << "byte order mark";

@@ -15,8 +15,15 @@ namespace {
 using llama_common::Continuation;
 using llama_common::ToolChoice;
 
-// A string, or an array of texts; null where there is none.
+// A string, or an array of texts; null where there is none. Without the key something else has to
+// say what the message is, or a typing error would count as an empty text.
 Json read_content(const FieldValue& message) {
+  const bool says_more =
+      message.has("tool_calls") || message.has("function_call") || message.has("reasoning_content");
+  if (!message.json().contains("content") && !says_more) {
+    throw bad_request(message.name() + " has no content; give it one, \"\" for an empty text",
+                      message.name() + ".content", "invalid_value");
+  }
   if (!message.has("content")) return nullptr;
   const FieldValue content = message.member("content");
   if (content.json().is_string()) return content.text();

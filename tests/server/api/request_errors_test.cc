@@ -259,7 +259,20 @@ TEST(RequestErrors, RefuseMessagesThatAreNot) {
   EXPECT_EQ(of({{"role", "user"}, {"content", 1}}), "messages[0].content");
   EXPECT_EQ(of({{"role", "user"}, {"content", json::array({{{"type", "image_url"}}})}}),
             "messages[0].content[0]");
+  for (const char* role : {"system", "user", "assistant", "tool"}) {
+    EXPECT_EQ(of({{"role", role}}), "messages[0].content") << role;
+    EXPECT_EQ(of({{"role", role}, {"contents", "x"}}), "messages[0].content") << role;
+  }
   EXPECT_EQ(of(1), "messages[0]");
+}
+
+TEST(RequestErrors, TakeMessagesWhoseContentIsEmptyOrSomethingElse) {
+  const json messages = {{{"role", "user"}, {"content", ""}},
+                         {{"role", "user"}, {"content", nullptr}},
+                         {{"role", "assistant"}, {"tool_calls", {{{"function", {{"name", "f"}}}}}}},
+                         {{"role", "assistant"}, {"reasoning_content", "hm"}},
+                         {{"role", "user"}, {"content", "Hi"}}};
+  EXPECT_EQ(parse_chat(json{{"messages", messages}}.dump(), fake_model()).prompts.size(), 1U);
 }
 
 TEST(RequestErrors, RefuseResponseFormatsThatSayNothing) {

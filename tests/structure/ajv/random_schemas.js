@@ -14,13 +14,15 @@ function makeRandom(seed) {
 
 const PATTERNS = ['^a', 'b$', '^[a-c]{2,4}$', '^\\d+$', '\\s', '^(x|yz)*$', '[^a-z]', '^é{1,3}$',
   '^\\\\$', '^"$', '^a\\nb$', '^\\t$', '^.{2}$', '^\\w+@\\w+$', '^a|b$', '^$', '^[\\u0041-\\u0045]+$',
-  '^((a?){4}){4}$', '\\.', '^(?:ab)?c$', '^\\S$', '^\\W\\D$', '^[^\\n]$', '^\\u{1F600}+$', '^\\/x$'];
+  '^((a?){4}){4}$', '\\.', '^(?:ab)?c$', '^\\S$', '^\\W\\D$', '^[^\\n]$', '^\\u{1F600}+$', '^\\/x$',
+  '^(?=.*\\d)[a-z\\d]{2,5}$', '^(?!a)[a-c]{1,3}$', '^(?!.*\\.\\.)(?=[^b]*b)[.ab]+$', '^(?!x)|^x$',
+  '^(?!^[-+.]*$)[+-]?0*\\d*\\.?\\d*$', '^[\\uD800-\\uFFFF]$', '^[^\\x00-\\x7F]+?$', '^(?<n>a|b){2}$'];
 const FORMATS = ['date', 'time', 'date-time', 'uuid', 'ipv4', 'ipv6', 'hostname', 'email', 'uri',
-  'duration'];
+  'duration', 'base64url', 'path', 'int32', 'int64', 'double'];
 const NUMBERS = [0, 1, -1, 2, 5, 7, 10, 99, 100, 101, -100, -99, 1000, 1024, 1900, 10000, 1e6, 0.5, -0.5,
   0.25, 1.5, 99.99, -0.001, 3.14159, 1700000000000000, 9007199254740991, -9007199254740991, 0.1, 12.5];
 const VALUES = [null, true, false, 0, 1, -3, 1.5, '', 'a', 'ab', 'é', '"', 'a\nb', '\\', [], [1], ['a'],
-  {}, {a: 1}, {b: ['x']}];
+  {}, {a: 1}, {b: ['x']}, {a: 1.0}, 1e2, -0.0, {'é"\n': {'\u{1F600}': [null, '\u0000']}}, '\u2028', 100];
 const NAMES = ['a', 'b', 'ab', 'c d', 'é', '"q', 'x/y'];
 
 function randomSchema(random, depth = 0, root = true) {
@@ -37,6 +39,7 @@ function randomSchema(random, depth = 0, root = true) {
       if (chance(40)) schema.maximum = number();
       if (chance(15)) schema.exclusiveMinimum = number();
       if (chance(15)) schema.exclusiveMaximum = number();
+      if (chance(5)) schema.format = pick(['int32', 'int64', 'double']);
       if (chance(20)) schema.multipleOf = pick([1, 2, 3, 5, 10, 100, 0.5, 0.1, 0.01, 7]);
     },
     string() {
@@ -62,7 +65,8 @@ function randomSchema(random, depth = 0, root = true) {
       if (chance(40)) schema.required = some(NAMES, random(3));
       if (chance(40)) schema.additionalProperties = chance(50) ? false : below();
       if (chance(12)) schema.patternProperties = {[pick(['^a', 'b$', '^x-', '.'])]: below()};
-      if (chance(10)) schema.propertyNames = pick([{pattern: '^[a-z]+$'}, {maxLength: 2}, {enum: ['a', 'zz']}]);
+      if (chance(10)) schema.propertyNames = pick([{pattern: '^[a-z]+$'}, {maxLength: 2},
+        {enum: ['a', 'zz']}, {type: 'integer'}, {const: 'ab'}, {}, {type: ['string', 'null'], minLength: 1}]);
       if (chance(12)) schema.minProperties = random(3);
       if (chance(12)) schema.maxProperties = 1 + random(3);
       if (chance(8)) schema.dependentRequired = {[pick(NAMES)]: some(NAMES, 1 + random(2))};
@@ -78,6 +82,7 @@ function randomSchema(random, depth = 0, root = true) {
   if (chance(8)) add[pick(depth > 2 ? ['integer', 'string'] : ['integer', 'string', 'array', 'object'])]();
   if (chance(7)) schema.enum = some(VALUES, 1 + random(6));
   if (chance(4)) schema.const = pick(VALUES);
+  if (chance(3)) schema.not = pick([false, {}, true]);
   if (depth < 3) {
     if (chance(7)) schema.anyOf = [below(), below()];
     if (chance(5)) schema.oneOf = [below(), below()];

@@ -304,15 +304,46 @@ test('a page of another origin makes the server do nothing', async (context) => 
   await visitor.goto(url);
   const sent = await visitor.evaluate(async (target) => {
     const body = JSON.stringify({ prompt: 'The old house', max_tokens: 8 });
-    const asked = await fetch(`${target}/v1/completions`, {
-      method: 'POST', mode: 'no-cors', headers: { 'Content-Type': 'text/plain' }, body });
-    const read = await fetch(`${target}/v1/models`).then(() => 'read', () => 'refused');
-    return [asked.type, read];
+    const results: string[] = [];
+    // Bodies that a browser sends without asking first.
+    for (const path of ['/v1/completions', '/completion', '/tokenize', '/api/generate']) {
+      for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data']) {
+        const asked = await fetch(target + path, {
+          method: 'POST', mode: 'no-cors', headers: { 'Content-Type': type }, body });
+        results.push(asked.type);
+      }
+      navigator.sendBeacon(target + path, body);
+      const json = { method: 'POST', headers: { 'Content-Type': 'application/json' }, body };
+      results.push(await fetch(target + path, json).then(() => 'read', () => 'refused'));
+    }
+    results.push(await fetch(`${target}/v1/models`).then(() => 'read', () => 'refused'));
+    return [...new Set(results.slice(0, 3)), ...new Set(results.filter((r) => r !== 'opaque'))];
   }, server.url);
   expect(sent).toEqual(['opaque', 'refused']);
   expect(await generated()).toBe(before);
   await visitor.close();
   await new Promise((resolve) => foreign.close(resolve));
+});
+
+test('a name that is made to point here is no way in', async (context) => {
+  if (server.isMock) return context.skip();
+  const visited = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--host-resolver-rules=MAP rebound.example 127.0.0.1'],
+  });
+  const visitor = await visited.newPage();
+  const url = server.url.replace('127.0.0.1', 'rebound.example');
+  expect((await visitor.goto(url))!.status()).toBe(403);
+  // The page is of the same origin now, as the browser sees it, and may read what comes.
+  const answers = await visitor.evaluate(async () => {
+    const json = { method: 'POST', headers: { 'Content-Type': 'application/json' },
+                   body: JSON.stringify({ prompt: 'The old house', max_tokens: 8 }) };
+    const posted = await fetch('/v1/completions', json);
+    const read = await fetch('/v1/models');
+    return [posted.status, read.status, (await posted.text()).includes('choices')];
+  });
+  expect(answers).toEqual([403, 403, false]);
+  await visited.close();
 });
 
 test('the meters show what the server counts', async () => {
