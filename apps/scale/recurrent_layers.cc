@@ -125,7 +125,8 @@ void set_keys(const Source& source, const ScaleOptions& o, gguf_context* out) {
 
 void check(const Source& source, const ScaleOptions& o) {
   if (source.is_head()) {
-    fail("model file \"" + o.in + "\" is a head, which --recurrent-layers does not take; give a "
+    fail("model file \"" + o.in +
+         "\" is a head, which --recurrent-layers does not take; give a "
          "model of the llama architecture");
   }
   const ModelShape& s = o.shape;
