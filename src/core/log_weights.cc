@@ -7,6 +7,7 @@
 #include "gumbelspec/error.h"
 #include "gumbelspec/sampling.h"
 #include "src/core/mass_math.h"
+#include "src/core/penalties.h"
 #include "src/core/sampler_chain.h"
 #include "src/core/truncation.h"
 #include "src/core/vector_kernels.h"
@@ -117,9 +118,7 @@ LogWeights::LogWeights(SamplingOptions options, std::size_t n_vocab)
   if (SamplerChain::is_needed(options_)) {
     chain_ = std::make_unique<SamplerChain>(options_, n_vocab);
   }
-  has_penalties_ = !chain_ && options_.penalty_last_n != 0 &&
-                   (options_.repeat_penalty != 1.0F || options_.presence_penalty != 0.0F ||
-                    options_.frequency_penalty != 0.0F);
+  has_penalties_ = !chain_ && has_penalties(options_);
   if (has_penalties_) counts_.resize(n_vocab);
   if (!chain_ && (options_.top_k > 0 || options_.top_p < 1.0F || options_.min_p > 0.0F)) {
     truncation_ = std::make_unique<Truncation>(n_vocab);
@@ -197,23 +196,15 @@ std::span<const float> LogWeights::operator()(std::span<const float> logits, con
 }
 
 void LogWeights::apply_penalties(const TextView& text) {
-  const std::size_t window =
-      options_.penalty_last_n < 0
-          ? text.size()
-          : std::min(text.size(), static_cast<std::size_t>(options_.penalty_last_n));
-  const std::size_t first = text.size() - window;
-  const auto is_known = [&](TokenId t) { return index(t) < weights_.size(); };
+  const std::size_t first = first_penalised(text, options_.penalty_last_n);
+  count_tokens(text, first, counts_);
   for (std::size_t i = first; i < text.size(); ++i) {
-    if (is_known(text[i])) ++counts_[index(text[i])];
-  }
-  for (std::size_t i = first; i < text.size(); ++i) {
-    if (!is_known(text[i])) continue;
+    if (index(text[i]) >= counts_.size()) continue;
     // The first visit applies the whole count, and leaves none for the next ones.
     const std::uint32_t count = std::exchange(counts_[index(text[i])], 0U);
     if (count == 0) continue;
     float& weight = weights_[index(text[i])];
-    weight = weight <= 0.0F ? weight * options_.repeat_penalty : weight / options_.repeat_penalty;
-    weight -= static_cast<float>(count) * options_.frequency_penalty + options_.presence_penalty;
+    weight = penalised(weight, count, options_);
   }
 }
 

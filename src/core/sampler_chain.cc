@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "src/core/mass_math.h"
+#include "src/core/penalties.h"
 
 namespace gumbelspec {
 namespace {
@@ -15,11 +16,6 @@ constexpr float kForbidden = -std::numeric_limits<float>::infinity();
 constexpr float kDepthOfDraft = 16.0F;
 // Of xtc's coins; the rejection methods have 1 and 2.
 constexpr std::uint32_t kCoinUse = 3;
-
-bool has_penalties(const SamplingOptions& o) {
-  return o.penalty_last_n != 0 &&
-         (o.repeat_penalty != 1.0F || o.presence_penalty != 0.0F || o.frequency_penalty != 0.0F);
-}
 
 bool has_xtc(const SamplingOptions& o) {
   return o.xtc_probability > 0.0F && o.xtc_threshold <= 0.5F;
@@ -58,10 +54,6 @@ std::vector<Sampler> those_on(std::span<const Sampler> order, const SamplingOpti
 std::span<const Sampler> order_of(const SamplingOptions& options) {
   return options.samplers ? std::span<const Sampler>(*options.samplers)
                           : std::span<const Sampler>(kDefaultSamplers);
-}
-
-std::size_t window_of(const TextView& text, int last_n) {
-  return last_n < 0 ? text.size() : std::min(text.size(), static_cast<std::size_t>(last_n));
 }
 
 }  // namespace
@@ -175,16 +167,11 @@ void SamplerChain::compute_probabilities() {
 }
 
 void SamplerChain::penalties(const TextView& text) {
-  const std::size_t first = text.size() - window_of(text, options_.penalty_last_n);
-  for (std::size_t i = first; i < text.size(); ++i) {
-    if (index(text[i]) < counts_.size()) ++counts_[index(text[i])];
-  }
+  const std::size_t first = first_penalised(text, options_.penalty_last_n);
+  count_tokens(text, first, counts_);
   for (Entry& entry : entries_) {
     const std::uint32_t count = counts_[index(entry.token)];
-    if (count == 0) continue;
-    float& weight = entry.weight;
-    weight = weight <= 0.0F ? weight * options_.repeat_penalty : weight / options_.repeat_penalty;
-    weight -= static_cast<float>(count) * options_.frequency_penalty + options_.presence_penalty;
+    if (count > 0) entry.weight = penalised(entry.weight, count, options_);
   }
   for (std::size_t i = first; i < text.size(); ++i) {
     if (index(text[i]) < counts_.size()) counts_[index(text[i])] = 0;
