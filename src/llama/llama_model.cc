@@ -103,7 +103,7 @@ class LlamaModel::Impl {
     return model_ ? model_.get() : options_.target->impl_->vocabulary();
   }
   [[nodiscard]] HeadKind head_kind() const { return head_; }
-  [[nodiscard]] bool has_mtp() const { return has_mtp_; }
+  [[nodiscard]] bool has_mtp() const { return mtp_obstacle_.empty(); }
   [[nodiscard]] const llama_vocab* vocab() const { return llama_model_get_vocab(vocabulary()); }
   // Of all grammars. Threads: any number at once.
   [[nodiscard]] std::shared_ptr<const internal::GrammarTokens> grammar_tokens() const {
@@ -166,7 +166,7 @@ class LlamaModel::Impl {
     facts.is_head = target.head_ != HeadKind::none;
     facts.is_remote = !target.relays_.empty();
     facts.can_branch = target.setup_.cache.can_branch();
-    facts.has_mtp = target.has_mtp_;
+    facts.mtp_obstacle = target.mtp_obstacle_;
     return head_ == HeadKind::mtp ? internal::plan_mtp(facts)
                                   : internal::plan_eagle3(model_.get(), options_.path, facts, log_);
   }
@@ -184,6 +184,22 @@ class LlamaModel::Impl {
     cache_ = std::make_unique<internal::HeadCache>(head_, plan.states.size(), plan.n_own,
                                                    setup_.context.get(), setup_.cache, log_,
                                                    is_cancelled_);
+  }
+
+  // Throws: Error{invalid_model} where llama.cpp's graph of these layers asks for what the file has
+  // not, which mtp_obstacle() should have told.
+  void load_mtp(const std::vector<internal::Device>& devices) {
+    head_ = HeadKind::mtp;
+    const internal::DeviceList list(options_.accelerators);
+    try {
+      const internal::AbortGuard guard;
+      load_head(devices);
+    } catch (const internal::AbortError& error) {
+      throw Error(ErrorCode::invalid_model,
+                  std::string("the target's MTP layers cannot be used by llama.cpp: ") +
+                      error.what() + "; leave them out (--no-mtp), or convert the model again",
+                  "path");
+    }
   }
 
   void load() {
@@ -212,9 +228,7 @@ class LlamaModel::Impl {
 
   void load_on(const std::vector<internal::Device>& devices) {
     if (options_.path.empty() && options_.target != nullptr) {
-      head_ = HeadKind::mtp;
-      const internal::DeviceList list(options_.accelerators);
-      load_head(devices);
+      load_mtp(devices);
       return;
     }
     internal::ModelFileOptions file;
@@ -246,7 +260,7 @@ class LlamaModel::Impl {
         return;
       }
       internal::check_pieces(llama_model_get_vocab(model_.get()));
-      has_mtp_ = options_.loads_mtp && internal::has_mtp_graph(model_.get());
+      if (options_.loads_mtp) mtp_obstacle_ = internal::mtp_obstacle(options_.path);
       setup_ = internal::make_context(model_.get(), options_, devices,
                                       is_cancelled_ ? &Impl::ask_cancelled : nullptr, this, log_);
       guarantee_ = internal::audit_passes(setup_.context.get(), setup_.facts);
@@ -294,7 +308,7 @@ class LlamaModel::Impl {
   internal::LogSink log_;
   std::function<bool()> is_cancelled_;
   HeadKind head_ = HeadKind::none;
-  bool has_mtp_ = false;
+  std::string mtp_obstacle_ = "has no MTP layers loaded (LlamaModelOptions::loads_mtp)";
   internal::StateSource state_source_;  // of the states that passes give to a head
   std::vector<internal::RpcRelay*> relays_;
   internal::LlamaModelPtr vocabulary_;  // null: the model's own will do
