@@ -18,12 +18,6 @@ constexpr std::array<std::string_view, 9> kTellLayers = {"gemma4",   "gpt-oss", 
                                                          "llama",    "minimax-m2", "muse-glimmer",
                                                          "nanbeige", "qwen3",      "qwen3moe"};
 
-// Whose graphs for tokens further ahead v0.5.0 has, of those whose cache can branch. Not glm4moe
-// and mimo2: their graphs end the process where a file has no rotation by sections, and no fused
-// projection, in that layer.
-constexpr std::array<std::string_view, 6> kHaveMtp = {"cohere2moe", "deepseek2", "deepseek32",
-                                                      "glm-dsa",    "hy_v3",     "step35"};
-
 std::string architecture(const llama_model* model) {
   return model_metadata(model, "general.architecture");
 }
@@ -61,12 +55,6 @@ void check_size(const std::string& head, const std::string& what, std::int64_t w
 }  // namespace
 
 bool is_eagle3(const llama_model* model) { return architecture(model) == "eagle3"; }
-
-bool is_mtp_architecture(std::string_view name) { return is_one_of(kHaveMtp, name); }
-
-bool has_mtp_graph(const llama_model* model) {
-  return llama_model_n_layer_nextn(model) > 0 && is_one_of(kHaveMtp, architecture(model));
-}
 
 HeadPlan plan_eagle3(const llama_model* head, const std::string& path, const HeadTarget& target,
                      const LogSink& log) {
@@ -106,9 +94,9 @@ HeadPlan plan_eagle3(const llama_model* head, const std::string& path, const Hea
 
 HeadPlan plan_mtp(const HeadTarget& target) {
   check_target("a draft with MTP layers", target);
-  if (!target.has_mtp) {
-    refuse("the target (" + architecture(target.model) +
-           ") has no MTP layers that llama.cpp can draft with; give a draft model");
+  if (!target.mtp_obstacle.empty()) {
+    refuse("the target (" + architecture(target.model) + ") " + target.mtp_obstacle +
+           "; give a draft model");
   }
   HeadPlan plan;
   plan.states.is_last = true;

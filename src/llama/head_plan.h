@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <string>
-#include <string_view>
 
 #include "llama.h"
 #include "src/llama/hidden_states.h"
@@ -18,7 +17,7 @@ struct HeadTarget {
   bool is_head = false;
   bool is_remote = false;  // spread over RPC servers
   bool can_branch = true;
-  bool has_mtp = false;
+  std::string mtp_obstacle = {};  // why its own MTP layers cannot draft; empty: they can
 };
 
 struct HeadPlan {
@@ -27,10 +26,6 @@ struct HeadPlan {
 };
 
 [[nodiscard]] bool is_eagle3(const llama_model* model);
-// Whether llama.cpp can draft with the MTP layers of this architecture.
-[[nodiscard]] bool is_mtp_architecture(std::string_view name);
-// Whether it can draft with the layers for tokens further ahead that the file has.
-[[nodiscard]] bool has_mtp_graph(const llama_model* model);
 
 // path: the head's file. Throws: Error{invalid_model} with what does not fit.
 [[nodiscard]] HeadPlan plan_eagle3(const llama_model* head, const std::string& path,

@@ -36,7 +36,9 @@ std::vector<LlamaDevice> LlamaModel::devices(const std::vector<std::string>& rpc
 }
 
 bool LlamaModel::is_head_file(const std::string& path) { return internal::is_eagle3_file(path); }
-bool LlamaModel::has_mtp_layers(const std::string& path) { return internal::has_mtp_layers(path); }
+bool LlamaModel::has_mtp_layers(const std::string& path) {
+  return internal::mtp_obstacle(path).empty();
+}
 
 std::string LlamaModel::backend_description() {
   internal::LogCapture::install();

@@ -131,8 +131,7 @@ std::vector<internal::Device> LlamaModel::Impl::chosen_devices() const {
 void LlamaModel::Impl::load_on(const std::vector<internal::Device>& devices) {
   const internal::DeviceList list(options_.accelerators);
   if (options_.path.empty() && options_.target != nullptr) {
-    head_ = HeadKind::mtp;
-    load_head(devices);
+    load_mtp(devices);
     return;
   }
   internal::PlacementLog placement(log_, devices);
@@ -185,7 +184,7 @@ bool LlamaModel::Impl::make_context(const std::vector<internal::Device>& devices
     return true;
   }
   internal::check_pieces(llama_model_get_vocab(model_.get()));
-  has_mtp_ = options_.loads_mtp && internal::has_mtp_graph(model_.get());
+  if (options_.loads_mtp) mtp_obstacle_ = internal::mtp_obstacle(options_.path);
   setup_ = internal::make_context(model_.get(), options_, devices,
                                   is_cancelled_ ? &Impl::ask_cancelled : nullptr, this, log_);
   guarantee_ = internal::audit_passes(setup_.context.get(), setup_.facts);
@@ -208,7 +207,7 @@ internal::HeadPlan LlamaModel::Impl::plan_head() const {
   facts.is_head = target.head_ != HeadKind::none;
   facts.is_remote = !target.relays_.empty();
   facts.can_branch = target.setup_.cache.can_branch();
-  facts.has_mtp = target.has_mtp_;
+  facts.mtp_obstacle = target.mtp_obstacle_;
   return head_ == HeadKind::mtp ? internal::plan_mtp(facts)
                                 : internal::plan_eagle3(model_.get(), options_.path, facts, log_);
 }
@@ -226,6 +225,19 @@ void LlamaModel::Impl::load_head(const std::vector<internal::Device>& devices) {
   cache_ = std::make_unique<internal::HeadCache>(head_, plan.states.size(), plan.n_own,
                                                  setup_.context.get(), setup_.cache, log_,
                                                  is_cancelled_);
+}
+
+void LlamaModel::Impl::load_mtp(const std::vector<internal::Device>& devices) {
+  head_ = HeadKind::mtp;
+  try {
+    const internal::AbortGuard guard;
+    load_head(devices);
+  } catch (const internal::AbortError& error) {
+    throw Error(ErrorCode::invalid_model,
+                std::string("the target's MTP layers cannot be used by llama.cpp: ") +
+                    error.what() + "; leave them out (--no-mtp), or convert the model again",
+                "path");
+  }
 }
 
 // From now on passes give these states, for a head.

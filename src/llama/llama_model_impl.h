@@ -49,7 +49,7 @@ class LlamaModel::Impl {
     return model_ ? model_.get() : options_.target->impl_->vocabulary();
   }
   [[nodiscard]] HeadKind head_kind() const { return head_; }
-  [[nodiscard]] bool has_mtp() const { return has_mtp_; }
+  [[nodiscard]] bool has_mtp() const { return mtp_obstacle_.empty(); }
   [[nodiscard]] const llama_vocab* vocab() const { return llama_model_get_vocab(vocabulary()); }
   // Threads: any number at once.
   [[nodiscard]] std::shared_ptr<const Grammar> compile_grammar(const std::string& gbnf,
@@ -77,6 +77,9 @@ class LlamaModel::Impl {
   // A head's.
   [[nodiscard]] internal::HeadPlan plan_head() const;
   void load_head(const std::vector<internal::Device>& devices);
+  // Throws: Error{invalid_model} where llama.cpp's graph of these layers asks for what the file has
+  // not, which mtp_obstacle() should have told.
+  void load_mtp(const std::vector<internal::Device>& devices);
   void give_states(const internal::StateSource& source);
 
   // Of RPC.
@@ -89,7 +92,8 @@ class LlamaModel::Impl {
   internal::LogSink log_;
   std::function<bool()> is_cancelled_;
   HeadKind head_ = HeadKind::none;
-  bool has_mtp_ = false;
+  // Why MTP layers cannot draft; empty: they can.
+  std::string mtp_obstacle_ = "has no MTP layers loaded (LlamaModelOptions::loads_mtp)";
   internal::StateSource state_source_;  // of the states that passes give to a head
   std::vector<internal::RpcRelay*> relays_;
   internal::LlamaModelPtr vocabulary_;  // null: the model's own will do

@@ -14,9 +14,9 @@
 #include "gumbelspec/error.h"
 #include "src/llama/abort_guard.h"
 #include "src/llama/backends.h"
-#include "src/llama/head_plan.h"
 #include "src/llama/header_checks.h"
 #include "src/llama/load_details.h"
+#include "src/llama/mtp_layers.h"
 #include "src/llama/utf8.h"
 #include "src/llama/weight_layout.h"
 
@@ -320,13 +320,8 @@ bool has_tensor(const std::string& path, const char* name, const LogSink& log) {
   return gguf_find_tensor(read_header(path, log).gguf.get(), name) >= 0;
 }
 
-bool has_mtp_layers(const std::string& path) {
-  const Header header = readable_header(path);
-  const std::string architecture = architecture_of(header.gguf.get());
-  if (!is_mtp_architecture(architecture)) return false;
-  const gguf_context* gguf = header.gguf.get();
-  const std::int64_t n = gguf_find_key(gguf, (architecture + ".nextn_predict_layers").c_str());
-  return n >= 0 && gguf_get_kv_type(gguf, n) == GGUF_TYPE_UINT32 && gguf_get_val_u32(gguf, n) > 0;
+std::string mtp_obstacle(const std::string& path) {
+  return mtp_obstacle(readable_header(path).gguf.get());
 }
 
 bool is_eagle3_file(const std::string& path) {

@@ -52,9 +52,9 @@ bool has_only_types(const std::string& path, const std::vector<std::string>& typ
 
 // Whether the file has a tensor of this name.
 bool has_tensor(const std::string& path, const char* name, const LogSink& log);
-// Whether the file has layers for tokens further ahead that llama.cpp can draft with. false also
-// for what is not a model file.
-bool has_mtp_layers(const std::string& path);
+// Why llama.cpp cannot draft with the layers for tokens further ahead that the file has, or lacks
+// (mtp_layers.h). Empty: it can.
+std::string mtp_obstacle(const std::string& path);
 // Whether it is an EAGLE-3 head; likewise.
 bool is_eagle3_file(const std::string& path);
 

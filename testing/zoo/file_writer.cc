@@ -7,6 +7,7 @@
 #include <memory>
 #include <set>
 #include <stdexcept>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -48,12 +49,31 @@ std::vector<TensorShape> tensors_of(gguf_context* gguf) {
   return shapes;
 }
 
+// Of each layer, the projections to queries, keys and values in one matrix, as some files have it.
+void fuse_projections(std::vector<TensorShape>& shapes) {
+  constexpr std::string_view kQuery = "attn_q.weight";
+  for (TensorShape& query : shapes) {
+    const auto at = query.name.find(kQuery);
+    if (at == std::string::npos) continue;
+    const std::string prefix = query.name.substr(0, at);
+    query.name = prefix + "attn_qkv.weight";
+    for (TensorShape& other : shapes) {
+      if (other.name != prefix + "attn_k.weight" && other.name != prefix + "attn_v.weight")
+        continue;
+      query.ne[1] += other.ne[1];
+      other.ne[1] = 0;
+    }
+  }
+  std::erase_if(shapes, [](const TensorShape& shape) { return shape.ne[1] == 0; });
+}
+
 class Writer {
  public:
   Writer(const ZooModel& model, std::uint64_t seed, std::string path)
       : gguf_(parameters_of(model)), seed_(seed), path_(std::move(path)) {
     try {
       tensors_ = tensors_of(gguf_.get());
+      if (model.is_fused) fuse_projections(tensors_);
     } catch (const std::runtime_error&) {
       if (model.refusal.empty()) throw;
       // Nobody gets as far as the tensors.

@@ -86,12 +86,16 @@ struct Variant {
   Keys keys = {};
   std::string weights = "q8_0";
   bool is_full = false;
+  bool is_fused = false;
 };
 
 // The last layer is one for tokens further ahead; of the architectures whose graph llama.cpp has.
 const Keys kMtp = {{"%s.nextn_predict_layers", 1}};
 
 std::vector<Variant> variants() {
+  // As its files of text have it: llama.cpp's graph of that layer cannot rotate by sections.
+  Keys glm_mtp = kMtp;
+  glm_mtp["%s.rope.dimension_sections"] = std::monostate();
   const Keys grouped = {{"%s.attention.head_count", 4}, {"%s.attention.head_count_kv", 2}};
   const Keys old_mla = {{"%s.attention.key_length_mla", std::monostate()},
                         {"%s.attention.value_length_mla", std::monostate()},
@@ -130,7 +134,10 @@ std::vector<Variant> variants() {
       {"deepseek2-moe", "mtp", kMtp},
       {"deepseek32-moe", "mtp", kMtp},
       {"glm-dsa-moe", "mtp", kMtp},
+      {"glm4moe-moe", "mtp", glm_mtp},
+      {"glm4moe-moe", "mtp-by-sections", kMtp},
       {"hy_v3-moe", "mtp", kMtp},
+      {"mimo2-moe", "mtp", kMtp, "q8_0", false, true},
       {"step35-moe", "mtp", kMtp},
       {"qwen3moe-moe", "many-experts", {{"%s.expert_count", 32}, {"%s.expert_used_count", 4}}},
   };
@@ -185,6 +192,7 @@ std::vector<ZooModel> all_models() {
     for (const auto& [key, value] : variant.keys) model.keys[key] = value;
     model.weights = variant.weights;
     model.is_full = variant.is_full;
+    model.is_fused = variant.is_fused;
     all.push_back(std::move(model));
   }
   return all;

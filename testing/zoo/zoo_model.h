@@ -21,6 +21,7 @@ struct ZooModel {
   std::map<std::string, KeyValue> keys = {};
   std::string weights = "q8_0";  // the type of matrices
   bool is_full = false;          // with every tensor that such a file may have, e.g. biases
+  bool is_fused = false;         // a layer's projections to queries, keys and values in one matrix
   std::size_t n_vocab = 0;       // 0: the architecture's
   // Such files generate no text, and this stands in the words that refuse them. Their weights do
   // not matter. Empty: the model is to load.

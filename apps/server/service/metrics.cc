@@ -68,7 +68,7 @@ constexpr std::array<MetricDoc, 37> kDocs = {{
      "The same by depth in the draft tree; position 0 is the first level."},
     {kDraftBySource, "counter", "source",
      "Drafted tokens that the target verified, by what proposed them first: draft (the model), "
-     "suffix, recycled, grammar."},
+     "head (a draft head), suffix, recycled, grammar."},
     {kAcceptedBySource, "counter", "source", "The same of those that are in the texts."},
     {kTokensPerPass, "histogram", "", "Tokens that a pass of the target brought one text."},
     {kGenerated, "counter", "", "Generated tokens."},
