@@ -159,10 +159,10 @@ TEST(RequestErrors, SamplersHaveLlamaCppsNamesLettersAndLimits) {
     return parse_completion(fields.dump(), fake_model()).sampling;
   };
   const std::vector<Sampler> order = {Sampler::temperature, Sampler::top_k};
-  EXPECT_EQ(sampling({{"samplers", {"temperature", "dry", "top-k"}}}).samplers, order);
+  EXPECT_EQ(sampling({{"samplers", {"temperature", "infill", "top-k"}}}).samplers, order);
   EXPECT_EQ(sampling({{"samplers", "tdk"}}).samplers, order);
-  EXPECT_EQ(sampling({{"samplers", "edskypmxt"}}).samplers,
-            std::vector<Sampler>(kDefaultSamplers.begin(), kDefaultSamplers.end()));
+  EXPECT_EQ(sampling({{"samplers", "skypmxt"}}).samplers,
+            std::vector<Sampler>(kDefaultSamplers.begin() + 2, kDefaultSamplers.end() - 1));
   EXPECT_EQ(sampling({{"samplers", ""}}).samplers, std::nullopt);
   EXPECT_EQ(sampling({{"samplers", json::array()}}).samplers, std::nullopt);
   const SamplingOptions all = sampling({{"min_keep", 3},
