@@ -145,6 +145,91 @@ void heat(Candidates& c, const SamplingOptions& o) {
   for (double& x : c.logits) x /= temperature;
 }
 
+// Whether a breaker stands in the text from place i on.
+bool breaks_at(const SamplingOptions& o, std::span<const TokenId> text, std::size_t i,
+               std::size_t& n_longest) {
+  if (!o.dry_breakers) return false;
+  bool is_found = false;
+  for (const DryBreaker& breaker : *o.dry_breakers) {
+    const std::size_t n = breaker.tail.size();
+    if (breaker.head != text[i] || i + n >= text.size() ||
+        !std::equal(breaker.tail.begin(), breaker.tail.end(),
+                    text.begin() + static_cast<std::ptrdiff_t>(i) + 1)) {
+      continue;
+    }
+    n_longest = is_found ? std::max(n_longest, n) : n;
+    is_found = true;
+  }
+  return is_found;
+}
+
+// Every earlier place is compared with the text's end, token by token.
+void penalise_repetitions(std::vector<double>& logits, const SamplingOptions& o,
+                          std::span<const TokenId> text) {
+  if (o.dry_multiplier <= 0.0F || o.dry_penalty_last_n == 0) return;
+  if (o.dry_penalty_last_n > 0) {
+    text = text.last(std::min(text.size(), static_cast<std::size_t>(o.dry_penalty_last_n)));
+  }
+  const auto n_allowed = static_cast<std::size_t>(o.dry_allowed_length);
+  const std::size_t n = text.size();
+  if (n <= n_allowed) return;
+  std::size_t longest = n;
+  for (std::size_t i = n; i-- > 0;) {
+    std::size_t n_tail = 0;
+    if (!breaks_at(o, text, i, n_tail)) continue;
+    longest = n - 1 - i - n_tail;
+    break;
+  }
+  if (longest < n_allowed) return;
+  std::vector<std::size_t> lengths(logits.size(), 0);  // 1 more than the repetition; 0: none
+  for (std::size_t end = 1; end < n; ++end) {          // text[end] would come again
+    std::size_t length = 0;
+    while (length < end && text[end - 1 - length] == text[n - 1 - length]) ++length;
+    length = std::min(length, longest);
+    std::size_t& most = lengths[index(text[end])];
+    if (length >= n_allowed) most = std::max(most, length + 1);
+  }
+  for (std::size_t t = 0; t < logits.size(); ++t) {
+    std::size_t n_tail = 1;
+    const TokenId one[] = {token_id(t)};
+    if (lengths[t] == 0 || (breaks_at(o, one, 0, n_tail) && n_tail == 0)) continue;
+    logits[t] -=
+        static_cast<double>(o.dry_multiplier) *
+        std::pow(static_cast<double>(o.dry_base), static_cast<double>(lengths[t] - 1 - n_allowed));
+  }
+}
+
+void cut_mirostat(Candidates& c, int version, double most_surprise) {
+  const std::vector<double> p = softmax(c.logits);
+  const std::vector<std::size_t> order = c.sorted();
+  std::size_t n = 0;
+  if (version == 2) {
+    while (n < order.size() && -std::log2(p[order[n]]) <= most_surprise) ++n;
+  } else {
+    double tb = 0.0;
+    double tt = 0.0;
+    for (std::size_t i = 0; i < 99 && i + 1 < order.size(); ++i) {
+      const double t = std::log(static_cast<double>(i + 2) / static_cast<double>(i + 1));
+      tb += t * std::log(p[order[i]] / p[order[i + 1]]);
+      tt += t * t;
+    }
+    const double s = tb / tt;
+    const double k = std::pow((s - 1.0) * std::pow(2.0, most_surprise) /
+                                  (1.0 - std::pow(static_cast<double>(p.size()), 1.0 - s)),
+                              1.0 / s);
+    n = k >= 1.0 ? static_cast<std::size_t>(std::min(k, 1e6)) : 0;
+  }
+  c.keep(std::max<std::size_t>(n, 1));
+}
+
+void prefer(Candidates& c, double wanted) {
+  const std::vector<double> p = softmax(c.logits);
+  for (std::size_t t = 0; t < p.size(); ++t) {
+    const double d = std::abs(p[t] - wanted) / 0.3;
+    if (c.logits[t] > kForbidden) c.logits[t] = 5.0 - 10.0 * d * d / (1.0 + d);
+  }
+}
+
 std::vector<double> sampled(Candidates c, const SamplingOptions& o, std::span<const TokenId> text,
                             std::span<const Sampler> rest) {
   const auto min_keep = static_cast<std::size_t>(o.min_keep);
@@ -153,6 +238,11 @@ std::vector<double> sampled(Candidates c, const SamplingOptions& o, std::span<co
       case Sampler::penalties:
         penalise(c.logits, o, text);
         break;
+      case Sampler::dry:
+        penalise_repetitions(c.logits, o, text);
+        break;
+      case Sampler::adaptive_p:
+        break;  // AdaptiveReference
       case Sampler::top_n_sigma:
         if (o.top_n_sigma > 0.0F) cut_sigma(c, static_cast<double>(o.top_n_sigma));
         break;
@@ -197,8 +287,47 @@ std::vector<double> reference_probabilities(std::span<const float> row, const Sa
   return sampled(std::move(c), o, text, order);
 }
 
+void AdaptiveReference::start() {
+  const auto decay = static_cast<double>(options_.adaptive_decay);
+  weight_ = 1.0 / (1.0 - decay);
+  sum_ = static_cast<double>(options_.adaptive_target) * weight_;
+  surprise_ = 2.0 * static_cast<double>(options_.mirostat_tau);
+}
+
+std::vector<double> AdaptiveReference::probabilities(std::span<const float> row,
+                                                     std::span<const TokenId> text) {
+  if (options_.mirostat != 0) {
+    Candidates c{{row.begin(), row.end()}, std::vector<char>(row.size(), 1)};
+    for (double& x : c.logits) x /= static_cast<double>(options_.temperature);
+    cut_mirostat(c, options_.mirostat, surprise_);
+    chances_ = softmax(c.logits);
+    return chances_;
+  }
+  chances_ = reference_probabilities(row, options_, text);
+  if (options_.adaptive_target < 0.0F) return chances_;
+  Candidates c{{}, {}};
+  for (const double p : chances_) {
+    c.logits.push_back(std::log(p));
+    c.is_in.push_back(p > 0.0 ? 1 : 0);
+  }
+  prefer(c, std::clamp(2.0 * static_cast<double>(options_.adaptive_target) - sum_ / weight_, 0.0,
+                       1.0));
+  return softmax(c.logits);
+}
+
+void AdaptiveReference::choose(TokenId token) {
+  const double p = chances_[index(token)];
+  if (p <= 0.0) return;  // a text of probability 0
+  const auto decay = static_cast<double>(options_.adaptive_decay);
+  surprise_ -= static_cast<double>(options_.mirostat_eta) *
+               (-std::log2(p) - static_cast<double>(options_.mirostat_tau));
+  sum_ = p + decay * sum_;
+  weight_ = 1.0 + decay * weight_;
+}
+
 std::vector<double> joint_probabilities(const TableModel& model, const SamplingOptions& options,
                                         std::span<const TokenId> prompt, std::size_t n) {
+  AdaptiveReference reference(options);
   const std::size_t n_vocab = model.limits().n_vocab;
   std::vector<TokenId> text(prompt.begin(), prompt.end());
   std::vector<double> joint = {1.0};
@@ -210,7 +339,14 @@ std::vector<double> joint_probabilities(const TableModel& model, const SamplingO
       for (std::size_t i = level, rest = outcome; i-- > 0; rest /= n_vocab) {
         text[prompt.size() + i] = token_id(rest % n_vocab);
       }
-      const std::vector<double> p = reference_probabilities(model.logits(text), options, text);
+      reference.start();
+      std::vector<double> p;
+      for (std::size_t i = 0; i <= level; ++i) {
+        const auto before = std::span<const TokenId>(text).first(prompt.size() + i);
+        if (i < level && !reference.has_memory()) continue;
+        p = reference.probabilities(model.logits(before), before);
+        if (i < level) reference.choose(text[prompt.size() + i]);
+      }
       for (const double x : p) next.push_back(joint[outcome] * x);
     }
     joint = std::move(next);

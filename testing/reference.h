@@ -15,6 +15,27 @@ namespace gumbelspec::testing {
                                                           const SamplingOptions& options,
                                                           std::span<const TokenId> text);
 
+// The same along a text, with mirostat and adaptive-p, which go by the tokens chosen before.
+class AdaptiveReference {
+ public:
+  explicit AdaptiveReference(const SamplingOptions& options) : options_(options) { start(); }
+  void start();  // another text
+  [[nodiscard]] bool has_memory() const {
+    return options_.mirostat != 0 || options_.adaptive_target >= 0.0F;
+  }
+  // Of the next token; then choose() says which one came.
+  [[nodiscard]] std::vector<double> probabilities(std::span<const float> logits,
+                                                  std::span<const TokenId> text);
+  void choose(TokenId token);
+
+ private:
+  SamplingOptions options_;
+  std::vector<double> chances_;
+  double surprise_ = 0.0;
+  double sum_ = 0.0;
+  double weight_ = 0.0;
+};
+
 // The joint probabilities of the next n tokens of a model after a prompt, all enumerated; the
 // outcome (a, b, c) has index (a V + b) V + c. Shape: [n_vocab ^ n].
 [[nodiscard]] std::vector<double> joint_probabilities(const TableModel& model,

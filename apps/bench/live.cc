@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "apps/bench/machine.h"
+#include "apps/common/sampling_options.h"
 #include "apps/common/stop_signals.h"
 
 namespace gumbelspec::apps::bench {
@@ -11,6 +12,8 @@ LiveSource::LiveSource(const BenchOptions& options, const ModelOptions& model_op
                        const std::vector<std::string>& prompts, Progress& line)
     : options_(options), model_options_(model_options), line_(line) {
   models_ = load_models(model_options_, /*wants_draft=*/true, line_);
+  sampling_ = options_.sampling;
+  take_dry_breakers(options_.dry_breakers, *models_.target, sampling_);
   machine_ = machine_json(model_options_.use_kernels);
   for (const std::string& text : prompts) prompts_.push_back(models_.target->tokenize(text));
 }
@@ -43,7 +46,7 @@ void LiveSource::measure_costs_up_to(std::size_t most_nodes) {
 BenchText LiveSource::generate(const TextRequest& request) {
   if (stop_requested()) throw Stopped();
   TextOptions options;
-  options.sampling = options_.sampling;
+  options.sampling = sampling_;
   options.sampling.temperature = request.temperature;
   options.method = request.method;
   options.guarantee = options_.guarantee;

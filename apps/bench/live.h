@@ -39,6 +39,7 @@ class LiveSource final : public BenchSource {
   ModelOptions model_options_;
   Progress& line_;
   Models models_;
+  SamplingOptions sampling_;
   std::vector<std::vector<TokenId>> prompts_;
   std::shared_ptr<CostModel> costs_;
   Json machine_;

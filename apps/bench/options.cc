@@ -59,7 +59,8 @@ void refuse_samplers(const Arguments& arguments, const BenchOptions& options) {
   const bool has_trace = !options.trace_file.empty();
   if (!has_trace && !arguments.is_given("--peers")) return;
   for (const char* name : {"--top-n-sigma", "--typical", "--min-keep", "--xtc-probability",
-                           "--xtc-threshold", "--dynatemp-range", "--dynatemp-exp", "--samplers"}) {
+                           "--xtc-threshold", "--dynatemp-range", "--dynatemp-exp", "--samplers",
+                           "--dry-multiplier", "--mirostat", "--adaptive-target"}) {
     if (!arguments.is_given(name)) continue;
     throw bad_option(std::string(name) + " with " + (has_trace ? "--trace" : "--peers") +
                      ", which does not know it; leave one of them out");
@@ -72,6 +73,7 @@ void finish_bench_options(const Arguments& arguments, BenchOptions& options) {
   if (!options.temperatures && arguments.is_given("--temp")) {
     options.temperatures = std::vector<float>{options.sampling.temperature};
   }
+  options.dry_breakers = dry_breaker_texts(arguments);
   refuse_samplers(arguments, options);
   if (!options.trace_file.empty()) {
     for (const char* name : {"--methods", "--sweep", "--peers", "--out", "--format", "--replay"}) {

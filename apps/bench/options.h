@@ -22,6 +22,7 @@ struct BenchOptions {
 
   ModelOptions models;
   SamplingOptions sampling;
+  std::vector<std::string> dry_breakers;           // texts
   std::vector<Method> methods;                     // empty: all
   std::optional<std::vector<float>> temperatures;  // none: 0, 0.6, 1, or --temp
   std::string prompts_file;                        // empty: the openings that come with the program

@@ -25,6 +25,7 @@
 #include "apps/common/random_seed.h"
 #include "apps/common/report.h"
 #include "apps/common/utf8_stream.h"
+#include "apps/server/api/reasoning.h"
 
 namespace gumbelspec::apps::cli {
 namespace {
@@ -188,7 +189,32 @@ void ChatRun::talk() {
   }
 }
 
-TextOptions ChatRun::text_options(std::size_t n_prompt) const {
+// What an answer has to follow: the grammar, behind thoughts that are not too long. Null: nothing.
+std::shared_ptr<const Grammar> ChatRun::answer_rule(const std::string& prompt) const {
+  if (options_.reasoning_budget < 0) return grammar_;
+  const chat::ReasoningTags& tags = chat::reasoning_tags(api_->chat_template->source());
+  const auto tokens_of = [&](const std::string& text) {
+    return models_.target->tokenize(text, {.adds_special = false, .reads_control = true});
+  };
+  server::ReasoningRule rule;
+  rule.start = tokens_of(tags.open);
+  rule.ends = {tokens_of(tags.close)};
+  rule.closing = rule.ends.front();
+  rule.budget = options_.reasoning_budget;
+  const std::string_view end =
+      std::string_view(prompt).substr(0, prompt.find_last_not_of(" \t\r\n") + 1);
+  const std::size_t n = tags.open.size();
+  // The template has begun the thoughts.
+  if (end.size() >= n && end.substr(end.size() - n) == tags.open) rule.prompt_end = rule.start;
+  rule.n_vocab = models_.target->limits().n_vocab;
+  rule.ends_character = [target = models_.target.get()](TokenId token) {
+    return server::ends_with_character(target->piece(token));
+  };
+  return server::with_reasoning(std::move(rule), grammar_);
+}
+
+TextOptions ChatRun::text_options(const chat::Prompt& prompt) const {
+  const std::size_t n_prompt = prompt.tokens.size();
   TextOptions text;
   text.sampling = sampling_;
   text.method = method_;
@@ -197,7 +223,7 @@ TextOptions ChatRun::text_options(std::size_t n_prompt) const {
   text.seed = seed_;
   text.stream = stream_;
   text.ignores_end = options_.ignores_end;
-  if (grammar_) text.constraint = grammar_->matcher();
+  if (rule_) text.constraint = rule_->matcher();
   const std::size_t n_context = models_.target->limits().n_context;
   const std::size_t n_left = n_context > n_prompt ? n_context - n_prompt : 1;
   text.max_tokens = options_.n_predict < 0
@@ -243,6 +269,7 @@ void ChatRun::answer() {
     progress_.show("reading " + std::to_string(n_done) + " of " + std::to_string(n_total) +
                    " tokens");
   };
+  rule_ = answer_rule(prompt.text);
   is_interrupted_ = false;
   const auto is_stopped = [&] {
     is_interrupted_ = is_interrupted_ || stop_requested() || editor_->typed_interrupt();
@@ -251,8 +278,7 @@ void ChatRun::answer() {
   std::optional<chat::Answer> answer;
   editor_->set_answering(true);
   try {
-    answer = answerer_->run(prompt.tokens, text_options(prompt.tokens.size()), on_token, on_prompt,
-                            is_stopped);
+    answer = answerer_->run(prompt.tokens, text_options(prompt), on_token, on_prompt, is_stopped);
   } catch (const Error&) {
     editor_->set_answering(false);
     display.finish();

@@ -46,6 +46,10 @@ void add_screen_options(Arguments& arguments, ChatOptions& options) {
                          }
                          options.splits_thoughts = text != "none";
                        });
+  add_integer(
+      arguments, "--reasoning-budget", -1, std::numeric_limits<std::int32_t>::max(),
+      [&options](std::int64_t n) { options.reasoning_budget = n; },
+      "Tokens that the thoughts may have before they are closed; -1: any number (default: -1)");
   arguments.add_flag(
       "--hide-reasoning", [&options] { options.display.shows_thoughts = false; },
       "Thoughts are not shown");

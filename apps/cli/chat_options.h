@@ -37,6 +37,7 @@ struct ChatOptions {
   std::string chat_template_file;  // empty: none
   std::optional<bool> thinks;      // none: as the template does by itself
   bool splits_thoughts = true;
+  std::int64_t reasoning_budget = -1;  // tokens of the thoughts; -1: any number
   std::vector<std::string> stops;
   std::optional<bool> has_colors;  // none: on a terminal
   chat::DisplayOptions display;    // has_colors: not set here

@@ -44,7 +44,8 @@ class ChatRun {
   void tell_start() const;
   void talk();
   void answer();
-  [[nodiscard]] TextOptions text_options(std::size_t n_prompt) const;
+  [[nodiscard]] TextOptions text_options(const chat::Prompt& prompt) const;
+  [[nodiscard]] std::shared_ptr<const Grammar> answer_rule(const std::string& prompt) const;
   void keep_answer(const chat::Prompt& prompt, const chat::Answer& answer,
                    const server::TextStream& stream, const std::string& content);
   void tell_end(const chat::Answer& answer) const;
@@ -79,6 +80,7 @@ class ChatRun {
   std::shared_ptr<CalibrationStore> calibrations_;
   std::optional<Structure> structure_;
   std::shared_ptr<const Grammar> grammar_;  // of structure_
+  std::shared_ptr<const Grammar> rule_;     // of the answer that is written
   std::optional<server::ApiModel> api_;
   std::optional<chat::Conversation> conversation_;
   std::optional<chat::Answerer> answerer_;

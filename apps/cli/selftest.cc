@@ -41,7 +41,8 @@ constexpr Extent kQuick = {5, 1, 50, 100'000, 128};
 struct SelftestOptions {
   ModelOptions models;
   SamplingOptions sampling;
-  std::string prompts_file;  // empty: the built-in prompts
+  std::vector<std::string> dry_breakers;  // texts
+  std::string prompts_file;               // empty: the built-in prompts
   std::optional<std::size_t> n_seeds;
   std::optional<std::size_t> n_tokens;
   std::optional<std::size_t> n_samples;
@@ -169,6 +170,7 @@ void SelftestRun::check_identity_of_models() {
   identity.n_seeds = extent_.n_seeds;
   identity.n_tokens = extent_.n_tokens;
   identity.sampling = options_.sampling;
+  take_dry_breakers(options_.dry_breakers, *models.target, identity.sampling);
   print("identity: " + std::to_string(prompts_.size()) + " prompts x " +
         std::to_string(identity.n_seeds) + " seeds x " + std::to_string(identity.n_tokens) +
         " tokens, each method against ar\n");
@@ -276,7 +278,10 @@ Command add_selftest(Arguments& program) {
   add_model_options(arguments, options->models);
   add_sampling_options(arguments, options->sampling);
   add_extent_options(arguments, *options);
-  return {&arguments, [options] { return SelftestRun(*options).run(); }};
+  return {&arguments, [options, &arguments] {
+            options->dry_breakers = dry_breaker_texts(arguments);
+            return SelftestRun(*options).run();
+          }};
 }
 
 }  // namespace gumbelspec::apps::cli

@@ -20,6 +20,7 @@
 #include "apps/common/method_option.h"
 #include "apps/common/model_sampling.h"
 #include "apps/common/prompt.h"
+#include "apps/common/sampling_options.h"
 #include "apps/common/stop_signals.h"
 #include "apps/common/utf8_stream.h"
 #include "apps/server/http/http_server.h"
@@ -205,6 +206,7 @@ void ServeRun::start_service() {
   model.refuses_unknown_fields = options_.is_strict;
   model.sampling = options_.sampling;
   take_model_sampling(arguments_, *models_.target, model.sampling);
+  model.dry_breakers = dry_breaker_texts(arguments_);
   model.reasoning_format = options_.reasoning_format;
   model.reasoning_budget = options_.reasoning_budget;
   if (const std::string& why = model.chat_template->why_unreadable(); !why.empty()) {

@@ -2,98 +2,27 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <cstddef>
 #include <cstdlib>
 #include <memory>
-#include <system_error>
 #include <utility>
 
 #include "apps/common/environment.h"
+#include "apps/common/option_spellings.h"
 #include "apps/common/utf8_stream.h"
 
 namespace gumbelspec::apps {
 namespace {
 
-struct Spelling {
-  std::string_view given;
-  std::string_view long_name;
-};
-
-constexpr std::array<Spelling, 31> kSpellings = {{
-    {"-cmoe", "--cpu-moe"},
-    {"-Cr", "--cpu-range"},
-    {"-ctk", "--cache-type-k"},
-    {"-ctkd", "--cache-type-k-draft"},
-    {"-ctv", "--cache-type-v"},
-    {"-ctvd", "--cache-type-v-draft"},
-    {"-dev", "--device"},
-    {"-devd", "--device-draft"},
-    {"-hf", "--hf-repo"},
-    {"-hfd", "--hf-repo-draft"},
-    {"-hff", "--hf-file"},
-    {"-hft", "--hf-token"},
-    {"-jf", "--json-schema-file"},
-    {"-lm", "--load-mode"},
-    {"-md", "--model-draft"},
-    {"-ngl", "--gpu-layers"},
-    {"-ngld", "--gpu-layers-draft"},
-    {"-mg", "--main-gpu"},
-    {"-mu", "--model-url"},
-    {"-ncmoe", "--n-cpu-moe"},
-    {"-np", "--parallel"},
-    {"-ot", "--override-tensor"},
-    {"-sm", "--split-mode"},
-    {"-st", "--single-turn"},
-    {"-sys", "--system-prompt"},
-    {"-sysf", "--system-prompt-file"},
-    {"-tb", "--threads-batch"},
-    {"-td", "--threads-draft"},
-    {"-to", "--timeout"},
-    {"-ts", "--tensor-split"},
-    {"-ub", "--ubatch-size"},
-}};
-
-constexpr std::size_t kColumn = 28;
-constexpr std::size_t kWidth = 80;
-
-std::string long_spelling(const std::string& argument) {
-  for (const Spelling& spelling : kSpellings) {
-    if (argument == spelling.given) return std::string(spelling.long_name);
-  }
-  return argument;
-}
-
-bool takes_value(const CLI::Option& option) { return option.get_expected_min() > 0; }
-
-bool takes_value(const CLI::App* app, const std::string& name) {
+bool needs_value(const CLI::App* app, const std::string& name) {
   if (app == nullptr || name.size() < 2 || name[0] != '-') return false;
   const CLI::Option* option = app->get_option_no_throw(name);
   return option != nullptr && takes_value(*option);
 }
 
 int n_values(const CLI::App* app, const std::string& name) {
-  if (!takes_value(app, name)) return 0;
+  if (!needs_value(app, name)) return 0;
   return app->get_option_no_throw(name)->get_expected_min();
-}
-
-std::vector<std::string> names_of(const CLI::Option& option) {
-  std::vector<std::string> names;
-  for (const std::string& name : option.get_snames()) names.push_back("-" + name);
-  for (const std::string& name : option.get_lnames()) {
-    for (const Spelling& spelling : kSpellings) {
-      if (spelling.long_name == "--" + name) names.emplace_back(spelling.given);
-    }
-  }
-  for (const std::string& name : option.get_lnames()) names.push_back("--" + name);
-  return names;
-}
-
-std::string displayed(const CLI::Option& option) {
-  std::string names;
-  for (const std::string& name : names_of(option)) names += (names.empty() ? "" : ", ") + name;
-  return names.empty() ? option.get_name() : names;
 }
 
 const CLI::App* find_command(const CLI::App& program, const std::string& name) {
@@ -106,78 +35,6 @@ const CLI::App* find_command(const CLI::App& program, const std::string& name) {
 bool is_known(const CLI::App& program, const std::string& argument) {
   if (argument.rfind('-', 0) == 0) return program.get_option_no_throw(argument) != nullptr;
   return find_command(program, argument) != nullptr;
-}
-
-std::string wrapped(const std::string& text, std::size_t width) {
-  std::string out;
-  std::size_t column = 0;
-  std::size_t begin = 0;
-  while (begin < text.size()) {
-    const std::size_t end = std::min(text.find(' ', begin), text.size());
-    const std::size_t length = end - begin;
-    if (column > 0 && column + 1 + length > width) {
-      out += '\n';
-      column = 0;
-    } else if (column > 0) {
-      out += ' ';
-      ++column;
-    }
-    out.append(text, begin, length);
-    column += length;
-    begin = end + 1;
-  }
-  return out;
-}
-
-class HelpFormat : public CLI::Formatter {
- public:
-  HelpFormat() {
-    column_width(kColumn);
-    label("SUBCOMMAND", "COMMAND");
-  }
-
-  std::string make_help(const CLI::App* app, std::string name,
-                        CLI::AppFormatMode mode) const override {
-    return CLI::detail::find_and_replace(CLI::Formatter::make_help(app, std::move(name), mode),
-                                         "\n\n\n", "\n\n");
-  }
-  std::string make_option_name(const CLI::Option* option, bool /*is_positional*/) const override {
-    return displayed(*option);
-  }
-  std::string make_option_opts(const CLI::Option* option) const override {
-    return takes_value(*option) ? " " + option->get_type_name() : std::string();
-  }
-  std::string make_option_desc(const CLI::Option* option) const override {
-    return wrapped(option->get_description(), kWidth - kColumn);
-  }
-  std::string make_description(const CLI::App* app) const override {
-    return app->get_description() + "\n\n";
-  }
-  std::string make_subcommand(const CLI::App* sub) const override {
-    std::string name = sub->get_name();
-    name.resize(std::max(name.size() + 1, kColumn - 2), ' ');
-    return "  " + name + sub->get_description() + "\n";
-  }
-};
-
-template <class Number>
-std::optional<Number> parse_number(const std::string& text) {
-  Number value{};
-  const char* end = text.data() + text.size();
-  const auto [stopped_at, error] = std::from_chars(text.data(), end, value);
-  if (error != std::errc() || stopped_at != end) return std::nullopt;
-  return value;
-}
-
-// "-n,--predict,--n-predict" -> "-n/--predict"; "--gpu-layers" -> "-ngl/--gpu-layers".
-std::string told_name(const std::string& names) {
-  const std::size_t begin = names.find("--");
-  const std::string long_name = names.substr(begin, names.find(',', begin) - begin);
-  std::string short_name = names.substr(0, begin == 0 ? 0 : begin - 1);
-  for (const Spelling& spelling : kSpellings) {
-    if (spelling.long_name == long_name) short_name = spelling.given;
-  }
-  return short_name.empty() ? long_name : short_name + "/" + long_name;
 }
 
 bool is_among(const std::vector<std::string>& given, const CLI::Option& option) {
@@ -265,6 +122,7 @@ std::string Option::group() const { return option_->get_group(); }
 bool Option::is_hidden() const { return option_->get_group().empty(); }
 bool Option::is_help() const { return option_->get_name() == "--help"; }
 bool Option::takes_value() const { return apps::takes_value(*option_); }
+std::vector<std::string> Option::texts() const { return option_->results(); }
 bool Option::is_given() const { return option_->count() > 0; }
 std::string Option::environment() const {
   const auto variables = option_->get_lnames().empty()
@@ -278,7 +136,7 @@ void Option::hide() const { option_->group(""); }
 Arguments::Arguments(const std::string& name, const std::string& description)
     : program_(std::make_unique<CLI::App>(description, name)), app_(program_.get()) {
   // Its commands inherit it.
-  program_->formatter(std::make_shared<HelpFormat>());
+  set_help_format(*program_);
 }
 
 Arguments::Arguments(CLI::App& command) : app_(&command) {}
@@ -396,7 +254,7 @@ std::vector<std::string> Arguments::normalized(const std::vector<std::string>& g
     }
     const std::size_t equals = name.find('=');
     const bool has_value = name.rfind("--", 0) == 0 && equals != std::string::npos;
-    if (has_value && apps::takes_value(command, name.substr(0, equals))) {
+    if (has_value && needs_value(command, name.substr(0, equals))) {
       out.push_back(name.substr(0, equals));
       out.push_back(name.substr(equals + 1));
       continue;
@@ -436,41 +294,6 @@ std::optional<std::string> Arguments::parse(const std::vector<std::string>& give
     throw;
   }
   return std::nullopt;
-}
-
-void add_text(Arguments& arguments, const std::string& names, const std::string& type,
-              std::string& value, const std::string& description) {
-  arguments.add_option(names, type, description,
-                       [&value](const std::string& text) { value = text; });
-}
-
-void add_text(Arguments& arguments, const std::string& names, const std::string& type,
-              std::optional<std::string>& value, const std::string& description) {
-  arguments.add_option(names, type, description,
-                       [&value](const std::string& text) { value = text; });
-}
-
-void add_integer(Arguments& arguments, const std::string& names, std::int64_t low,
-                 std::int64_t high, const std::function<void(std::int64_t)>& set,
-                 const std::string& description) {
-  const auto parse = [=](const std::string& text) {
-    const auto value = parse_number<std::int64_t>(text);
-    if (!value || *value < low || *value > high) {
-      throw bad_option(told_name(names) + " is " + in_quotes(text) + "; give a whole number from " +
-                       std::to_string(low) + " to " + std::to_string(high));
-    }
-    set(*value);
-  };
-  arguments.add_option(names, "N", description, parse);
-}
-
-void add_number(Arguments& arguments, const std::string& names, float& value,
-                const std::string& description) {
-  arguments.add_option(names, "X", description, [names, &value](const std::string& text) {
-    const auto number = parse_number<double>(text);
-    if (!number) throw bad_option(told_name(names) + " is " + in_quotes(text) + "; give a number");
-    value = static_cast<float>(*number);
-  });
 }
 
 }  // namespace gumbelspec::apps

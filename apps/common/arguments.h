@@ -1,7 +1,7 @@
 // Options of the command line: llama.cpp's spellings, values with limits, errors on one line.
 //
-// CLI11 parses them, whose header takes seconds to compile wherever it is included: arguments.cc
-// alone does, everybody else sees the classes here.
+// CLI11 parses them, whose header takes seconds to compile wherever it is included: arguments.cc,
+// option_spellings.cc and help_format.cc do, everybody else sees the classes here.
 #ifndef GUMBELSPEC_APPS_COMMON_ARGUMENTS_H_
 #define GUMBELSPEC_APPS_COMMON_ARGUMENTS_H_
 
@@ -48,6 +48,7 @@ class Option {
   [[nodiscard]] bool is_help() const;
   [[nodiscard]] bool takes_value() const;
   [[nodiscard]] bool is_given() const;
+  [[nodiscard]] std::vector<std::string> texts() const;  // its values as they were given
 
   void describe(const std::string& description) const;
   void hide() const;  // the help does not show it

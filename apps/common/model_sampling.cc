@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "apps/common/output.h"
+#include "apps/common/sampling_options.h"
 #include "apps/common/utf8_stream.h"
 
 namespace gumbelspec::apps {
@@ -27,12 +28,8 @@ std::optional<Number> value_of(const LlamaModel& target, const std::string& key)
 // What the file asks for and is not followed.
 void tell_rest(const LlamaModel& target) {
   std::string rest;
-  for (const char* key : {"general.sampling.sequence", "general.sampling.xtc_probability",
-                          "general.sampling.mirostat"}) {
-    const std::string text = target.metadata(key);
-    if (text.empty() || text == "0" || text == "0.000000") continue;
-    rest += (rest.empty() ? "" : ", ") + std::string(key) + " = " + visible(text);
-  }
+  const std::string text = target.metadata("general.sampling.sequence");
+  if (!text.empty()) rest = "general.sampling.sequence = " + visible(text);
   if (!rest.empty()) say("the model's file also has " + rest + ", which is not followed");
 }
 
@@ -56,11 +53,17 @@ void take_model_sampling(const Arguments& arguments, const LlamaModel& target,
   take("min_p", "--min-p", options.min_p);
   take("penalty_repeat", "--repeat-penalty", options.repeat_penalty);
   take("penalty_last_n", "--repeat-last-n", options.penalty_last_n);
+  take("xtc_probability", "--xtc-probability", options.xtc_probability);
+  take("xtc_threshold", "--xtc-threshold", options.xtc_threshold);
+  take("mirostat", "--mirostat", options.mirostat);
+  take("mirostat_tau", "--mirostat-ent", options.mirostat_tau);
+  take("mirostat_eta", "--mirostat-lr", options.mirostat_eta);
   if (!told.empty()) {
     validate(options);
     say("the model's file asks for" + told + "; options given here go before them");
   }
   tell_rest(target);
+  take_dry_breakers(dry_breaker_texts(arguments), target, options);
   for (const TokenId token : target.suppressed_tokens()) {
     options.logit_bias.push_back({token, -std::numeric_limits<float>::infinity()});
   }

@@ -11,7 +11,7 @@ namespace gumbelspec::apps {
 // Puts the file's values (general.sampling.*) in the places of options that were not given, as
 // llama.cpp does, and forbids the tokens that it says are never to be chosen
 // (tokenizer.ggml.suppress_tokens). Both are told in a line on standard error, as is what the file
-// asks for and there is none of.
+// asks for and there is none of. Dry's breakers become the model's tokens.
 // Throws: Error{invalid_option} for values outside the options' limits.
 void take_model_sampling(const Arguments& arguments, const LlamaModel& target,
                          SamplingOptions& options);

@@ -12,7 +12,7 @@ struct Name {
 };
 
 // What is not here has no option.
-constexpr std::array<Name, 35> kNames = {{
+constexpr std::array<Name, 45> kNames = {{
     {"temperature", "--temp"},
     {"top_k", "--top-k"},
     {"top_p", "--top-p"},
@@ -25,6 +25,16 @@ constexpr std::array<Name, 35> kNames = {{
     {"dynatemp_range", "--dynatemp-range"},
     {"dynatemp_exponent", "--dynatemp-exp"},
     {"samplers", "--samplers"},
+    {"dry_multiplier", "--dry-multiplier"},
+    {"dry_base", "--dry-base"},
+    {"dry_allowed_length", "--dry-allowed-length"},
+    {"dry_penalty_last_n", "--dry-penalty-last-n"},
+    {"dry_breakers", "--dry-sequence-breaker"},
+    {"mirostat", "--mirostat"},
+    {"mirostat_tau", "--mirostat-ent"},
+    {"mirostat_eta", "--mirostat-lr"},
+    {"adaptive_target", "--adaptive-target"},
+    {"adaptive_decay", "--adaptive-decay"},
     {"repeat_penalty", "--repeat-penalty"},
     {"presence_penalty", "--presence-penalty"},
     {"frequency_penalty", "--frequency-penalty"},

@@ -2,17 +2,20 @@
 
 #include <charconv>
 #include <limits>
+#include <memory>
 #include <string>
 #include <system_error>
 
 #include "apps/common/option_names.h"
 #include "apps/common/utf8_stream.h"
+#include "gumbelspec/dry_breakers.h"
 #include "gumbelspec/error.h"
 
 namespace gumbelspec::apps {
 namespace {
 
 constexpr int kMaxInt = std::numeric_limits<int>::max();
+constexpr const char* kBreakerOption = "--dry-sequence-breaker";
 
 }  // namespace
 
@@ -77,12 +80,74 @@ void add_samplers(Arguments& arguments, SamplingOptions& options) {
       "Exponent of --dynatemp-range, above 0 (default: 1)");
   arguments.add_option(
       "--samplers", "NAMES",
-      "The samplers that work, in their order, with ; between; of penalties, top_n_sigma, top_k, "
-      "typ_p, top_p, min_p, xtc, temperature (default: that order)",
+      "The samplers that work, in their order, with ; between; of penalties, dry, top_n_sigma, "
+      "top_k, typ_p, top_p, min_p, xtc, temperature, adaptive_p, which is always last (default: "
+      "that order)",
       [&](const std::string& text) { options.samplers = parse_samplers(text); });
 }
 
+// Those that look at more than the row.
+void add_text_samplers(Arguments& arguments, SamplingOptions& options) {
+  const auto add = [&](const std::string& names, float& value, const std::string& description) {
+    add_number(arguments, names, value, description);
+  };
+  const auto add_count = [&](const std::string& names, int least, int most, int& value,
+                             const std::string& description) {
+    add_integer(
+        arguments, names, least, most, [&value](std::int64_t n) { value = static_cast<int>(n); },
+        description);
+  };
+  add("--dry-multiplier", options.dry_multiplier,
+      "Tokens that would go on with a repetition get less: this times --dry-base to the power of "
+      "its length beyond --dry-allowed-length; 0: off (default: 0)");
+  add("--dry-base", options.dry_base, "Base of --dry-multiplier, at least 1 (default: 1.75)");
+  add_count("--dry-allowed-length", 0, kMaxInt, options.dry_allowed_length,
+            "Tokens that may be repeated (default: 2)");
+  add_count("--dry-penalty-last-n", -1, kMaxInt, options.dry_penalty_last_n,
+            "Tokens, prompt included, that --dry-multiplier looks at; -1: all, 0: off (default: "
+            "64)");
+  arguments.add_list(
+      kBreakerOption, "TEXT",
+      "A text that no repetition reaches over, instead of line breaks, : \" and *; may be given "
+      "several times; none: without",
+      [](const std::vector<std::string>& /*texts*/) {});
+  add_count("--mirostat", 0, 2, options.mirostat,
+            "1 or 2: instead of all samplers but the temperature, keep the surprise of the tokens "
+            "near --mirostat-ent; 0: off (default: 0)");
+  add("--mirostat-ent", options.mirostat_tau,
+      "The surprise that --mirostat aims at, in bits, at least 0 (default: 5)");
+  add("--mirostat-lr", options.mirostat_eta,
+      "How fast --mirostat learns, in [0, 1] (default: 0.1)");
+  add("--adaptive-target", options.adaptive_target,
+      "Prefer tokens near this probability, at most 1, so that their average stays there; below "
+      "0: off (default: -1)");
+  add("--adaptive-decay", options.adaptive_decay,
+      "How slowly the average of --adaptive-target forgets, in [0, 0.99] (default: 0.9)");
+}
+
 }  // namespace
+
+std::vector<std::string> dry_breaker_texts(const Arguments& arguments) {
+  if (!arguments.is_given(kBreakerOption)) {
+    return {kDryBreakerTexts.begin(), kDryBreakerTexts.end()};
+  }
+  // As llama.cpp's programs take them.
+  std::vector<std::string> texts;
+  for (const std::string& text : arguments.option(kBreakerOption).texts()) {
+    if (text == "none") {
+      texts.clear();
+    } else {
+      texts.push_back(text);
+    }
+  }
+  return texts;
+}
+
+void take_dry_breakers(const std::vector<std::string>& texts, const LlamaModel& target,
+                       SamplingOptions& options) {
+  if (!(options.dry_multiplier > 0.0F)) return;
+  options.dry_breakers = dry_breakers(target, texts);
+}
 
 std::vector<Sampler> parse_samplers(std::string_view text) {
   std::vector<Sampler> samplers;
@@ -116,6 +181,7 @@ void add_sampling_options(Arguments& arguments, SamplingOptions& options) {
       "Keep tokens with at least this share of the likeliest one's probability, in [0, 1]; 0: all "
       "(default: 0)");
   add_samplers(arguments, options);
+  add_text_samplers(arguments, options);
   add("--repeat-penalty", options.repeat_penalty,
       "Logits of tokens that occur are divided by it (multiplied, if negative), above 0; 1: off "
       "(default: 1)");

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "apps/common/arguments.h"
+#include "gumbelspec/llama_model.h"
 #include "gumbelspec/sampling.h"
 
 namespace gumbelspec::apps {
@@ -23,6 +24,12 @@ void add_seed_option(Arguments& arguments, std::optional<std::uint64_t>& seed);
 
 // TOKEN(+/-)BIAS, e.g. "15043+1" or "15043-inf". Throws: Error{invalid_option}.
 [[nodiscard]] LogitBias parse_logit_bias(std::string_view text);
+
+// The texts that --dry-sequence-breaker says, else llama.cpp's.
+[[nodiscard]] std::vector<std::string> dry_breaker_texts(const Arguments& arguments);
+// And as the target's tokens, where dry is on. Throws: Error{invalid_option}.
+void take_dry_breakers(const std::vector<std::string>& texts, const LlamaModel& target,
+                       SamplingOptions& options);
 
 // Names with ; between, in llama.cpp's spellings. Throws: Error{invalid_option}.
 [[nodiscard]] std::vector<Sampler> parse_samplers(std::string_view text);

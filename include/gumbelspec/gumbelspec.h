@@ -21,6 +21,7 @@
 #include "gumbelspec/draft_sources.h"
 #include "gumbelspec/draft_tree.h"
 #include "gumbelspec/drafter.h"
+#include "gumbelspec/dry_breakers.h"
 #include "gumbelspec/error.h"
 #include "gumbelspec/language_model.h"
 #include "gumbelspec/llama_grammar.h"

@@ -1,9 +1,10 @@
 // From a row of logits to a token: log-weights, then the argmax of log-weight + noise.
 //
 // One pipeline serves plain decoding, drafting and verifying; the draft applies it to its own
-// logits. The order is llama.cpp's: logit bias, penalties, mask, top-n-sigma, top-k, typical-p,
-// top-p, min-p, xtc, temperature; so all but the last look at the distribution before the
-// temperature. SamplingOptions::samplers is another order.
+// logits. The order is llama.cpp's: logit bias, penalties, mask, dry, top-n-sigma, top-k,
+// typical-p, top-p, min-p, xtc, temperature, adaptive-p; so most look at the distribution before
+// the temperature. SamplingOptions::samplers is another order, mirostat takes the place of all but
+// the temperature.
 #ifndef GUMBELSPEC_SAMPLING_H_
 #define GUMBELSPEC_SAMPLING_H_
 
@@ -31,6 +32,7 @@ struct LogitBias {
 // What changes or cuts a row, each with options of its own.
 enum class Sampler {
   penalties,
+  dry,
   top_n_sigma,
   top_k,
   typical_p,
@@ -38,16 +40,27 @@ enum class Sampler {
   min_p,
   xtc,
   temperature,
+  adaptive_p,  // the last one wherever it stands
 };
 // llama.cpp's order.
 inline constexpr std::array kDefaultSamplers = {
-    Sampler::penalties, Sampler::top_n_sigma, Sampler::top_k, Sampler::typical_p,
-    Sampler::top_p,     Sampler::min_p,       Sampler::xtc,   Sampler::temperature};
+    Sampler::penalties,   Sampler::dry,       Sampler::top_n_sigma, Sampler::top_k,
+    Sampler::typical_p,   Sampler::top_p,     Sampler::min_p,       Sampler::xtc,
+    Sampler::temperature, Sampler::adaptive_p};
+
+// Tokens behind which dry looks no further back: the first one, and those that follow it.
+// dry_breakers() makes them of texts.
+struct DryBreaker {
+  TokenId head{};
+  std::vector<TokenId> tail = {};
+};
+// llama.cpp's, where nobody gives others.
+inline constexpr std::array<std::string_view, 4> kDryBreakerTexts = {"\n", ":", "\"", "*"};
 
 // llama.cpp's name, "top_n_sigma".
 [[nodiscard]] std::string_view to_string(Sampler sampler);
 // Also its other spellings: "top-n-sigma", "topnsigma", "nucleus", "temp", "typ_p". Of llama.cpp's
-// samplers that are not here ("dry", "adaptive_p", "infill"): nothing. Throws:
+// samplers that are not here ("infill"): nothing. Throws:
 // Error{invalid_option} for any other name, field "samplers".
 [[nodiscard]] std::optional<Sampler> parse_sampler(std::string_view name);
 
@@ -71,6 +84,21 @@ struct SamplingOptions {
   float xtc_threshold = 0.1F;      // [0, 1]; which are likely; above 0.5: off
   float dynatemp_range = 0.0F;     // >= 0; the temperature goes by entropy, so far up and down
   float dynatemp_exponent = 1.0F;  // > 0; how
+  // Repetitions: a token that would go on with what stood before gets dry_multiplier *
+  // dry_base^(length - dry_allowed_length) less, for repetitions of this length or longer.
+  float dry_multiplier = 0.0F;  // >= 0; 0: off
+  float dry_base = 1.75F;       // >= 1
+  int dry_allowed_length = 2;   // >= 0; tokens
+  int dry_penalty_last_n = 64;  // >= -1; tokens that are looked at; -1: the whole text, 0: off
+  std::shared_ptr<const std::vector<DryBreaker>> dry_breakers = {};  // null: none
+  // 1 or 2: instead of all samplers but the temperature, truncate so that the surprise of the
+  // tokens stays near mirostat_tau; 0: off. Source: Basu et al. 2007.14966.
+  int mirostat = 0;
+  float mirostat_tau = 5.0F;  // >= 0; bits
+  float mirostat_eta = 0.1F;  // in [0, 1]; how fast it learns
+  // Tokens near this probability are preferred, so that their average stays there.
+  float adaptive_target = -1.0F;  // <= 1; below 0: off
+  float adaptive_decay = 0.9F;    // in [0, 0.99]; of the average
   // Which samplers, in which order; those that are not among them do nothing. None given:
   // kDefaultSamplers.
   std::optional<std::vector<Sampler>> samplers = {};
@@ -112,8 +140,10 @@ struct KeptRow {
   [[nodiscard]] KeptRow below(std::size_t n_vocab) const;
 };
 
-// The pipeline with its scratch memory, for rows of one length. It keeps nothing of a text: every
-// call is given all the text that it depends on.
+// The pipeline with its scratch memory, for rows of one length. It keeps nothing of a text, every
+// call is given all the text that it depends on; but for mirostat and adaptive-p, which are
+// functions of the rows before, too: with these it remembers how likely the tokens of the text were
+// (keeps_memory()), and kept() has to be asked for each position in turn.
 class LogWeights {
  public:
   // Throws: Error{invalid_option}.
@@ -129,12 +159,15 @@ class LogWeights {
   // Shape: logits [n_vocab]; allowed: empty, or a bit per token, least significant first,
   //        [(n_vocab + 31) / 32] words, 0 = forbidden (a grammar's mask).
   // Lifetime: what the result points to lives until the next call, and no longer than `logits`.
+  // Requires: if keeps_memory(), a position that was asked before, with the same text before it, or
+  //           the one behind the last one asked; the first one after forget_text() may be any.
   // Cost: one read of the row; with top-p two, where a few tokens have most of the probability.
   [[nodiscard]] KeptRow kept(std::span<const float> logits, const TextView& text,
                              std::span<const std::uint32_t> allowed = {});
 
   // The same for a row of the draft. If its truncation differs, that only costs accepted tokens, so
-  // top-p is skipped where it would keep many tokens of a large vocabulary.
+  // top-p is skipped where it would keep many tokens of a large vocabulary, mirostat is left out,
+  // and adaptive-p takes the average for what it is to be.
   [[nodiscard]] KeptRow kept_of_draft(std::span<const float> logits, const TextView& text,
                                       std::span<const std::uint32_t> allowed = {});
 
@@ -148,6 +181,10 @@ class LogWeights {
   void set_key(NoiseKey key) { key_ = key; }
 
   [[nodiscard]] const SamplingOptions& options() const { return options_; }
+  // Whether a row's result depends on the rows before.
+  [[nodiscard]] bool keeps_memory() const;
+  // Another text begins.
+  void forget_text();
   // Whether tokens are drawn at random; at temperature 0 there is no noise.
   [[nodiscard]] bool uses_noise() const { return options_.temperature > 0.0F; }
 

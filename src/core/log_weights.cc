@@ -59,6 +59,29 @@ void require_possible(const std::optional<std::vector<Sampler>>& samplers, float
           "one with it at temperature 0");
 }
 
+// Of dry, mirostat and adaptive-p.
+void validate_repetitions(const SamplingOptions& o) {
+  constexpr float kMost = std::numeric_limits<float>::max();
+  require(o.dry_multiplier >= 0.0F && o.dry_multiplier <= kMost, "dry_multiplier",
+          number(o.dry_multiplier), "a number >= 0 (0: off)");
+  require(o.dry_base >= 1.0F && o.dry_base <= kMost, "dry_base", number(o.dry_base),
+          "a number >= 1");
+  require(o.dry_allowed_length >= 0, "dry_allowed_length", std::to_string(o.dry_allowed_length),
+          ">= 0");
+  require(o.dry_penalty_last_n >= -1, "dry_penalty_last_n", std::to_string(o.dry_penalty_last_n),
+          ">= -1 (-1: the whole text, 0: off)");
+  require(o.mirostat >= 0 && o.mirostat <= 2, "mirostat", std::to_string(o.mirostat),
+          "0 (off), 1 or 2");
+  require(o.mirostat_tau >= 0.0F && o.mirostat_tau <= kMost, "mirostat_tau", number(o.mirostat_tau),
+          "a number >= 0");
+  require(o.mirostat_eta >= 0.0F && o.mirostat_eta <= 1.0F, "mirostat_eta", number(o.mirostat_eta),
+          "in [0, 1]");
+  require(o.adaptive_target <= 1.0F && o.adaptive_target >= -kMost, "adaptive_target",
+          number(o.adaptive_target), "at most 1 (below 0: off)");
+  require(o.adaptive_decay >= 0.0F && o.adaptive_decay <= 0.99F, "adaptive_decay",
+          number(o.adaptive_decay), "in [0, 0.99]");
+}
+
 }  // namespace
 
 void validate(const SamplingOptions& o) {
@@ -96,6 +119,7 @@ void validate(const SamplingOptions& o) {
           "0 at temperature 0, which always takes the likeliest token; raise the temperature");
   require(o.dynatemp_exponent > 0.0F && o.dynatemp_exponent <= kMost, "dynatemp_exponent",
           number(o.dynatemp_exponent), "a number > 0 (1: straight)");
+  validate_repetitions(o);
   require_possible(o.samplers, o.temperature);
 }
 
@@ -131,6 +155,12 @@ LogWeights::LogWeights(SamplingOptions options, std::size_t n_vocab)
 LogWeights::LogWeights(LogWeights&&) noexcept = default;
 LogWeights& LogWeights::operator=(LogWeights&&) noexcept = default;
 LogWeights::~LogWeights() = default;
+
+bool LogWeights::keeps_memory() const { return chain_ && chain_->keeps_memory(); }
+
+void LogWeights::forget_text() {
+  if (chain_) chain_->forget_text();
+}
 
 // The row with biases, penalties and the mask; the row itself where there are none.
 std::span<const float> LogWeights::prepared(std::span<const float> logits, const TextView& text,

@@ -1,6 +1,7 @@
 #include "src/core/sampler_chain.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -25,6 +26,8 @@ bool is_on(Sampler sampler, const SamplingOptions& o) {
   switch (sampler) {
     case Sampler::penalties:
       return has_penalties(o);
+    case Sampler::dry:
+      return o.dry_multiplier > 0.0F && o.dry_penalty_last_n != 0;
     case Sampler::top_n_sigma:
       return o.top_n_sigma > 0.0F;
     case Sampler::top_k:
@@ -39,6 +42,8 @@ bool is_on(Sampler sampler, const SamplingOptions& o) {
       return has_xtc(o);
     case Sampler::temperature:
       return o.temperature != 1.0F || o.dynatemp_range > 0.0F;
+    case Sampler::adaptive_p:
+      return false;  // it works after all others: SamplerMemory says whether
   }
   return false;
 }
@@ -51,7 +56,10 @@ std::vector<Sampler> those_on(std::span<const Sampler> order, const SamplingOpti
   return out;
 }
 
+constexpr std::array kBeforeMirostat = {Sampler::temperature};
+
 std::span<const Sampler> order_of(const SamplingOptions& options) {
+  if (options.mirostat != 0 && options.temperature > 0.0F) return kBeforeMirostat;
   return options.samplers ? std::span<const Sampler>(*options.samplers)
                           : std::span<const Sampler>(kDefaultSamplers);
 }
@@ -60,6 +68,7 @@ std::span<const Sampler> order_of(const SamplingOptions& options) {
 
 bool SamplerChain::is_needed(const SamplingOptions& o) {
   if (o.min_keep > 1 && (o.top_p < 1.0F || o.min_p > 0.0F)) return true;
+  if (SamplerMemory::is_needed(o) || is_on(Sampler::dry, o)) return true;
   if (o.top_n_sigma > 0.0F || o.typical_p < 1.0F || has_xtc(o) || o.dynatemp_range > 0.0F) {
     return true;
   }
@@ -72,6 +81,14 @@ SamplerChain::SamplerChain(const SamplingOptions& options, std::size_t n_vocab)
       counts_(n_vocab),
       weights_(n_vocab) {
   entries_.reserve(n_vocab);
+  if (is_on(Sampler::dry, options_)) repetitions_.emplace(options_);
+  if (SamplerMemory::is_needed(options_)) memory_.emplace(options_);
+  // As llama.cpp has it.
+  if (memory_ && options_.mirostat != 0) options_.dynatemp_range = 0.0F;
+}
+
+void SamplerChain::forget_text() {
+  if (memory_) memory_->forget();
 }
 
 KeptRow SamplerChain::run(std::span<const float> row, const TextView& text, NoiseKey key,
@@ -81,6 +98,12 @@ KeptRow SamplerChain::run(std::span<const float> row, const TextView& text, Nois
     if (entries_.empty()) break;
     apply(sampler, text, key);
   }
+  if (memory_) {
+    const SamplerMemory::State state = is_of_draft ? memory_->first() : memory_->before(text);
+    if (!is_of_draft) memory_->chances().clear();
+    if (options_.mirostat == 0 && !entries_.empty()) adaptive_p(state);
+    if (options_.mirostat != 0 && !entries_.empty() && !is_of_draft) mirostat(state);
+  }
   return finish();
 }
 
@@ -88,6 +111,8 @@ void SamplerChain::apply(Sampler sampler, const TextView& text, NoiseKey key) {
   switch (sampler) {
     case Sampler::penalties:
       return penalties(text);
+    case Sampler::dry:
+      return dry(text);
     case Sampler::top_n_sigma:
       return top_n_sigma();
     case Sampler::top_k:
@@ -102,6 +127,8 @@ void SamplerChain::apply(Sampler sampler, const TextView& text, NoiseKey key) {
       return xtc(text, key);
     case Sampler::temperature:
       return temperature();
+    case Sampler::adaptive_p:
+      return;
   }
 }
 
@@ -175,6 +202,31 @@ void SamplerChain::penalties(const TextView& text) {
   }
   for (std::size_t i = first; i < text.size(); ++i) {
     if (index(text[i]) < counts_.size()) counts_[index(text[i])] = 0;
+  }
+  is_sorted_ = false;
+}
+
+void SamplerChain::dry(const TextView& text) {
+  const auto base = static_cast<double>(options_.dry_base);
+  // So that no power overflows a float.
+  const double most = options_.dry_base > 1.000001F ? 88.7228391 / std::log(base) : 0.0;
+  constexpr double kMostPenalty = 1e30;
+  const std::span<const Repetitions::Repeat> repeats = repetitions_->find(text);
+  for (const Repetitions::Repeat& repeat : repeats) {
+    if (index(repeat.token) < counts_.size()) {
+      counts_[index(repeat.token)] = static_cast<std::uint32_t>(repeat.length) + 1;
+    }
+  }
+  for (Entry& entry : entries_) {
+    const std::uint32_t length = counts_[index(entry.token)];
+    if (length == 0) continue;
+    double exponent = static_cast<double>(length - 1) - options_.dry_allowed_length;
+    if (most >= 1.0) exponent = std::min(exponent, std::floor(most));
+    const double penalty = static_cast<double>(options_.dry_multiplier) * std::pow(base, exponent);
+    entry.weight -= static_cast<float>(std::min(penalty, kMostPenalty));
+  }
+  for (const Repetitions::Repeat& repeat : repeats) {
+    if (index(repeat.token) < counts_.size()) counts_[index(repeat.token)] = 0;
   }
   is_sorted_ = false;
 }

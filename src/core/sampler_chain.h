@@ -9,11 +9,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "gumbelspec/noise.h"
 #include "gumbelspec/sampling.h"
+#include "src/core/repetitions.h"
+#include "src/core/sampler_memory.h"
 
 namespace gumbelspec {
 
@@ -30,6 +33,9 @@ class SamplerChain {
   // Shape: row [n_vocab]. Lifetime: until the next call. Cost: sorts the row.
   [[nodiscard]] KeptRow run(std::span<const float> row, const TextView& text, NoiseKey key,
                             bool is_of_draft);
+
+  [[nodiscard]] bool keeps_memory() const { return memory_.has_value(); }
+  void forget_text();
 
  private:
   struct Entry {
@@ -48,6 +54,7 @@ class SamplerChain {
   [[nodiscard]] std::size_t min_keep() const { return static_cast<std::size_t>(options_.min_keep); }
 
   void penalties(const TextView& text);
+  void dry(const TextView& text);
   void top_n_sigma();
   void top_k();
   void typical_p();
@@ -55,9 +62,15 @@ class SamplerChain {
   void min_p();
   void xtc(const TextView& text, NoiseKey key);
   void temperature();
+  void mirostat(const SamplerMemory::State& state);
+  [[nodiscard]] std::size_t mirostat_rank(double most_surprise) const;
+  void adaptive_p(const SamplerMemory::State& state);
+  void note_chances();
 
   SamplingOptions options_;
   std::vector<Sampler> order_;
+  std::optional<Repetitions> repetitions_;
+  std::optional<SamplerMemory> memory_;
   std::vector<Entry> entries_;
   bool is_sorted_ = false;
   // Tokens that llama.cpp's list still holds with a logit of -infinity, and this one does not: its

@@ -17,6 +17,7 @@ struct Name {
 
 constexpr std::array kNames = {
     Name{"penalties", Sampler::penalties},
+    Name{"dry", Sampler::dry},
     Name{"top_n_sigma", Sampler::top_n_sigma},
     Name{"top_k", Sampler::top_k},
     Name{"typ_p", Sampler::typical_p},
@@ -24,13 +25,14 @@ constexpr std::array kNames = {
     Name{"min_p", Sampler::min_p},
     Name{"xtc", Sampler::xtc},
     Name{"temperature", Sampler::temperature},
+    Name{"adaptive_p", Sampler::adaptive_p},
     // llama.cpp's other names.
     Name{"typical_p", Sampler::typical_p},
     Name{"typ", Sampler::typical_p},
     Name{"nucleus", Sampler::top_p},
     Name{"temp", Sampler::temperature},
 };
-constexpr std::array<std::string_view, 3> kOthers = {"dry", "adaptive_p", "infill"};
+constexpr std::string_view kOther = "infill";
 
 // In small letters, without what words may be joined with.
 std::string plain(std::string_view name) {
@@ -55,9 +57,7 @@ std::optional<Sampler> parse_sampler(std::string_view name) {
   for (const Name& known : kNames) {
     if (plain(known.text) == wanted) return known.sampler;
   }
-  for (const std::string_view other : kOthers) {
-    if (plain(other) == wanted) return {};
-  }
+  if (wanted == kOther) return {};
   std::string names;
   for (const Sampler sampler : kDefaultSamplers) {
     names += (names.empty() ? "" : ", ") + std::string(to_string(sampler));

@@ -73,6 +73,7 @@ MethodParts make_method(const TextOptions& options, const ModelLimits* draft, st
       greedy.temperature = 0.0F;
       greedy.dynatemp_range = 0.0F;
       greedy.samplers.reset();
+      greedy.mirostat = 0;
       return {.drafter = make_beam_drafter(*draft, greedy, method)};
     }
     case MethodKind::rejection:

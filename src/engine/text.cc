@@ -88,6 +88,7 @@ void Text::set_prompt(std::span<const TokenId> prompt) {
 
 void Text::begin(NoiseTable& noise) {
   has_drafted = false;
+  weights_->forget_text();
   noise_ = &noise;
   outcome = Outcome::running;
   error.reset();
@@ -202,6 +203,7 @@ void Text::walk_tree(const LanguageModel& target, std::size_t first_row) {
                               .n_prompt = n_prompt_,
                               .constraint = options_.constraint.get(),
                               .allowed_below_root = allowed_};
+  weights_->set_key(noise_->key());
   verifier_->verify(round, walk);
   if (options_.n_logprobs >= 0) {
     for (std::size_t i = 0; i < walk.path.size(); ++i) {

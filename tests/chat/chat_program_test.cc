@@ -126,6 +126,23 @@ TEST(Chat, AnswersFollowAGrammar) {
   EXPECT_NE(chat("", {"--grammar", "root ::= \"a\"", "--ignore-eos"}, kPlain).exit_code, 0);
 }
 
+TEST(Chat, ThoughtsAreClosedWhereTheirBudgetEnds) {
+  // The template has begun them.
+  const std::string begun =
+      "{{ messages[0]['content'] }}{% if add_generation_prompt %}<think>{% endif %}";
+  const auto answer = [&](const std::string& budget) {
+    const ProcessResult result =
+        chat("The old house\n",
+             {"--chat-template", begun, "--reasoning-budget", budget, "-n", "40"}, kPlain);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return result.out;
+  };
+  // Marks stand around thoughts where there are no colors.
+  EXPECT_LT(answer("3").find("[/thinking]"), 60U) << answer("3");
+  EXPECT_GT(answer("-1").find("[/thinking]"), 60U) << answer("-1");
+  EXPECT_NE(chat("", {"--reasoning-budget", "-2"}, kPlain).exit_code, 0);
+}
+
 TEST(Chat, WrongCommandsAreToldInOneLine) {
   for (const auto& [line, told] : std::vector<std::pair<std::string, std::string>>{
            {"/nothing", "there is no command \"/nothing\"; /help lists them"},

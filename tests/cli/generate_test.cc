@@ -374,6 +374,10 @@ TEST(Generate, SamplingOptionsReachTheSampler) {
       {"--xtc-probability", "1"},
       {"--dynatemp-range", "0.9"},
       {"--samplers", "top_k", "--top-k", "2"},
+      {"--dry-multiplier", "9", "--dry-allowed-length", "0"},
+      {"--mirostat", "1", "--mirostat-ent", "1"},
+      {"--mirostat", "2", "--mirostat-ent", "1"},
+      {"--adaptive-target", "0.4"},
       {"--repeat-penalty", "3"},
       {"--presence-penalty", "9"},
       {"--frequency-penalty", "9"},
@@ -413,6 +417,12 @@ TEST(Generate, SamplingOptionsReachTheSampler) {
                                   "0",
                                   "--dynatemp-range",
                                   "0",
+                                  "--dry-multiplier",
+                                  "0",
+                                  "--mirostat",
+                                  "0",
+                                  "--adaptive-target",
+                                  "-1",
                                   "--samplers",
                                   "top_k;temperature"});
   EXPECT_EQ(off["tokens"], plain);

@@ -119,6 +119,7 @@ class ChangedTarget {
     gguf_set_val_f32(file.get(), "general.sampling.temp", 0.5F);
     gguf_set_val_i32(file.get(), "general.sampling.top_k", 5);
     gguf_set_val_i32(file.get(), "general.sampling.mirostat", 2);
+    gguf_set_val_str(file.get(), "general.sampling.sequence", "kt");
     if (!gguf_write_to_file(file.get(), path_.c_str(), false)) throw std::runtime_error(path_);
   }
   ~ChangedTarget() { std::remove(path_.c_str()); }
@@ -135,12 +136,13 @@ TEST(LoadingOptions, TheFilesOwnSamplingIsTakenAndTold) {
   const ProcessResult taken = generate_with({"-m", target.path()});
   EXPECT_EQ(taken.exit_code, 0) << taken.err;
   EXPECT_THAT(taken.err, HasSubstr("gumbelspec: the model's file asks for --temp 0.5"));
-  EXPECT_THAT(taken.err, HasSubstr("--top-k 5; options given here go before them\n"));
+  EXPECT_THAT(taken.err, HasSubstr("--top-k 5 --mirostat 2; options given here go before them\n"));
   EXPECT_THAT(taken.err,
-              HasSubstr("also has general.sampling.mirostat = 2, which is not followed"));
-  EXPECT_EQ(taken.out, generate_with({"--temp", "0.5", "--top-k", "5"}).out);
-  EXPECT_EQ(generate_with({"-m", target.path(), "--temp", "1", "--top-k", "0"}).out,
-            generate_with({}).out);
+              HasSubstr("also has general.sampling.sequence = kt, which is not followed"));
+  EXPECT_EQ(taken.out, generate_with({"--temp", "0.5", "--mirostat", "2"}).out);
+  EXPECT_EQ(
+      generate_with({"-m", target.path(), "--temp", "1", "--top-k", "0", "--mirostat", "0"}).out,
+      generate_with({}).out);
 }
 
 TEST(LoadingOptions, EscapesStandForWhatTheyMeanWhereAsked) {

@@ -6,6 +6,7 @@
 #include <limits>
 #include <random>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -138,6 +139,54 @@ TEST(Samplers, XtcsCoinIsAFunctionOfKeyAndPosition) {
   EXPECT_NEAR(n_other_seed, 1680, 160);
 }
 
+// What the walk of a tree may ask: the way that was gone, again, and another one from there.
+TEST(Samplers, RememberEveryPositionOfAText) {
+  std::vector<SamplingOptions> cases(2);
+  cases[0].mirostat = 2;
+  cases[0].mirostat_tau = 2.0F;
+  cases[0].mirostat_eta = 0.9F;
+  cases[1].adaptive_target = 0.3F;
+  const auto row_at = [](std::size_t n) { return random_row(200, n, 2.0F); };
+  const auto copy = [](std::span<const float> row) {
+    return std::vector<float>(row.begin(), row.end());
+  };
+  for (const SamplingOptions& options : cases) {
+    LogWeights walked(options, 200);
+    ASSERT_TRUE(walked.keeps_memory());
+    std::vector<TokenId> text = {TokenId{4}, TokenId{5}};
+    std::vector<std::vector<float>> seen;
+    for (int i = 0; i < 6; ++i) {
+      seen.push_back(copy(walked(row_at(text.size()), {text, {}})));
+      // The likeliest, then one that is next to impossible.
+      const auto best = std::max_element(seen.back().begin(), seen.back().end());
+      text.push_back(token_id(static_cast<std::size_t>(best - seen.back().begin())));
+    }
+    // A draft's rows do not matter.
+    (void)walked.kept_of_draft(row_at(99), {text, {}});
+    for (std::size_t n : {std::size_t{7}, std::size_t{4}, std::size_t{5}, std::size_t{2}}) {
+      const auto before = std::span<const TokenId>(text).first(n);
+      EXPECT_EQ(copy(walked(row_at(n), {before, {}})), seen[n - 2]) << n;
+    }
+    // Another second token, as a text of its own has it.
+    std::size_t other = index(text[2]);
+    for (std::size_t t = 0; t < seen[0].size(); ++t) {
+      if (seen[0][t] > -kInfinity && seen[0][t] < seen[0][other]) other = t;
+    }
+    ASSERT_NE(other, index(text[2]));
+    text[2] = token_id(other);
+    LogWeights fresh(options, 200);
+    (void)fresh(row_at(2), {std::span<const TokenId>(text).first(2), {}});
+    const auto before = std::span<const TokenId>(text).first(3);
+    const std::vector<float> row = copy(walked(row_at(3), {before, {}}));
+    EXPECT_EQ(row, copy(fresh(row_at(3), {before, {}})));
+    EXPECT_NE(row, seen[1]);
+    // Not over positions that were left out, but from anywhere once another text begins.
+    EXPECT_THROW((void)walked(row_at(6), {text, {}}), std::logic_error);
+    walked.forget_text();
+    EXPECT_NO_THROW((void)walked(row_at(6), {text, {}}));
+  }
+}
+
 TEST(Samplers, HaveLlamaCppsNames) {
   for (const Sampler sampler : kDefaultSamplers) {
     EXPECT_EQ(parse_sampler(to_string(sampler)), sampler);
@@ -146,7 +195,8 @@ TEST(Samplers, HaveLlamaCppsNames) {
   EXPECT_EQ(parse_sampler("topnsigma"), Sampler::top_n_sigma);
   EXPECT_EQ(parse_sampler("nucleus"), Sampler::top_p);
   EXPECT_EQ(parse_sampler("temp"), Sampler::temperature);
-  EXPECT_EQ(parse_sampler("dry"), std::nullopt);
+  EXPECT_EQ(parse_sampler("adaptive-p"), Sampler::adaptive_p);
+  EXPECT_EQ(parse_sampler("infill"), std::nullopt);
   for (const char* wrong : {"", "magic", "top", "top_k "}) {
     EXPECT_THROW((void)parse_sampler(wrong), Error) << wrong;
   }

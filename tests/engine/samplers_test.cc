@@ -2,6 +2,7 @@
 // one text whatever drafts.
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -30,31 +31,54 @@ std::vector<Setting> settings() {
   SamplingOptions xtc;
   xtc.xtc_probability = 0.6F;
   xtc.xtc_threshold = 0.2F;
-  return {{"mixed", mixed}, {"ordered", ordered}, {"xtc", xtc}};
+  SamplingOptions dry{.temperature = 0.8F};
+  dry.dry_multiplier = 1.5F;
+  dry.dry_allowed_length = 1;
+  dry.dry_penalty_last_n = -1;
+  dry.dry_breakers = std::make_shared<const std::vector<DryBreaker>>(
+      std::vector<DryBreaker>{{TokenId{3}, {}}, {TokenId{1}, {TokenId{2}}}});
+  // Sharp enough to cut a vocabulary of a few tokens from the first row on.
+  SamplingOptions mirostat_1;
+  mirostat_1.mirostat = 1;
+  mirostat_1.mirostat_tau = 0.8F;
+  mirostat_1.mirostat_eta = 0.5F;
+  SamplingOptions mirostat_2 = mirostat_1;
+  mirostat_2.mirostat = 2;
+  SamplingOptions adaptive{.min_p = 0.02F};
+  adaptive.adaptive_target = 0.4F;
+  adaptive.adaptive_decay = 0.5F;
+  return {{"mixed", mixed},
+          {"ordered", ordered},
+          {"xtc", xtc},
+          {"dry", dry},
+          {"mirostat 1", mirostat_1},
+          {"mirostat 2", mirostat_2},
+          {"adaptive-p", adaptive}};
 }
 
 TEST(SamplersDistribution, IsTheTargetsWithEveryKindOfMethod) {
-  // 10,000 texts a case; false-alarm rate 1e-5 each.
+  // 5,000 texts a case; false-alarm rate 1e-5 each.
   std::uint64_t first_seed = 1;
   for (const Setting& setting : settings()) {
-    for (const char* method : {"ar", "gumbel-beam:width=3,length=3", "gumbel-chain:length=3",
-                               "rejection:length=3", "rejection-tree:width=3,length=3"}) {
+    for (const char* method :
+         {"ar", "gumbel-beam:width=3,length=3", "gumbel-chain:length=3", "rejection:length=3",
+          "rejection-tree:width=3,length=3", "block:length=3"}) {
       const CheckResult result = check_distribution(
-          {setting.name, setting.options, parse_method(method)}, Sabotage::none, 10000, first_seed);
+          {setting.name, setting.options, parse_method(method)}, Sabotage::none, 5000, first_seed);
       EXPECT_TRUE(result.passed) << setting.name << ", " << method << ": " << result.detail;
-      first_seed += 10000;
+      first_seed += 5000;
     }
   }
 }
 
 TEST(SamplersDistribution, WouldNotPassWithOtherOptions) {
   // The negative control: texts without the coin, held against the mixture with it.
-  DistributionCase wrong{"wrong", settings().back().options, parse_method("ar")};
+  DistributionCase wrong{"wrong", settings()[2].options, parse_method("ar")};
   wrong.sampling.xtc_probability = 1.0F;
   const CheckResult right = check_distribution(wrong, Sabotage::none, 5000);
   EXPECT_TRUE(right.passed) << right.detail;
   const CheckResult sabotaged = check_distribution(
-      {"noise", settings().back().options, parse_method("gumbel-beam:width=4,length=3")},
+      {"noise", settings()[2].options, parse_method("gumbel-beam:width=4,length=3")},
       Sabotage::reused_noise, 30000);
   EXPECT_FALSE(sabotaged.passed) << sabotaged.detail;
 }

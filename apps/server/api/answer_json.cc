@@ -213,7 +213,16 @@ Json sampling_json(const SamplingOptions& sampling) {
           {"xtc_probability", sampling.xtc_probability},
           {"xtc_threshold", sampling.xtc_threshold},
           {"dynatemp_range", sampling.dynatemp_range},
-          {"dynatemp_exponent", sampling.dynatemp_exponent}};
+          {"dynatemp_exponent", sampling.dynatemp_exponent},
+          {"dry_multiplier", sampling.dry_multiplier},
+          {"dry_base", sampling.dry_base},
+          {"dry_allowed_length", sampling.dry_allowed_length},
+          {"dry_penalty_last_n", sampling.dry_penalty_last_n},
+          {"mirostat", sampling.mirostat},
+          {"mirostat_tau", sampling.mirostat_tau},
+          {"mirostat_eta", sampling.mirostat_eta},
+          {"adaptive_target", sampling.adaptive_target},
+          {"adaptive_decay", sampling.adaptive_decay}};
 }
 
 Json gumbelspec_json(const ParsedRequest& request, std::uint64_t seed,

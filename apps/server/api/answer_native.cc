@@ -83,18 +83,11 @@ void add_part(const ApiModel& model, const ParsedRequest& request, const NativeP
 
 Json settings_json(const SamplingOptions& sampling) {
   Json out = sampling_json(sampling);
-  // llama.cpp's others, with the values that do nothing: requests may name no other ones.
-  out["dynatemp_range"] = 0.0;
-  out["dynatemp_exponent"] = 1.0;
-  out["top_n_sigma"] = -1.0;
-  out["xtc_probability"] = 0.0;
-  out["typical_p"] = 1.0;
-  out["dry_multiplier"] = 0.0;
-  out["mirostat"] = 0;
-  out["adaptive_target"] = -1.0;
-  out["adaptive_decay"] = 0.9;
-  out["min_keep"] = 0;
-  out["samplers"] = {"penalties", "top_k", "top_p", "min_p", "temperature"};
+  const auto order = sampling.samplers ? std::span<const Sampler>(*sampling.samplers)
+                                       : std::span<const Sampler>(kDefaultSamplers);
+  Json names = Json::array();
+  for (const Sampler sampler : order) names.push_back(to_string(sampler));
+  out["samplers"] = std::move(names);
   return out;
 }
 

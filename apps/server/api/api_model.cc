@@ -1,8 +1,10 @@
 #include "apps/server/api/api_model.h"
 
 #include <charconv>
+#include <mutex>
 #include <utility>
 
+#include "gumbelspec/dry_breakers.h"
 #include "gumbelspec/noise.h"
 
 namespace gumbelspec::server {
@@ -22,9 +24,22 @@ class ModelTokenizer final : public Tokenizer {
     return bytes.empty() ? model_.token_text(token) : bytes;
   }
   std::size_t n_vocab() const override { return model_.limits().n_vocab; }
+  std::shared_ptr<const std::vector<DryBreaker>> dry_breakers(
+      const std::vector<std::string>& texts) const override {
+    const std::scoped_lock lock(mutex_);
+    if (!last_breakers_ || texts != last_texts_) {
+      last_breakers_ = gumbelspec::dry_breakers(model_, texts);
+      last_texts_ = texts;
+    }
+    return last_breakers_;
+  }
 
  private:
   const LlamaModel& model_;
+  // Of most requests the same ones.
+  mutable std::mutex mutex_;
+  mutable std::vector<std::string> last_texts_;
+  mutable std::shared_ptr<const std::vector<DryBreaker>> last_breakers_;
 };
 
 // ChatML's control tokens are one token each in vocabularies that have them.

@@ -36,6 +36,11 @@ class Tokenizer {
   // The same, but control tokens as the vocabulary writes them.
   [[nodiscard]] virtual std::string text(TokenId token) const { return piece(token); }
   [[nodiscard]] virtual std::size_t n_vocab() const = 0;
+  // As gumbelspec::dry_breakers(). Threads: any number at once. Cost: those asked last are kept.
+  [[nodiscard]] virtual std::shared_ptr<const std::vector<DryBreaker>> dry_breakers(
+      const std::vector<std::string>& /*texts*/) const {
+    return nullptr;
+  }
 };
 
 struct ApiModel {
@@ -55,7 +60,8 @@ struct ApiModel {
   bool has_draft = false;                 // without one every method is plain decoding
   bool keeps_seed = true;  // a seed's text does not depend on the method or the batch
   bool refuses_unknown_fields = false;
-  SamplingOptions sampling = {};           // what requests leave out
+  SamplingOptions sampling = {};  // what requests leave out
+  std::vector<std::string> dry_breakers = {kDryBreakerTexts.begin(), kDryBreakerTexts.end()};
   std::string reasoning_format = "auto";   // likewise
   std::int64_t reasoning_budget = -1;      // likewise; -1: any number of tokens
   std::optional<std::uint64_t> seed = {};  // likewise; none: a random one

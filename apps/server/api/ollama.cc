@@ -26,8 +26,9 @@ constexpr std::array kOptions = {
     Renamed{"repeat_last_n", "repeat_last_n"},
     Renamed{"presence_penalty", "presence_penalty"},
     Renamed{"frequency_penalty", "frequency_penalty"},
-    // Refused by name where they would change the text.
     Renamed{"mirostat", "mirostat"},
+    Renamed{"mirostat_tau", "mirostat_tau"},
+    Renamed{"mirostat_eta", "mirostat_eta"},
     Renamed{"typical_p", "typical_p"},
 };
 

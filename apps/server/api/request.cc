@@ -145,6 +145,7 @@ ParsedRequest parse_request(std::string_view text, const ApiModel& model, Endpoi
   if (model.refuses_unknown_fields) refuse_unknown(body, endpoint);
   read_fields(reading, body);
   check_sampling(request.sampling);
+  settle_breakers(reading);
   settle_logprobs(reading);
   check_form(request);
   if (request.traces && !request.stream) {

@@ -276,9 +276,9 @@ constexpr std::array kTable = {
         {"samplers", "array of names, or string of letters",
          R"({"oneOf": [{"type": "array", "maxItems": 64, "items": {"type": "string"}}, {"type": "string"}]})",
          "", kBoth, kBoth,
-         "Which samplers work, in which order: penalties, top_n_sigma, top_k, typ_p, top_p, min_p, "
-         "xtc, temperature, or the letters eskypmxt; without it that order. Those that are left "
-         "out do nothing."},
+         "Which samplers work, in which order: penalties, dry, top_n_sigma, top_k, typ_p, top_p, "
+         "min_p, xtc, temperature, adaptive_p (always last), or the letters edskypmxta; without it "
+         "that order. Those that are left out do nothing."},
         read_samplers},
     RequestField{{"repeat_penalty", "number", R"({"type": "number", "exclusiveMinimum": 0})", "1",
                   kBoth, kBoth,
@@ -371,7 +371,7 @@ constexpr std::array kTable = {
 std::span<const RequestField> request_field_table() {
   static const std::vector<RequestField> table = [] {
     std::vector<RequestField> all(kTable.begin(), kTable.end());
-    for (const auto more : {chat_field_table(), native_field_table()}) {
+    for (const auto more : {sampler_field_table(), chat_field_table(), native_field_table()}) {
       all.insert(all.end(), more.begin(), more.end());
     }
     return all;

@@ -35,6 +35,7 @@ struct RequestReading {
   std::string reasoning_effort = {};
   std::optional<std::int64_t> reasoning_budget = {};
   std::string reasoning_budget_message = {};
+  std::optional<std::vector<std::string>> dry_breakers = {};
   bool wants_logprobs = false;  // chat: "logprobs"
   std::optional<int> n_top_logprobs = {};
   std::optional<Guarantee> guarantee = {};
@@ -61,6 +62,8 @@ struct RequestField {
 [[nodiscard]] std::span<const RequestField> request_field_table();
 // Of them llama.cpp's own, the last ones.
 [[nodiscard]] std::span<const RequestField> native_field_table();
+// Of them llama.cpp's samplers with a state or a memory: dry, mirostat, adaptive-p.
+[[nodiscard]] std::span<const RequestField> sampler_field_table();
 // Of them those about tools and thinking.
 [[nodiscard]] std::span<const RequestField> chat_field_table();
 
@@ -87,6 +90,8 @@ void read_xtc_threshold(RequestReading& reading, const FieldValue& value);
 void read_dynatemp_range(RequestReading& reading, const FieldValue& value);
 void read_dynatemp_exponent(RequestReading& reading, const FieldValue& value);
 void read_samplers(RequestReading& reading, const FieldValue& value);
+// What dry looks no further back than. Throws: ApiError.
+void settle_breakers(RequestReading& reading);
 
 // The messages by the template. Throws: ApiError.
 [[nodiscard]] std::string render_messages(RequestReading& reading);

@@ -15,7 +15,6 @@ enum class Neutral {
   zero,          // 0
   not_positive,  // 0 or less
   one,           // 1
-  negative,      // -1, or less than 0
   is_false,
   is_true,
   empty,  // an empty string, array or object
@@ -29,9 +28,6 @@ struct UnsupportedField {
 
 // llama.cpp's first, then those of vLLM, SGLang and OpenAI's older API.
 constexpr std::array kFields = {
-    UnsupportedField{"mirostat", Neutral::zero, ""},
-    UnsupportedField{"dry_multiplier", Neutral::zero, "repeat_penalty"},
-    UnsupportedField{"adaptive_target", Neutral::negative, ""},
     UnsupportedField{"lora", Neutral::empty, ""},
     UnsupportedField{"grammar_lazy", Neutral::is_false, ""},
     UnsupportedField{"grammar_triggers", Neutral::empty, ""},
@@ -68,8 +64,6 @@ bool is_neutral(const Json& value, Neutral neutral) {
       return number([](double x) { return x <= 0.0; });
     case Neutral::one:
       return number([](double x) { return x == 1.0; });
-    case Neutral::negative:
-      return number([](double x) { return x < 0.0; });
     case Neutral::is_false:
       return value.is_boolean() && !value.get<bool>();
     case Neutral::is_true:
@@ -89,8 +83,6 @@ const char* limit_of(Neutral neutral) {
       return "0 or less";
     case Neutral::one:
       return "1";
-    case Neutral::negative:
-      return "-1";
     case Neutral::is_false:
       return "false";
     case Neutral::is_true:

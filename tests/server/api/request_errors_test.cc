@@ -125,10 +125,7 @@ TEST(RequestErrors, RefuseFieldsThatWouldChangeTheText) {
     json neutral;
     json other;
   };
-  const Field fields[] = {{"mirostat", 0, 2},
-                          {"dry_multiplier", 0.0, 0.8},
-                          {"adaptive_target", -1.0, 0.4},
-                          {"lora", json::array(), {{{"id", 0}, {"scale", 1.0}}}},
+  const Field fields[] = {{"lora", json::array(), {{{"id", 0}, {"scale", 1.0}}}},
                           {"suffix", "", "}"},
                           {"best_of", 1, 2},
                           {"repetition_penalty", 1.0, 1.2},
@@ -158,10 +155,10 @@ TEST(RequestErrors, SamplersHaveLlamaCppsNamesLettersAndLimits) {
     fields["prompt"] = "Hi";
     return parse_completion(fields.dump(), fake_model()).sampling;
   };
-  const std::vector<Sampler> order = {Sampler::temperature, Sampler::top_k};
-  EXPECT_EQ(sampling({{"samplers", {"temperature", "dry", "top-k"}}}).samplers, order);
-  EXPECT_EQ(sampling({{"samplers", "tdk"}}).samplers, order);
-  EXPECT_EQ(sampling({{"samplers", "edskypmxt"}}).samplers,
+  const std::vector<Sampler> order = {Sampler::temperature, Sampler::dry, Sampler::top_k};
+  EXPECT_EQ(sampling({{"samplers", {"temperature", "dry", "infill", "top-k"}}}).samplers, order);
+  EXPECT_EQ(sampling({{"samplers", "tidk"}}).samplers, order);
+  EXPECT_EQ(sampling({{"samplers", "edskypmxta"}}).samplers,
             std::vector<Sampler>(kDefaultSamplers.begin(), kDefaultSamplers.end()));
   EXPECT_EQ(sampling({{"samplers", ""}}).samplers, std::nullopt);
   EXPECT_EQ(sampling({{"samplers", json::array()}}).samplers, std::nullopt);
@@ -171,7 +168,26 @@ TEST(RequestErrors, SamplersHaveLlamaCppsNamesLettersAndLimits) {
                                         {"xtc_probability", 0.5},
                                         {"xtc_threshold", 0.2},
                                         {"dynatemp_range", 0.25},
-                                        {"dynatemp_exponent", 2}});
+                                        {"dynatemp_exponent", 2},
+                                        {"dry_multiplier", 0.8},
+                                        {"dry_base", 0.5},
+                                        {"dry_allowed_length", 3},
+                                        {"dry_penalty_last_n", -1},
+                                        {"dry_sequence_breakers", {"\n"}},
+                                        {"mirostat", 2},
+                                        {"mirostat_tau", 4.5},
+                                        {"mirostat_eta", 0.25},
+                                        {"adaptive_target", 0.5},
+                                        {"adaptive_decay", 0.75}});
+  EXPECT_EQ(all.dry_multiplier, 0.8F);
+  EXPECT_EQ(all.dry_base, 1.75F);  // below 1 it is the default
+  EXPECT_EQ(all.dry_allowed_length, 3);
+  EXPECT_EQ(all.dry_penalty_last_n, -1);
+  EXPECT_EQ(all.mirostat, 2);
+  EXPECT_EQ(all.mirostat_tau, 4.5F);
+  EXPECT_EQ(all.mirostat_eta, 0.25F);
+  EXPECT_EQ(all.adaptive_target, 0.5F);
+  EXPECT_EQ(all.adaptive_decay, 0.75F);
   EXPECT_EQ(all.min_keep, 3);
   EXPECT_EQ(all.top_n_sigma, 1.5F);
   EXPECT_EQ(all.typical_p, 0.9F);
@@ -185,6 +201,16 @@ TEST(RequestErrors, SamplersHaveLlamaCppsNamesLettersAndLimits) {
                                                 {"samplers", {"magic"}},
                                                 {"samplers", "tz"},
                                                 {"min_keep", -1},
+                                                {"dry_multiplier", -1},
+                                                {"dry_allowed_length", -1},
+                                                {"dry_penalty_last_n", -2},
+                                                {"dry_sequence_breakers", "x"},
+                                                {"dry_sequence_breakers", {1}},
+                                                {"mirostat", 3},
+                                                {"mirostat_tau", -1},
+                                                {"mirostat_eta", 1.5},
+                                                {"adaptive_target", 1.5},
+                                                {"adaptive_decay", 1},
                                                 {"typical_p", 0},
                                                 {"xtc_probability", 1.5},
                                                 {"xtc_threshold", -0.5},

@@ -145,7 +145,7 @@ TEST_F(HttpTest, AnswersOllamasClients) {
   const auto wrong = client().Post("/api/chat", R"({"messages": 1})", kJson);
   EXPECT_EQ(wrong->status, 400);
   EXPECT_TRUE(Json::parse(wrong->body)["error"].is_string()) << wrong->body;
-  EXPECT_EQ(client().Post("/api/generate", R"({"options": {"mirostat": 2}})", kJson)->status, 400);
+  EXPECT_EQ(client().Post("/api/generate", R"({"options": {"mirostat": 3}})", kJson)->status, 400);
 }
 
 TEST_F(HttpTest, ListensOnSeveralAddressesAndASocket) {
