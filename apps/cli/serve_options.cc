@@ -65,13 +65,16 @@ void add_batch_options(Arguments& arguments, ServeOptions& options) {
             "Texts decoded at once, 1 to 64; each has a context of its own (-c) (default: 4)");
   add_count(arguments, "--queue", 0, 1'000'000, options.n_queue,
             "Texts that may wait besides; more are refused with status 429 (default: 64)");
-  add_count(arguments, "-b,--batch-size", 1, 4096, options.n_batch,
-            "Prompt tokens evaluated between two rounds, so that a long prompt does not stall the "
-            "other texts (default: 256)");
-  add_count(arguments, "--max-gap-ms", 1, 3'600'000, options.max_gap_ms,
-            "What a round may take by its plan, in milliseconds; prompts come on top (-b), and a "
-            "plain round is always allowed (default: 1.8 plain rounds where more than two texts "
-            "are decoded at once, otherwise as long as it pays)");
+  add_count(
+      arguments, "-b,--batch-size", 1, 4096, options.n_batch,
+      "Prompt tokens evaluated between two rounds at most; fewer while other texts decode, so "
+      "that a round takes about twice as long with them as without (default: 256)");
+  add_count(
+      arguments, "--max-gap-ms", 1, 3'600'000, options.max_gap_ms,
+      "What a round may take by its plan, in milliseconds, pieces of prompts included; a plain "
+      "round and 16 tokens of a prompt are always allowed (default: 1.8 plain rounds where "
+      "more than two texts are decoded at once, otherwise as long as it pays; for prompts as "
+      "long as a plain round, and up to 4 where more texts read than decode)");
   add_count(
       arguments, "--cache-texts", 0, 63, options.n_cached,
       "Past texts whose evaluated tokens are kept besides, for prompts that begin alike; each "
@@ -224,6 +227,11 @@ void add_flow_options(Arguments& arguments, ServeOptions& options) {
       });
   arguments.add_flag(
       "--no-metrics", [&options] { options.has_metrics = false; }, "GET /metrics answers 501");
+  // So that tests/server/worst_requests.py sees that it would notice.
+  arguments
+      .add_flag("--without-reader-bound", options.without_slow_readers,
+                "Keep all events for clients that do not read them; for tests")
+      .hide();
   arguments.add_flag("--print-docs", options.prints_docs, "The tables of docs/server.md").hide();
 }
 

@@ -63,7 +63,7 @@ class TextSink {
 struct BatchOptions {
   // Texts decoded at once, at most; 0: what the target has sequences for.
   std::size_t max_active = 0;
-  // Prompt tokens evaluated between two rounds, so that a long prompt does not stall the others.
+  // Prompt tokens evaluated between two rounds, at most; fewer where other texts decode, see below.
   std::size_t prompt_tokens_per_round = 256;
   // What passes cost. Null: measured when the batch is made, if there is a draft.
   std::shared_ptr<CostModel> costs = {};
@@ -74,9 +74,9 @@ struct BatchOptions {
   // kept was read in others, or a token at a time: that is exact where a token's logits do not
   // depend on its pass, as the rest of a batch is.
   bool reuses_prefixes = true;
-  // What a round may take, by its plan; a plain round is always allowed, and prompts come on top
-  // (prompt_tokens_per_round). 0: kMostRound plain rounds where more than two texts are decoded at
-  // once, and anything otherwise. Methods with a tree of a given size keep it. Units: ms.
+  // What a round may take, by its plan, and with prompts read in front; a plain round and 16 tokens
+  // of a prompt always may. 0: kMostRound plain rounds where more than two texts are decoded, else
+  // anything; prompts 1 plain round to 4. Methods with a tree of a given size keep it. Units: ms.
   double max_gap_ms = 0.0;
   // Seconds since some moment, for simulations; empty: the steady clock. What is drafted depends on
   // it, the texts do not.

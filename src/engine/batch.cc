@@ -1,6 +1,7 @@
 #include "gumbelspec/batch.h"
 
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -139,7 +140,11 @@ bool Batch::Impl::admit_one() {
     TextPtr text = std::move(*next);
     waiting_.erase(next);
     text->join(slot, slots_, {&target_, draft_, options_.costs, options_.calibrations});
-    text->defers_draft = text->is_planned() && !ledger_.is_open(active_.size() + 1);
+    // As in the last round: while prompts are read, rounds have fewer texts than there are.
+    const std::size_t n_texts = active_.size() + 1;
+    text->defers_draft =
+        text->is_planned() &&
+        !ledger_.is_open(std::clamp(rate_.n_texts(), std::min<std::size_t>(n_texts, 2), n_texts));
     statistics_.n_prompt_reused += text->n_reused;
     tell_prompt(*text);
     active_.push_back(std::move(text));
@@ -166,10 +171,24 @@ BatchText* Batch::Impl::next_reader() {
   return best;
 }
 
-// Pieces end at multiples of their size, so that they do not depend on what else there is to read;
+// What may be read of prompts before the next round, for which others wait. Units: seconds.
+double Batch::Impl::reading_limit_s() const {
+  std::size_t n_reading = 0;
+  std::size_t n_decoding = 0;
+  for (const TextPtr& text : active_) {
+    if (text->is_cancelled || text->outcome != Outcome::running) continue;
+    ++(text->is_reading() ? n_reading : n_decoding);
+  }
+  if (n_reading == 0 || n_decoding == 0 || rate_.n_texts() == 0) return HUGE_VAL;
+  const double plain_s = options_.costs->target.is_known() ? rate_.plain_round_s() : round_s_;
+  if (options_.max_gap_ms > 0.0) return options_.max_gap_ms / 1e3 - plain_s;
+  return PromptPieces::rounds(n_reading, n_decoding) * plain_s;
+}
+
+// Pieces end at multiples of their size, so that they depend little on what else there is to read;
 // and where a model is to remember the text.
 std::size_t Batch::Impl::next_piece(const BatchText& text) const {
-  const std::size_t size = options_.prompt_tokens_per_round;
+  const std::size_t size = most_piece_;
   const auto up_to = [](std::size_t n_read, std::size_t n, std::size_t place) {
     return n_read < place ? std::min(n, place - n_read) : n;
   };
@@ -184,16 +203,25 @@ std::size_t Batch::Impl::next_piece(const BatchText& text) const {
 }
 
 void Batch::Impl::read_prompts() {
-  for (std::size_t n_left = options_.prompt_tokens_per_round;;) {
+  double left_s = reading_limit_s();
+  bool is_first = true;
+  for (std::size_t n_left = options_.prompt_tokens_per_round; is_first || pieces_.fits(left_s);) {
     BatchText* text = next_reader();
     if (text == nullptr) break;
+    most_piece_ = pieces_.size(left_s);
     const std::size_t n = next_piece(*text);
     if (n > n_left) break;
+    is_first = false;
     n_left -= n;
     ++n_pieces_;
+    const bool reads_target = text->n_to_read() > 0 && !text->options().scores_prompt;
+    target_read_s_ = 0.0;
     const ClockWatch watch(clock_);
     read_piece(*text);
     const double seconds = watch.seconds();
+    // What the draft reads besides is its own matter, and must not make pieces small.
+    if (reads_target) pieces_.observe(n, target_read_s_);
+    left_s -= target_read_s_;
     text->statistics().prompt_s += seconds;
     statistics_.prompt_s += seconds;
     tell_prompt(*text);
@@ -226,8 +254,10 @@ PassOutcome Batch::Impl::read_target(BatchText& text) {
     return text.options().scores_prompt ? score_target(text, piece)
                                         : target_.extend(slot.target, piece);
   };
+  const ClockWatch watch(clock_);
   PassOutcome outcome = read();
   while (outcome == PassOutcome::no_space && slots_.evict()) outcome = read();
+  target_read_s_ = watch.seconds();
   if (outcome != PassOutcome::ok) return outcome;
   if (text.reads_with_head()) outcome = read_head(text, piece);
   if (outcome != PassOutcome::ok) return outcome;

@@ -14,6 +14,7 @@
 #include "src/engine/batch_ledger.h"
 #include "src/engine/batch_slots.h"
 #include "src/engine/batch_text.h"
+#include "src/engine/prompt_pieces.h"
 #include "src/engine/round.h"
 #include "src/engine/round_rate.h"
 #include "src/engine/stopwatch.h"
@@ -50,6 +51,7 @@ class Batch::Impl {
   void read_prompts();
   [[nodiscard]] BatchText* next_reader();
   [[nodiscard]] std::size_t next_piece(const BatchText& text) const;
+  [[nodiscard]] double reading_limit_s() const;
   void read_piece(BatchText& text);
   [[nodiscard]] PassOutcome read_target(BatchText& text);
   [[nodiscard]] PassOutcome score_target(BatchText& text, std::span<const TokenId> piece);
@@ -87,6 +89,10 @@ class Batch::Impl {
   std::vector<TextPtr> active_;  // in the order of their coming
   bool is_in_step_ = false;
   std::size_t n_pieces_ = 0;
+  PromptPieces pieces_{options_.prompt_tokens_per_round};
+  std::size_t most_piece_ = 0;  // tokens of a prompt at once, in this round
+  double target_read_s_ = 0.0;  // of the piece that was read last
+  double round_s_ = 0.0;        // of rounds on average, where costs are not known
 
   // The round.
   std::vector<BatchText*> ready_;  // those that take part

@@ -130,6 +130,8 @@ void Batch::Impl::tell(double seconds) {
   const double target_s = round_.target_s();
   const double draft_s = round_.draft_s();
   const double own_s = std::max(seconds - target_s - draft_s, 0.0);
+  constexpr double kNew = 0.1;
+  round_s_ += (round_s_ == 0.0 ? 1.0 : kNew) * (seconds - round_s_);
   ++statistics_.n_rounds;
   statistics_.target_s += target_s;
   statistics_.draft_s += draft_s;

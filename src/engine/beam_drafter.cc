@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "src/engine/draft_levels.h"
+#include "src/engine/draft_mask.h"
 
 namespace gumbelspec {
 namespace {
@@ -57,9 +58,9 @@ void BeamDrafter::take(DraftRound& round) {
   pool_.clear();
   for (std::size_t i = 0; i < level_.size(); ++i) {
     const std::size_t node = level_[i];
-    const ScoredRow scored = score_of_draft(
-        weights_, *round.noise, levels_.row(round, i), TextView{round.text, proposals.path(node)},
-        node == 0 ? round.allowed : std::span<const std::uint32_t>{});
+    const std::span<const std::uint32_t> allowed = allowed_below(round, node);
+    const ScoredRow scored = score_of_draft(weights_, *round.noise, levels_.row(round, i),
+                                            TextView{round.text, proposals.path(node)}, allowed);
     const std::size_t n = best_candidates(scored.row, scored.noise, method_.tau, candidates_);
     for (const Candidate& c : std::span(candidates_).first(n)) {
       const double chance = std::exp(static_cast<double>(c.log_value));

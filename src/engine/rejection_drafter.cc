@@ -2,6 +2,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "src/engine/draft_mask.h"
 #include "src/engine/rejection.h"
 #include "src/engine/shaped_drafter.h"
 
@@ -58,9 +59,9 @@ class RejectionDrafter final : public ShapedDrafter {
 
 std::size_t RejectionDrafter::draw(DraftRound& round, std::size_t node,
                                    std::span<const float> logits, std::span<Candidate> out) {
+  std::span<const std::uint32_t> allowed = allowed_below(round, node);
+  if (allowed.size() * 32 < logits.size()) allowed = {};
   const TextView text{round.text, round.proposals->path(node)};
-  std::span<const std::uint32_t> allowed;
-  if (node == 0 && round.allowed.size() * 32 >= logits.size()) allowed = round.allowed;
   weights_.set_key(round.noise->key());
   std::span<const float> log_q = weights_(logits, text, allowed);
   // Vocabularies may be padded differently; q is over the tokens that both models know.

@@ -6,6 +6,7 @@
 
 #include "src/engine/calibration.h"
 #include "src/engine/draft_levels.h"
+#include "src/engine/draft_mask.h"
 #include "src/engine/methods.h"
 #include "src/engine/planner.h"
 #include "src/engine/stopwatch.h"
@@ -132,11 +133,12 @@ void TreeDrafter::take(DraftRound& round) {
   levels_.take(round, level_);
   for (std::size_t i = 0; i < level_.size(); ++i) {
     const std::size_t node = level_[i];
+    const std::span<const std::uint32_t> allowed = allowed_below(round, node);
     const std::span<Candidate> room = proposals.room(candidates_.size());
     ScoreMoments moments;
     const std::size_t n =
         find_children(round, levels_.row(round, i), TextView{round.text, proposals.path(node)},
-                      node == 0 ? round.allowed : std::span<const std::uint32_t>{}, room, moments);
+                      allowed, room, moments);
     proposals.propose(node, source, room.first(n), moments);
   }
   if (sources_) {

@@ -3,7 +3,8 @@
 
     tests/server/worst_requests.py --program PROGRAM [--only KIND,KIND...] [--controls] [-v]
 
-A server of the demo pair decodes three texts besides that of an ordinary client. Either they are
+A server of the demo pair decodes three texts besides that of an ordinary client, with the options
+that it has by default. Either they are
 ordinary, too (quiet), or three clients send the worst requests of a kind as fast as they are
 answered. The ordinary client's p99 has to stay within twice its quiet value, and the server's
 memory within MEMORY_MIB of what it was.
@@ -12,7 +13,10 @@ What is compared is not the time but the work: what the engine's thread computes
 and its answer (its processor time, as Linux counts it), which is what the client waits for on a
 quiet machine, and hardly depends on what else the machine does. A kind is only found guilty when
 three measurements say so. Time itself is held against a bound that only a server can exceed that
-does not answer. With --controls two more, to be found guilty, are judged.
+does not answer.
+
+With --controls the same is measured once more of servers without a protection: each has to be found
+guilty, or the judgement would be worth nothing.
 
 Python's standard library only.
 """
@@ -50,10 +54,10 @@ class Server:
             most = ADDRESS_GIB << 30
             resource.setrlimit(resource.RLIMIT_AS, (most, most))
         self.process = subprocess.Popen(
-            # Prompts in small pieces: each round of the others waits for one.
-            [program, "serve", "-t", "1", "-b", "32", "--port", "0", "--no-cost-cache", *options],
+            [program, "serve", "-t", "1", "--port", "0", "--no-cost-cache", *options],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=limit)
         self.port = None
+        self.held = []  # connections that a kind leaves open
         for line in self.process.stderr:
             found = re.search(r"listening on http://127\.0\.0\.1:(\d+)", line)
             self.port = int(found[1]) if found else self.port
@@ -101,7 +105,12 @@ class Server:
         self.ordinary(seed)
         return self.work_of(self.engine) - work, time.monotonic() - began
 
+    def let_go(self):
+        while self.held:
+            self.held.pop().close()
+
     def end(self):
+        self.let_go()
         self.process.send_signal(signal.SIGTERM)
         try:
             code = self.process.wait(timeout=ANSWER_S)
@@ -244,10 +253,11 @@ def http_post(body):
 
 
 def slow_readers(server, number):
-    body = {"prompt": "The", "max_tokens": 300, "stream": True, "logprobs": 20, "seed": number,
-            "ignore_eos": True}
-    with raw(server, http_post(body)):
-        time.sleep(0.2)
+    """They read nothing, and stay: megabytes of events wait for each."""
+    body = {"prompt": "The", "max_tokens": 900, "stream": True, "logprobs": 20, "seed": number,
+            "ignore_eos": True, "n": 4}
+    server.held.append(raw(server, http_post(body)))
+    time.sleep(0.2)
 
 
 def pipelining(server, number):
@@ -283,11 +293,11 @@ class Judge:
 
     def samples(self, send, n):
         out = []
-        # All texts of a request leave one place to others; those of several may not.
-        with Beside(self.server, send, 1 if send is choices else self.n_beside):
+        with Beside(self.server, send, self.n_beside):
             for _ in range(n):
                 self.seed += 1
                 out.append(self.server.sample(self.seed))
+        self.server.let_go()
         return out
 
     def is_too_slow(self, send):
@@ -314,18 +324,32 @@ class Judge:
         return out
 
 
+def longer_texts(server, number):
+    long_text(server, number, max_tokens=900)
+
+
+# What a server is without, the requests that show it, and how much memory counts as much.
+CONTROLS = [
+    (["--parallel", "1"], longer_texts, MEMORY_MIB, "wait"),
+    (["--max-gap-ms", "3600000"], prompts, MEMORY_MIB, "wait"),
+    (["--without-reader-bound"], slow_readers, 64, "MiB"),
+]
+
+
 def check_controls(program, verbose):
-    """A server with one place, which long texts keep; and a bound of no memory."""
-    def longer_texts(server, number):
-        long_text(server, number, max_tokens=900)
-    server = Server(program, ["--parallel", "1"])
-    try:
-        judge = Judge(server, verbose, n_samples=4, n_beside=1)
-        found = judge.faults(longer_texts, most_mib=-1, n_tries=1)
-        if len(found) != 2:
-            raise Failure(f"the controls were not found guilty, only: {found}")
-    finally:
-        server.end()
+    """The same requests beside a server with its protections are not guilty by these measures."""
+    for options, send, most_mib, word in CONTROLS:
+        for wanted, given in [(True, options), (False, [])]:
+            if send is longer_texts and not wanted:
+                continue
+            server = Server(program, given)
+            try:
+                found = Judge(server, verbose).faults(send, most_mib, n_tries=1 if wanted else 3)
+            finally:
+                server.end()
+            if any(word in fault for fault in found) != wanted:
+                raise Failure(f"{send.__name__} of {' '.join(given) or 'a whole server'}: {found}")
+            print(f"control: {' '.join(given) or 'all protections'}, {send.__name__}: {found}")
 
 
 def main():

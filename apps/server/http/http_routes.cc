@@ -85,9 +85,8 @@ void tell_health(const HttpState& state, httplib::Response& response) {
     return unavailable("failed",
                        {503, "server_error", "the engine has failed; restart the server"});
   }
-  constexpr std::chrono::seconds kLongestRound{10};
   const auto in_round = service->scheduler().time_in_round();
-  if (in_round > kLongestRound) {
+  if (in_round > state.options.longest_round) {
     const auto n = std::chrono::duration_cast<std::chrono::seconds>(in_round).count();
     return unavailable("stuck", {503, "server_error",
                                  "the engine has been in one round for " + std::to_string(n) +

@@ -31,6 +31,8 @@ struct HttpOptions {
   // For one read of a request, or one write of an answer, to get on.
   std::chrono::seconds io_timeout{60};
   std::chrono::seconds keep_alive{30};  // between two requests of a connection
+  // An engine that is longer in one round is told to be stuck (GET /health).
+  std::chrono::milliseconds longest_round{10'000};
   ApiKeys keys = ApiKeys();
   OriginRules origins = {};
   std::string ssl_cert_file = {};

@@ -176,20 +176,30 @@ void Scheduler::start(Arrival arrival) {
   start_held();
 }
 
-// Every request may have one text in the engine; more as long as that leaves a place free. The
-// request that has the fewest there is next.
+// Every request may have one text in the engine, but those of several texts together leave a place
+// free; more as long as all together do. The request that has the fewest there is next.
 std::optional<RequestId> Scheduler::next_to_start() const {
+  const auto has_several = [](const Request& request) {
+    return request.texts.size() + request.held.size() > 1;
+  };
+  std::size_t n_in_engine = 0;
+  std::size_t n_of_several = 0;
+  for (const auto& [id, request] : requests_) {
+    n_in_engine += request.n_in_engine();
+    if (has_several(request)) n_of_several += request.n_in_engine();
+  }
+  const bool is_full = n_in_engine + 1 >= options_.n_active;
+  const bool is_full_of_several = n_of_several > 0 && n_of_several + 1 >= options_.n_active;
   std::optional<RequestId> next;
   std::size_t n_of_next = 0;
-  std::size_t n_in_engine = 0;
   for (const auto& [id, request] : requests_) {
+    if (request.held.empty() || request.is_ending) continue;
     const std::size_t n = request.n_in_engine();
-    n_in_engine += n;
-    if (request.held.empty() || request.is_ending || (next && n >= n_of_next)) continue;
+    const bool waits = n > 0 ? is_full : has_several(request) && is_full_of_several;
+    if (waits || (next && n >= n_of_next)) continue;
     next = id;
     n_of_next = n;
   }
-  if (next && n_of_next > 0 && n_in_engine + 1 >= options_.n_active) return std::nullopt;
   return next;
 }
 

@@ -339,15 +339,6 @@ TEST_F(HttpTest, LogsALinePerRequestWithoutPromptsAndKeys) {
   EXPECT_THAT(lines[4], HasSubstr(" GET /health 200 total_ms="));
 }
 
-TEST_F(HttpTest, AFailedEngineShowsInItsHealth) {
-  listen();
-  serve();
-  control_->break_engine();
-  error_of(client().Post(kCompletions, body("a", 1), kJson), 500);
-  EXPECT_EQ(client().Get("/health")->status, 503);
-  error_of(client().Post(kCompletions, body("a", 1), kJson), 500);
-}
-
 TEST(HttpServer, SaysWhyItCannotListen) {
   Metrics metrics(1);
   HttpOptions options;
