@@ -35,8 +35,6 @@ class ReasoningSplitter {
   // The answer is over: the rest.
   [[nodiscard]] std::vector<AnswerPart> finish();
 
-  [[nodiscard]] bool is_thinking() const { return state_ == State::thoughts; }
-
  private:
   enum class State { beginning, thoughts, answer };
   void take(bool is_over, std::vector<AnswerPart>& parts);

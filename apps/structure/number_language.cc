@@ -260,6 +260,29 @@ NumberLimit bounded(const NumberLimit& limit) {
   return {value, false};
 }
 
+// The numbers from least to most, as they are written.
+Automaton both_signs(const NumberLimits& limits, const Sizes& sizes) {
+  const bool has_negative = !limits.least || limits.least->value.is_negative;
+  const bool has_positive = !limits.most || !limits.most->value.is_negative;
+  Automaton positive({});
+  Automaton negative({});
+  if (has_positive) {
+    positive = magnitudes(has_negative ? std::nullopt : limits.least, limits.most, sizes);
+  }
+  if (has_negative) {
+    std::optional<NumberLimit> from = has_positive ? std::nullopt : mirrored(limits.most);
+    if (has_positive && limits.most && limits.most->value.is_zero() && limits.most->is_exclusive) {
+      from = limits.most;
+    }
+    // "-0" is no integer that readers agree on.
+    if (limits.is_integer && (!from || from->value.is_zero())) {
+      from = NumberLimit{Decimal::parse("1"), false};
+    }
+    negative = with_minus(magnitudes(from, mirrored(limits.least), sizes));
+  }
+  return either(positive, negative);
+}
+
 }  // namespace
 
 void NumberLimits::add_least(const NumberLimit& limit) {
@@ -307,25 +330,7 @@ Automaton numbers_within(const NumberLimits& given) {
         sizes.n_fraction = std::max(sizes.n_fraction, n + ((*limit)->is_exclusive ? 1 : 0));
     }
   }
-  const bool has_negative = !limits.least || limits.least->value.is_negative;
-  const bool has_positive = !limits.most || !limits.most->value.is_negative;
-  Automaton positive({});
-  Automaton negative({});
-  if (has_positive) {
-    positive = magnitudes(has_negative ? std::nullopt : limits.least, limits.most, sizes);
-  }
-  if (has_negative) {
-    std::optional<NumberLimit> from = has_positive ? std::nullopt : mirrored(limits.most);
-    if (has_positive && limits.most && limits.most->value.is_zero() && limits.most->is_exclusive) {
-      from = limits.most;
-    }
-    // "-0" is no integer that readers agree on.
-    if (limits.is_integer && (!from || from->value.is_zero())) {
-      from = NumberLimit{Decimal::parse("1"), false};
-    }
-    negative = with_minus(magnitudes(from, mirrored(limits.least), sizes));
-  }
-  Automaton out = either(positive, negative);
+  Automaton out = both_signs(limits, sizes);
   for (const Decimal& value : limits.multiples_of) {
     out = common(out, multiples_of(value, limits.is_integer)).smaller();
   }

@@ -36,6 +36,20 @@ double run_us(ggml_backend_t backend, ggml_cgraph* graph) {
   return std::chrono::duration<double, std::micro>(Clock::now() - start).count();
 }
 
+// The rest of a row of the table.
+void compare(ggml_backend_t ours, ggml_backend_t cpu, ggml_cgraph* graph, int n_runs) {
+  std::vector<double> a, b;
+  for (int r = 0; r <= n_runs; ++r) {
+    a.push_back(run_us(ours, graph));
+    b.push_back(run_us(cpu, graph));
+  }
+  std::sort(a.begin(), a.end());
+  std::sort(b.begin(), b.end());
+  std::printf("| %.0f (%.0f) | %.0f (%.0f) | %.2f |\n", a[a.size() / 2], a[0], b[b.size() / 2],
+              b[0], b[b.size() / 2] / a[a.size() / 2]);
+  std::fflush(stdout);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -82,16 +96,8 @@ int main(int argc, char** argv) {
       std::fill_n(static_cast<ggml_fp16_t*>(mask->data), ggml_nelements(mask), ggml_fp16_t{0});
       ggml_cgraph* graph = ggml_new_graph(ctx);
       ggml_build_forward_expand(graph, ggml_flash_attn_ext(ctx, q, k, v, mask, 0.125f, 0.0f, 0.0f));
-      std::vector<double> a, b;
-      for (int r = 0; r <= number("-r"); ++r) {
-        a.push_back(run_us(ours, graph));
-        b.push_back(run_us(cpu, graph));
-      }
-      std::sort(a.begin(), a.end());
-      std::sort(b.begin(), b.end());
-      std::printf("| %d | %d | %.0f (%.0f) | %.0f (%.0f) | %.2f |\n", cells, n, a[a.size() / 2],
-                  a[0], b[b.size() / 2], b[0], b[b.size() / 2] / a[a.size() / 2]);
-      std::fflush(stdout);
+      std::printf("| %d | %d ", cells, n);
+      compare(ours, cpu, graph, number("-r"));
       ggml_free(ctx);
     }
   }

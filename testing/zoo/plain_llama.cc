@@ -95,7 +95,6 @@ std::size_t PlainLlama::n_vocab() const {
 std::size_t PlainLlama::n_context() const {
   return static_cast<std::size_t>(llama_model_n_ctx_train(model_.get()));
 }
-bool PlainLlama::has_encoder() const { return llama_model_has_encoder(model_.get()); }
 
 Rows PlainLlama::rows(std::span<const int> text, std::size_t first,
                       const PlainSettings& settings) const {

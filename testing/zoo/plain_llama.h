@@ -35,7 +35,6 @@ class PlainLlama {
 
   [[nodiscard]] std::size_t n_vocab() const;
   [[nodiscard]] std::size_t n_context() const;
-  [[nodiscard]] bool has_encoder() const;
 
   // Throws: std::runtime_error.
   [[nodiscard]] Rows rows(std::span<const int> text, std::size_t first,

@@ -57,6 +57,20 @@ std::size_t common_prefix(const std::vector<GeneratedToken>& a,
   return static_cast<std::size_t>(end - a.begin());
 }
 
+// name: which text it is, should it be the first that is another one.
+void compare(const Text& expected, const Text& text, const std::string& name, TextReport& report) {
+  const std::size_t n_same = common_prefix(expected.tokens, text.tokens);
+  if (n_same == expected.tokens.size() && n_same == text.tokens.size()) {
+    ++report.n_identical;
+    return;
+  }
+  const float margin = n_same < expected.tokens.size() ? expected.tokens[n_same].margin : 0.0F;
+  report.margin = std::max(report.margin, margin);
+  if (report.first_different.empty()) {
+    report.first_different = name + ", from token " + std::to_string(n_same);
+  }
+}
+
 }  // namespace
 
 TextReport compare_texts(LanguageModel& target, LanguageModel& draft, LanguageModel& useless,
@@ -103,20 +117,11 @@ TextReport compare_texts(LanguageModel& target, LanguageModel& draft, LanguageMo
           sum.n_target_passes += text.statistics.n_target_passes;
         }
         ++report.n_texts;
-        const std::size_t n_same = common_prefix(expected.tokens, text.tokens);
-        if (n_same == expected.tokens.size() && n_same == text.tokens.size()) {
-          ++report.n_identical;
-          continue;
-        }
-        const float margin =
-            n_same < expected.tokens.size() ? expected.tokens[n_same].margin : 0.0F;
-        report.margin = std::max(report.margin, margin);
-        if (report.first_different.empty()) {
-          report.first_different = std::string(run.method) + " with " + run.name +
-                                   ", temperature " + (temperature > 0.0F ? "1" : "0") +
-                                   ", prompt of " + std::to_string(prompts[p].size()) +
-                                   ", from token " + std::to_string(n_same);
-        }
+        compare(expected, text,
+                std::string(run.method) + " with " + run.name + ", temperature " +
+                    (temperature > 0.0F ? "1" : "0") + ", prompt of " +
+                    std::to_string(prompts[p].size()),
+                report);
       }
     }
   }
