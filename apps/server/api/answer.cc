@@ -50,7 +50,8 @@ AnswerImpl::AnswerImpl(const ApiModel& model, ParsedRequest request, AnswerOptio
   events_ = chat_events(model_, request_.endpoint, options_);
   if (request_.chat == nullptr && events_ == nullptr) return;
   for (std::size_t i = 0; i < choices_.size(); ++i) {
-    messages_.emplace_back(request_.chat, options_.id + "c" + std::to_string(i) + "t");
+    messages_.emplace_back(request_.chat, options_.id + "c" + std::to_string(i) + "t",
+                           options_.clock);
   }
 }
 
