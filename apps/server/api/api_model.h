@@ -53,7 +53,8 @@ struct ApiModel {
   Method method = {};                     // of requests that name none
   Guarantee guarantee = Guarantee::seed;  // likewise
   bool has_draft = false;                 // without one every method is plain decoding
-  bool keeps_seed = true;  // a seed's text does not depend on the method or the batch
+  bool keeps_seed = true;      // a seed's text does not depend on the method or the batch
+  bool makes_vectors = false;  // instead of texts: embeddings.h
   bool refuses_unknown_fields = false;
   SamplingOptions sampling = {};           // what requests leave out
   std::string reasoning_format = "auto";   // likewise

@@ -24,6 +24,8 @@ inline constexpr std::size_t kMaxTools = 256;
 struct RequestReading {
   const ApiModel& model;
   ParsedRequest request = {};
+  std::size_t max_prompts = kMaxTexts;
+  std::size_t max_prompt_tokens = model.n_context > 0 ? model.n_context - 1 : 0;
   // What has to wait for other fields.
   Json messages = Json::array();  // as the chat template's engine reads them
   ChatOptions chat = {};

@@ -348,6 +348,7 @@ void add_routes(httplib::Server& server, HttpState& state) {
   add_gets(server, state);
   add_peer_routes(server, state);
   add_ollama_routes(server, state);
+  add_embedding_routes(server, state);
   add_get(server, state, "/metrics", [&state](const auto& /*request*/, auto& response) {
     if (!state.options.has_metrics) {
       throw not_served("/metrics", "start the server with --metrics");
