@@ -243,6 +243,7 @@ void ServeRun::start_service() {
   take_model_sampling(arguments_, *models_.target, model.sampling);
   model.reasoning_format = options_.reasoning_format;
   model.reasoning_budget = options_.reasoning_budget;
+  model.thinks = options_.thinks;
   if (const std::string& why = model.chat_template->why_unreadable(); !why.empty()) {
     say("warning: llama.cpp's Jinja engine cannot read the model's chat template (" + visible(why) +
         "); /v1/chat/completions will refuse, /v1/completions works; give another with "

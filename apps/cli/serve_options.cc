@@ -149,6 +149,17 @@ void add_request_options(Arguments& arguments, ServeOptions& options) {
   add_text(arguments, "--chat-template-file", "FILE", options.chat_template_file,
            "The same, from a file");
   arguments.add_option(
+      "--reasoning", "WHEN",
+      "Whether models think first whose templates can say so, in chats that do not say it "
+      "themselves: on, off or auto (default: auto)",
+      [&options](const std::string& text) {
+        if (text != "on" && text != "off" && text != "auto") {
+          throw bad_option("--reasoning is " + in_quotes(text) + "; give on, off or auto");
+        }
+        options.thinks.reset();
+        if (text != "auto") options.thinks = text == "on";
+      });
+  arguments.add_option(
       "--reasoning-format", "NAME",
       "Where a model's thinking goes in answers to chats: auto or deepseek (into "
       "reasoning_content), or none (it stays in content) (default: auto)",

@@ -32,6 +32,7 @@ struct ServeOptions {
   std::string chat_template_file;
   std::string reasoning_format = "auto";  // of chats
   std::int64_t reasoning_budget = -1;     // tokens; -1: any number
+  std::optional<bool> thinks;             // none: as the template does by itself
   bool is_strict = false;                 // unknown fields are refused
   bool makes_vectors = false;             // instead of texts
   bool ranks = false;                     // likewise, documents by a query

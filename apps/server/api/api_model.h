@@ -58,6 +58,7 @@ struct ApiModel {
   bool refuses_unknown_fields = false;
   SamplingOptions sampling = {};           // what requests leave out
   std::string reasoning_format = "auto";   // likewise
+  std::optional<bool> thinks = {};         // likewise: enable_thinking; none: the template's own
   std::int64_t reasoning_budget = -1;      // likewise; -1: any number of tokens
   std::optional<std::uint64_t> seed = {};  // likewise; none: a random one
   std::size_t max_tokens = 0;              // likewise; 0: what the context holds
