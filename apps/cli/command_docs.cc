@@ -15,14 +15,15 @@ namespace {
 // The parsers have these words in their own code; tests see to it that they take each of them.
 struct Choices {
   std::string_view option;
-  std::array<std::string_view, 4> words;
+  std::array<std::string_view, 5> words;
 };
-constexpr std::array<Choices, 8> kChoices = {{
+constexpr std::array<Choices, 9> kChoices = {{
     {"--attention", {"exact", "fast"}},
     {"--format", {"table", "md", "csv", "json"}},
     {"--guarantee", {"seed", "distribution"}},
     {"--log-format", {"text", "json"}},
     {"--numa", {"distribute", "isolate", "numactl"}},
+    {"--pooling", {"none", "mean", "cls", "last", "rank"}},
     {"--reasoning-format", {"auto", "deepseek", "none"}},
     {"--rope-scaling", {"none", "linear", "yarn"}},
     {"--split-mode", {"none", "layer", "row"}},

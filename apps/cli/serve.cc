@@ -16,6 +16,7 @@
 #include "apps/cli/commands.h"
 #include "apps/cli/guarantee.h"
 #include "apps/cli/serve_options.h"
+#include "apps/common/load_embedder.h"
 #include "apps/common/load_options.h"
 #include "apps/common/method_option.h"
 #include "apps/common/model_sampling.h"
@@ -81,6 +82,9 @@ class ServeRun {
   void start_http();
   void load();
   void start_service();
+  void start_embeddings();
+  [[nodiscard]] bool makes_vectors() const { return options_.makes_vectors || options_.ranks; }
+  void name(server::ApiModel& model) const;
   void wait();
   void drain();
 
@@ -99,6 +103,8 @@ class ServeRun {
   std::optional<CostCache> cache_;
   std::shared_ptr<CostModel> costs_;
   std::shared_ptr<CalibrationStore> calibrations_;
+  std::unique_ptr<LlamaEmbedder> embedder_;  // instead of the models
+  std::optional<server::EmbeddingService> embeddings_;
   std::optional<Service> service_;
   // Last: its threads use the others.
   std::optional<HttpServer> http_;
@@ -126,8 +132,12 @@ ServeRun::ServeRun(const Arguments& arguments, const ServeOptions& options)
 int ServeRun::run() {
   start_http();
   try {
-    load();
-    start_service();
+    if (makes_vectors()) {
+      start_embeddings();
+    } else {
+      load();
+      start_service();
+    }
     wait();
   } catch (const Stopped&) {
     // While the models were being loaded: there is nothing to finish.
@@ -136,6 +146,7 @@ int ServeRun::run() {
   // Nobody learns any more.
   http_.reset();
   service_.reset();
+  embeddings_.reset();
   if (calibrations_) cache_->keep(*calibrations_);  // a signal may come before there are any
   say("stopped");
   return 0;
@@ -187,28 +198,57 @@ void ServeRun::load() {
   calibrations_ = cache_->calibrations();
 }
 
-void ServeRun::start_service() {
+// What is so whatever the model does.
+void ServeRun::name(server::ApiModel& model) const {
   const std::string file = std::filesystem::path(model_options_.target).stem().string();
-  server::ApiModel model = server::make_api_model(*models_.target, chat_template_);
   model.aliases = options_.aliases;
   model.id = options_.aliases.empty() ? file : options_.aliases.front();
   model.tags = options_.tags;
   model.path = model_options_.target;
   model.n_slots = options_.n_parallel;
+  model.created = static_cast<std::int64_t>(std::time(nullptr));
+  model.refuses_unknown_fields = options_.is_strict;
+}
+
+// Nothing is generated: the service answers what is asked of the model, its engine is idle.
+void ServeRun::start_embeddings() {
+  const Pooling pooling =
+      options_.ranks ? Pooling::rank : options_.pooling.value_or(Pooling::model);
+  const std::size_t max_tokens = arguments_.is_given("-b") ? options_.n_batch : 0;
+  embedder_ = load_embedder(model_options_, pooling, max_tokens, progress_);
+  tell_what_follows(model_options_.more);
+  server::ApiModel model = server::make_api_model(*embedder_);
+  name(model);
+  const std::string told = "ready: " + visible(model.id) + ", " +
+                           (embedder_->pooling() == Pooling::rank ? "ranks" : "vectors") +
+                           " of texts of up to " + std::to_string(embedder_->max_tokens()) +
+                           " tokens, pooling " + to_string(embedder_->pooling());
+  server::ServiceOptions service;
+  service.n_active = options_.n_parallel;
+  const StopSignalsBlocked blocked;
+  embeddings_.emplace(model, server::make_embedding_model(*embedder_), options_.n_queue, metrics_);
+  http_->set_embeddings(*embeddings_);
+  service_.emplace(std::move(model), server::make_idle_engine(), std::move(service), metrics_);
+  http_->set_service(*service_);
+  say(told);
+}
+
+void ServeRun::start_service() {
+  server::ApiModel model = server::make_api_model(*models_.target, chat_template_);
+  name(model);
   model.seed = options_.seed;
   model.max_tokens = options_.n_predict;
   model.is_verbose = model_options_.is_verbose;
-  model.created = static_cast<std::int64_t>(std::time(nullptr));
   model.method = method_;
   model.guarantee = options_.planner.guarantee.value_or(Guarantee::seed);
   model.has_draft = models_.draft != nullptr;
   model.keeps_seed = models_.target->guarantee().holds;
-  model.refuses_unknown_fields = options_.is_strict;
   model.sampling = options_.sampling;
   take_model_sampling(arguments_, *models_.target, model.sampling);
   model.dry_breakers = dry_breaker_texts(arguments_);
   model.reasoning_format = options_.reasoning_format;
   model.reasoning_budget = options_.reasoning_budget;
+  model.thinks = options_.thinks;
   if (const std::string& why = model.chat_template->why_unreadable(); !why.empty()) {
     say("warning: llama.cpp's Jinja engine cannot read the model's chat template (" + visible(why) +
         "); /v1/chat/completions will refuse, /v1/completions works; give another with "

@@ -94,6 +94,27 @@ void add_batch_options(Arguments& arguments, ServeOptions& options) {
       [&options](const std::string& names) { options.tags = sorted_names("--tags", names); });
 }
 
+void add_embedding_options(Arguments& arguments, ServeOptions& options) {
+  arguments.add_flag(
+      "--embedding,--embeddings", options.makes_vectors,
+      "Make vectors of texts (POST /v1/embeddings) instead of generating any; a text "
+      "has at most -b tokens then (default: -c, and no more than 2048)");
+  arguments.add_flag("--reranking,--rerank", options.ranks,
+                     "Rank documents by a query (POST /v1/rerank) with a model made for it; "
+                     "includes --embedding and --pooling rank");
+  arguments.add_option("--pooling", "NAME",
+                       "With --embedding, what of the vectors of a text's tokens becomes the "
+                       "text's: none (each keeps its own), mean, cls, last or rank (default: the "
+                       "model's)",
+                       [&options](const std::string& name) {
+                         try {
+                           options.pooling = parse_pooling(name);
+                         } catch (const Error& error) {
+                           throw bad_option(std::string("--") + error.what());
+                         }
+                       });
+}
+
 void add_network_options(Arguments& arguments, ServeOptions& options) {
   add_text(arguments, "--host", "ADDRESSES", options.host,
            "Where to listen, several addresses separated by commas; 0.0.0.0: everywhere; then give "
@@ -130,6 +151,17 @@ void add_request_options(Arguments& arguments, ServeOptions& options) {
            "Chat template instead of the model's");
   add_text(arguments, "--chat-template-file", "FILE", options.chat_template_file,
            "The same, from a file");
+  arguments.add_option(
+      "--reasoning", "WHEN",
+      "Whether models think first whose templates can say so, in chats that do not say it "
+      "themselves: on, off or auto (default: auto)",
+      [&options](const std::string& text) {
+        if (text != "on" && text != "off" && text != "auto") {
+          throw bad_option("--reasoning is " + in_quotes(text) + "; give on, off or auto");
+        }
+        options.thinks.reset();
+        if (text != "auto") options.thinks = text == "on";
+      });
   arguments.add_option(
       "--reasoning-format", "NAME",
       "Where a model's thinking goes in answers to chats: auto or deepseek (into "
@@ -186,9 +218,6 @@ void add_peer_options(Arguments& arguments) {
   refuse("--context-shift",
          "a text that lost its beginning would not be its seed's text any more; leave it out, a "
          "full context ends a text");
-  for (const char* name : {"--embedding", "--embeddings", "--reranking", "--rerank"}) {
-    refuse(name, "this server generates texts; use llama.cpp's for such models");
-  }
   const auto refuse_but = [&](const std::string& name, const std::string& off,
                               const std::string& why) {
     arguments
@@ -204,7 +233,6 @@ void add_peer_options(Arguments& arguments) {
              "start and stop it");
   refuse_but("--cache-ram", "0",
              "past texts are kept in the context alone; give 0, and --cache-texts N for more");
-  refuse_but("--pooling", "none", "this server makes no embeddings; leave it out");
 }
 
 void add_flow_options(Arguments& arguments, ServeOptions& options) {
@@ -241,6 +269,8 @@ void add_serve_options(Arguments& arguments, ServeOptions& options) {
   add_model_options(arguments, options.models);
   add_batch_options(arguments, options);
   arguments.group_new_options("Texts at once");
+  add_embedding_options(arguments, options);
+  arguments.group_new_options("Vectors");
   add_network_options(arguments, options);
   arguments.group_new_options("Network");
   add_request_options(arguments, options);
@@ -256,8 +286,31 @@ void add_serve_options(Arguments& arguments, ServeOptions& options) {
   arguments.group_new_options("Planner");
 }
 
+namespace {
+
+// What is wrong with them where vectors are made.
+void check_embedding(const ServeOptions& options) {
+  const bool makes_vectors = options.makes_vectors || options.ranks;
+  if (options.pooling && !makes_vectors) {
+    throw bad_option(std::string("--pooling is ") + to_string(*options.pooling) +
+                     ", but goes with --embedding; give both or none");
+  }
+  if (options.ranks && options.pooling && *options.pooling != Pooling::rank) {
+    throw bad_option(std::string("--pooling is ") + to_string(*options.pooling) +
+                     ", but --reranking has rank; leave one of them out");
+  }
+  if (makes_vectors && !options.models.draft.empty()) {
+    throw bad_option(
+        "-md is given with --embedding, but where nothing is generated nothing is drafted; leave "
+        "it out");
+  }
+}
+
+}  // namespace
+
 void check(const ServeOptions& options) {
   validate(options.sampling);
+  check_embedding(options);
   if (options.ssl_cert_file.empty() != options.ssl_key_file.empty()) {
     throw bad_option("--ssl-cert-file and --ssl-key-file go together; give both or none");
   }

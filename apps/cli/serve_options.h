@@ -12,6 +12,7 @@
 #include "apps/cli/planner_options.h"
 #include "apps/common/model_options.h"
 #include "apps/server/service/request_log.h"
+#include "gumbelspec/llama_embedder.h"
 #include "gumbelspec/method.h"
 #include "gumbelspec/sampling.h"
 
@@ -31,7 +32,11 @@ struct ServeOptions {
   std::string chat_template_file;
   std::string reasoning_format = "auto";  // of chats
   std::int64_t reasoning_budget = -1;     // tokens; -1: any number
+  std::optional<bool> thinks;             // none: as the template does by itself
   bool is_strict = false;                 // unknown fields are refused
+  bool makes_vectors = false;             // instead of texts
+  bool ranks = false;                     // likewise, documents by a query
+  std::optional<Pooling> pooling;
   std::size_t n_parallel = 4;
   std::size_t n_cached = 0;  // past texts besides
   std::size_t n_queue = 64;

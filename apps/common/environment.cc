@@ -15,7 +15,7 @@ struct Name {
 };
 
 // Those of llama.cpp v0.5.0 whose options mean the same here.
-constexpr std::array<Name, 52> kNames = {{
+constexpr std::array<Name, 55> kNames = {{
     {"--alias", "LLAMA_ARG_ALIAS"},
     {"--api-key", "LLAMA_API_KEY"},
     {"--api-key-file", "LLAMA_ARG_API_KEY_FILE"},
@@ -28,6 +28,7 @@ constexpr std::array<Name, 52> kNames = {{
     {"--cpu-moe", "LLAMA_ARG_CPU_MOE"},
     {"--ctx-size", "LLAMA_ARG_CTX_SIZE"},
     {"--device", "LLAMA_ARG_DEVICE"},
+    {"--embedding", "LLAMA_ARG_EMBEDDINGS"},
     {"--frequency-penalty", "LLAMA_ARG_FREQUENCY_PENALTY"},
     {"--gpu-layers", "LLAMA_ARG_N_GPU_LAYERS"},
     {"--gpu-layers-draft", "LLAMA_ARG_N_GPU_LAYERS_DRAFT"},
@@ -46,11 +47,13 @@ constexpr std::array<Name, 52> kNames = {{
     {"--offline", "LLAMA_ARG_OFFLINE"},
     {"--override-tensor", "LLAMA_ARG_OVERRIDE_TENSOR"},
     {"--parallel", "LLAMA_ARG_N_PARALLEL"},
+    {"--pooling", "LLAMA_ARG_POOLING"},
     {"--port", "LLAMA_ARG_PORT"},
     {"--predict", "LLAMA_ARG_N_PREDICT"},
     {"--presence-penalty", "LLAMA_ARG_PRESENCE_PENALTY"},
     {"--reasoning", "LLAMA_ARG_REASONING"},
     {"--repeat-penalty", "LLAMA_ARG_REPEAT_PENALTY"},
+    {"--reranking", "LLAMA_ARG_RERANKING"},
     {"--rope-freq-base", "LLAMA_ARG_ROPE_FREQ_BASE"},
     {"--rope-freq-scale", "LLAMA_ARG_ROPE_FREQ_SCALE"},
     {"--rope-scale", "LLAMA_ARG_ROPE_SCALE"},

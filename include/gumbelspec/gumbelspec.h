@@ -24,6 +24,7 @@
 #include "gumbelspec/dry_breakers.h"
 #include "gumbelspec/error.h"
 #include "gumbelspec/language_model.h"
+#include "gumbelspec/llama_embedder.h"
 #include "gumbelspec/llama_grammar.h"
 #include "gumbelspec/llama_model.h"
 #include "gumbelspec/method.h"

@@ -217,6 +217,10 @@ class Writer {
       }
       if (!is("mamba")) write_feed_forward(block);
     }
+    if (!model_.ranks) return;
+    matrix("cls.weight", model_.n_embd, model_.n_embd);
+    bias("cls", model_.n_embd);
+    matrix("cls.output.weight", model_.n_embd, 1);
   }
 
   void write_attention(const std::string& block) {

@@ -43,6 +43,7 @@ struct TinyModel {
   ggml_type embeddings = GGML_TYPE_F32;
   std::uint64_t seed = 1;
   int pooling_type = -1;  // llama.cpp's number; -1: the file does not say
+  bool ranks = false;     // bert: with a head of one score
   bool is_causal = true;
   std::uint32_t alignment = 32;  // of the tensors in the file
   TinyVocabulary vocabulary;

@@ -17,9 +17,10 @@
 namespace gumbelspec::server {
 
 struct AnswerOptions {
-  std::string id;            // unique; the answer's is "cmpl-" or "chatcmpl-" and this
-  std::int64_t created = 0;  // seconds since 1970
-  std::uint64_t seed = 0;    // the request's, or the one drawn for it
+  std::string id;                      // unique; the answer's is "cmpl-" or "chatcmpl-" and this
+  std::int64_t created = 0;            // seconds since 1970
+  std::uint64_t seed = 0;              // the request's, or the one drawn for it
+  std::function<double()> clock = {};  // see ChatMessageStream
 };
 
 struct AnswerEnd {

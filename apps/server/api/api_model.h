@@ -58,11 +58,13 @@ struct ApiModel {
   Method method = {};                     // of requests that name none
   Guarantee guarantee = Guarantee::seed;  // likewise
   bool has_draft = false;                 // without one every method is plain decoding
-  bool keeps_seed = true;  // a seed's text does not depend on the method or the batch
+  bool keeps_seed = true;      // a seed's text does not depend on the method or the batch
+  bool makes_vectors = false;  // instead of texts: embeddings.h
   bool refuses_unknown_fields = false;
   SamplingOptions sampling = {};  // what requests leave out
   std::vector<std::string> dry_breakers = {kDryBreakerTexts.begin(), kDryBreakerTexts.end()};
   std::string reasoning_format = "auto";   // likewise
+  std::optional<bool> thinks = {};         // likewise: enable_thinking; none: the template's own
   std::int64_t reasoning_budget = -1;      // likewise; -1: any number of tokens
   std::optional<std::uint64_t> seed = {};  // likewise; none: a random one
   std::size_t max_tokens = 0;              // likewise; 0: what the context holds

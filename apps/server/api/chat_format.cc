@@ -1,5 +1,6 @@
 #include "apps/server/api/chat_format.h"
 
+#include <chrono>
 #include <exception>
 #include <stdexcept>
 
@@ -14,10 +15,20 @@ void remove_prefix(std::string& text, const std::string& prefix) {
   if (text.compare(0, prefix.size(), prefix) == 0) text.erase(0, prefix.size());
 }
 
+double machine_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// Of the time, for reading. There may be many streams, and one thread.
+constexpr double kShare = 0.02;
+
 }  // namespace
 
-ChatMessageStream::ChatMessageStream(std::shared_ptr<const ChatFormat> format, std::string id)
-    : format_(std::move(format)), id_(std::move(id)) {
+ChatMessageStream::ChatMessageStream(std::shared_ptr<const ChatFormat> format, std::string id,
+                                     SecondsClock clock)
+    : format_(std::move(format)),
+      id_(std::move(id)),
+      clock_(clock ? std::move(clock) : SecondsClock(machine_seconds)) {
   if (is_plain(format_)) {
     format_ = nullptr;
     return;
@@ -39,14 +50,34 @@ void ChatMessageStream::append(const std::string& text) {
   }
 }
 
+bool ChatMessageStream::is_due() const {
+  return clock_() - read_s_ >= reading_s_ * (1.0 / kShare - 1.0);
+}
+
 std::vector<MessageDelta> ChatMessageStream::add(const std::string& text) {
+  if (text.empty()) return {};
+  if (format_ == nullptr) return add_content(text);
   append(text);
-  return text.empty() ? std::vector<MessageDelta>() : read(true);
+  if (!is_due()) return {};
+  const double began = clock_();
+  std::vector<MessageDelta> deltas = read(true);
+  read_s_ = clock_();
+  reading_s_ = read_s_ - began;
+  return deltas;
 }
 
 std::vector<MessageDelta> ChatMessageStream::finish(const std::string& text) {
+  if (format_ == nullptr) return add_content(text);
   append(text);
   return read(false);
+}
+
+std::vector<MessageDelta> ChatMessageStream::add_content(const std::string& text) {
+  if (text.empty()) return {};
+  message_.content += text;
+  MessageDelta delta;
+  delta.content = text;
+  return {std::move(delta)};
 }
 
 // Calls without an id get one as soon as they are seen, and keep it.
@@ -60,24 +91,20 @@ void ChatMessageStream::set_ids(Message& message) {
 
 std::vector<MessageDelta> ChatMessageStream::read(bool is_partial) {
   Message now;
-  if (format_ == nullptr) {
-    now.content = text_;
-  } else {
-    try {
-      if (is_too_deep_) throw std::runtime_error("too many brackets");
-      now = format_->format->read(text_, is_partial);
-    } catch (const std::exception&) {
-      // Of what has been told nothing can be taken back.
-      if (is_partial || !message_.content.empty() || !message_.reasoning.empty() ||
-          !message_.tool_calls.empty()) {
-        return {};
-      }
-      now.content = text_;
+  try {
+    if (is_too_deep_) throw std::runtime_error("too many brackets");
+    now = format_->format->read(text_, is_partial);
+  } catch (const std::exception&) {
+    // Of what has been told nothing can be taken back.
+    if (is_partial || !message_.content.empty() || !message_.reasoning.empty() ||
+        !message_.tool_calls.empty()) {
+      return {};
     }
-    remove_prefix(now.content, begun_.content);
-    remove_prefix(now.reasoning, begun_.reasoning);
-    set_ids(now);
+    now.content = text_;
   }
+  remove_prefix(now.content, begun_.content);
+  remove_prefix(now.reasoning, begun_.reasoning);
+  set_ids(now);
   try {
     std::vector<MessageDelta> deltas = llama_common::difference(message_, now);
     message_ = std::move(now);

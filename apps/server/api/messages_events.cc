@@ -45,7 +45,7 @@ class MessagesEvents final : public ChatEvents {
                 {{"stop_reason", stop_reason(end, has_calls_)},
                  {"stop_sequence", end.stop.empty() ? Json(nullptr) : Json(end.stop)}}},
                {"usage", usage(end.summary, end.summary.n_generated)}};
-    delta.update(end.extra);
+    add_extra(delta, end.extra);
     return events + named_event(delta) + named_event({{"type", "message_stop"}});
   }
 
@@ -67,7 +67,7 @@ class MessagesEvents final : public ChatEvents {
     Json out = message(std::move(content), stop_reason(end, !message_given.tool_calls.empty()),
                        end.stop.empty() ? Json(nullptr) : Json(end.stop), end.summary,
                        end.summary.n_generated);
-    out.update(end.extra);
+    add_extra(out, end.extra);
     return out;
   }
 
@@ -79,6 +79,9 @@ class MessagesEvents final : public ChatEvents {
     if (has_calls) return "tool_use";
     return end.stop.empty() ? "end_turn" : "stop_sequence";
   }
+
+  // Anthropic's clients know no timings.
+  static void add_extra(Json& json, const Json& extra) { json["gumbelspec"] = extra["gumbelspec"]; }
 
   static Json usage(const AnswerSummary& sums, std::size_t n_generated) {
     return {{"input_tokens", sums.n_prompt - std::min(sums.n_reused, sums.n_prompt)},

@@ -190,7 +190,7 @@ Json ollama_model_json(const ApiModel& model) {
           {"digest", ""},
           {"type", "model"},
           {"tags", model.tags},
-          {"capabilities", {"completion"}},
+          {"capabilities", Json::array({model.makes_vectors ? "embedding" : "completion"})},
           {"details",
            {{"parent_model", ""},
             {"format", "gguf"},

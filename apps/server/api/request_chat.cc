@@ -142,6 +142,11 @@ bool goes_on(const RequestReading& reading) {
 // The variables that the template gets, with what other fields say of them.
 void settle_thinking(RequestReading& reading, ChatRequest& chat) {
   Json variables = chat.variables.empty() ? Json::object() : Json::parse(chat.variables);
+  // Of the server, unless the request says otherwise.
+  if (reading.model.thinks && reading.reasoning_effort.empty() &&
+      !variables.contains("enable_thinking")) {
+    variables["enable_thinking"] = *reading.model.thinks;
+  }
   const auto thinking = variables.find("enable_thinking");
   if (thinking != variables.end()) {
     chat.enable_thinking = FieldValue(*thinking, "chat_template_kwargs.enable_thinking").boolean();

@@ -42,8 +42,6 @@ void read_stop(Reading& reading, const Value& value) {
   for (std::size_t i = 0; i < value.array(0, kMaxStops).size(); ++i) add(value.element(i));
 }
 
-void read_stream(Reading& reading, const Value& value) { reading.request.stream = value.boolean(); }
-
 void read_stream_options(Reading& reading, const Value& value) {
   if (!value.has("include_usage")) return;
   reading.request.includes_usage = value.member("include_usage").boolean();
@@ -56,30 +54,10 @@ void read_temperature(Reading& reading, const Value& value) {
       temperature > 0.0F && temperature < kLeast ? 0.0F : temperature;
 }
 
-void read_top_p(Reading& reading, const Value& value) {
-  reading.request.sampling.top_p = value.number();
-}
-
 void read_top_k(Reading& reading, const Value& value) {
   // -1 is how others say "all".
   const std::int64_t k = value.integer(-1, kMaxInt);
   reading.request.sampling.top_k = k < 0 ? 0 : static_cast<int>(k);
-}
-
-void read_min_p(Reading& reading, const Value& value) {
-  reading.request.sampling.min_p = value.number();
-}
-
-void read_repeat_penalty(Reading& reading, const Value& value) {
-  reading.request.sampling.repeat_penalty = value.number();
-}
-
-void read_presence_penalty(Reading& reading, const Value& value) {
-  reading.request.sampling.presence_penalty = value.number();
-}
-
-void read_frequency_penalty(Reading& reading, const Value& value) {
-  reading.request.sampling.frequency_penalty = value.number();
 }
 
 void read_repeat_last_n(Reading& reading, const Value& value) {
@@ -116,12 +94,6 @@ void read_parse_special(Reading& reading, const Value& value) {
   reading.reads_control = value.boolean();
 }
 
-void read_echo(Reading& reading, const Value& value) { reading.request.echo = value.boolean(); }
-
-void read_ignore_eos(Reading& reading, const Value& value) {
-  reading.request.ignores_end = value.boolean();
-}
-
 void read_method(Reading& reading, const Value& value) {
   try {
     reading.request.method = parse_method(value.text());
@@ -137,8 +109,6 @@ void read_guarantee(Reading& reading, const Value& value) {
     value.refuse("seed, distribution or auto");
   }
 }
-
-void read_trace(Reading& reading, const Value& value) { reading.request.traces = value.boolean(); }
 
 void read_generation_prompt(Reading& reading, const Value& value) {
   reading.chat.adds_generation_prompt = value.boolean();
@@ -219,7 +189,7 @@ constexpr std::array kTable = {
         read_stop},
     RequestField{{"stream", "boolean", R"({"type": "boolean"})", "false", kBoth, kBoth,
                   "Server-sent events, as the text comes (docs/server-stream.md)."},
-                 read_stream},
+                 set_flag<&ParsedRequest::stream>},
     RequestField{
         {"stream_options", "object",
          R"({"type": "object", "properties": {"include_usage": {"type": "boolean"}}})", "", kBoth,
@@ -231,7 +201,7 @@ constexpr std::array kTable = {
     RequestField{
         {"top_p", "number", R"({"type": "number", "exclusiveMinimum": 0, "maximum": 1})", "1",
          kBoth, kBoth, "Keep the likeliest tokens that together have this probability; 1: all."},
-        read_top_p},
+        set_number<&SamplingOptions::top_p>},
     RequestField{{"top_k", "integer", R"({"type": "integer", "minimum": -1})", "0", kBoth, kBoth,
                   "Keep the k likeliest tokens; 0 or -1: all."},
                  read_top_k},
@@ -239,14 +209,14 @@ constexpr std::array kTable = {
         {"min_p", "number", R"({"type": "number", "minimum": 0, "maximum": 1})", "0", kBoth, kBoth,
          "Keep tokens with at least this share of the likeliest one's probability; 0: "
          "all."},
-        read_min_p},
+        set_number<&SamplingOptions::min_p>},
     RequestField{{"min_keep", "integer", R"({"type": "integer", "minimum": 0})", "0", kBoth, kBoth,
                   "Tokens that typical_p, top_p, min_p and xtc leave at least; 0: one."},
                  read_min_keep},
     RequestField{{"top_n_sigma", "number", R"({"type": "number"})", "-1", kBoth, kBoth,
                   "Keep tokens whose logit is within so many standard deviations of the largest; 0 "
                   "or less: all."},
-                 read_top_n_sigma},
+                 set_number<&SamplingOptions::top_n_sigma>},
     RequestField{{"typ_p", "number", R"({"type": "number", "exclusiveMinimum": 0})", "", kBoth,
                   kBoth, "Another name of typical_p."},
                  read_typical_p},
@@ -263,15 +233,15 @@ constexpr std::array kTable = {
     RequestField{
         {"xtc_threshold", "number", R"({"type": "number", "minimum": 0, "maximum": 1})", "0.1",
          kBoth, kBoth, "The probability from which xtc takes a token for likely; above 0.5: off."},
-        read_xtc_threshold},
+        set_number<&SamplingOptions::xtc_threshold>},
     RequestField{
         {"dynatemp_range", "number", R"({"type": "number", "minimum": 0})", "0", kBoth, kBoth,
          "The temperature is between so much below and above temperature, by the entropy "
          "of what is left; 0: off."},
-        read_dynatemp_range},
+        set_number<&SamplingOptions::dynatemp_range>},
     RequestField{{"dynatemp_exponent", "number", R"({"type": "number", "exclusiveMinimum": 0})",
                   "1", kBoth, kBoth, "Exponent of the entropy's share in dynatemp_range."},
-                 read_dynatemp_exponent},
+                 set_number<&SamplingOptions::dynatemp_exponent>},
     RequestField{
         {"samplers", "array of names, or string of letters",
          R"({"oneOf": [{"type": "array", "maxItems": 64, "items": {"type": "string"}}, {"type": "string"}]})",
@@ -284,13 +254,13 @@ constexpr std::array kTable = {
                   kBoth, kBoth,
                   "Positive logits of tokens that occur are divided by it, negative ones "
                   "multiplied; 1: off."},
-                 read_repeat_penalty},
+                 set_number<&SamplingOptions::repeat_penalty>},
     RequestField{{"presence_penalty", "number", R"({"type": "number"})", "0", kBoth, kBoth,
                   "Subtracted from the logit of each token that occurs."},
-                 read_presence_penalty},
+                 set_number<&SamplingOptions::presence_penalty>},
     RequestField{{"frequency_penalty", "number", R"({"type": "number"})", "0", kBoth, kBoth,
                   "Subtracted from a token's logit for each time it occurs."},
-                 read_frequency_penalty},
+                 set_number<&SamplingOptions::frequency_penalty>},
     RequestField{
         {"repeat_last_n", "integer", R"({"type": "integer", "minimum": -1})", "64", kBoth, kBoth,
          "Tokens, prompt included, that the penalties look at; -1: all, 0: penalties "
@@ -330,10 +300,10 @@ constexpr std::array kTable = {
     RequestField{{"echo", "boolean", R"({"type": "boolean"})", "false", true, false,
                   "The text begins with the prompt; with logprobs, its tokens have theirs, but for "
                   "the first one (null). max_tokens 0: nothing else."},
-                 read_echo},
+                 set_flag<&ParsedRequest::echo>},
     RequestField{{"ignore_eos", "boolean", R"({"type": "boolean"})", "false", kBoth, kBoth,
                   "Go on behind the model's end of text; not together with a grammar."},
-                 read_ignore_eos},
+                 set_flag<&ParsedRequest::ignores_end>},
     RequestField{{"add_generation_prompt", "boolean", R"({"type": "boolean"})", "true", false, true,
                   "Whether the chat template ends with the beginning of the assistant's answer."},
                  read_generation_prompt},
@@ -363,7 +333,7 @@ constexpr std::array kTable = {
         read_guarantee},
     RequestField{{"gumbelspec_trace", "boolean", R"({"type": "boolean"})", "false", kBoth, kBoth,
                   "With stream: each round's draft tree and path (docs/server-stream.md)."},
-                 read_trace},
+                 set_flag<&ParsedRequest::traces>},
 };
 
 }  // namespace

@@ -23,26 +23,6 @@ void read_n_probs(Reading& reading, const Value& value) {
   reading.request.n_logprobs = std::min(n, n_vocab);
 }
 
-void read_final_probs(Reading& reading, const Value& value) {
-  reading.request.native.final_probs = value.boolean();
-}
-
-void read_return_tokens(Reading& reading, const Value& value) {
-  reading.request.native.returns_tokens = value.boolean();
-}
-
-void read_return_progress(Reading& reading, const Value& value) {
-  reading.request.native.returns_progress = value.boolean();
-}
-
-void read_timings_per_token(Reading& reading, const Value& value) {
-  reading.request.native.timings_per_token = value.boolean();
-}
-
-void read_verbose(Reading& reading, const Value& value) {
-  reading.request.native.is_verbose = value.boolean();
-}
-
 void read_max_predict_ms(Reading& reading, const Value& value) {
   const float ms = value.number();
   reading.request.native.max_predict_ms = ms > 0.0F ? static_cast<double>(ms) : 0.0;
@@ -60,10 +40,6 @@ void read_slot(Reading& reading, const Value& value) {
   if (slot >= 0) reading.request.native.slot = static_cast<std::size_t>(slot);
 }
 
-void read_cache_prompt(Reading& reading, const Value& value) {
-  reading.request.native.reuses_prefix = value.boolean();
-}
-
 constexpr bool kBoth = true;
 
 // name, type, schema, default, completions, chat, description
@@ -77,21 +53,21 @@ constexpr std::array kTable = {
                   "Log-probabilities are those of the distribution that the token is drawn from, "
                   "after temperature, penalties, truncation and grammar; /completion has prob and "
                   "top_probs then, without tokens that cannot come."},
-                 read_final_probs},
+                 set_option<&NativeOptions::final_probs>},
     RequestField{{"return_tokens", "boolean", R"({"type": "boolean"})", "false", true, false,
                   "Of /completion: tokens has the ids of the text's tokens; events always do."},
-                 read_return_tokens},
+                 set_option<&NativeOptions::returns_tokens>},
     RequestField{{"return_progress", "boolean", R"({"type": "boolean"})", "false", kBoth, kBoth,
                   "With stream: events with prompt_progress while the prompt is read: total, "
                   "cache (reused), processed, time_ms."},
-                 read_return_progress},
+                 set_option<&NativeOptions::returns_progress>},
     RequestField{{"timings_per_token", "boolean", R"({"type": "boolean"})", "false", kBoth, kBoth,
                   "With stream: every event has timings."},
-                 read_timings_per_token},
+                 set_option<&NativeOptions::timings_per_token>},
     RequestField{{"verbose", "boolean", R"({"type": "boolean"})", "", kBoth, kBoth,
                   "The answer has __verbose: the same in the form of /completion, with the prompt "
                   "as the model reads it. Default: as --verbose."},
-                 read_verbose},
+                 set_option<&NativeOptions::is_verbose>},
     RequestField{{"t_max_predict_ms", "number", R"({"type": "number"})", "0", kBoth, kBoth,
                   "The text ends after so many milliseconds of generating, once it has a line's "
                   "end; 0 or less: no limit. Where it ends depends on the machine."},
@@ -109,7 +85,7 @@ constexpr std::array kTable = {
     RequestField{{"cache_prompt", "boolean", R"({"type": "boolean"})", "true", kBoth, kBoth,
                   "Whether what past texts have in common with the prompt is reused; false: it is "
                   "read anew."},
-                 read_cache_prompt},
+                 set_option<&NativeOptions::reuses_prefix>},
 };
 
 }  // namespace

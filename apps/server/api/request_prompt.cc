@@ -20,7 +20,7 @@ std::vector<TokenId> tokenized(const RequestReading& reading, const std::string&
 std::vector<TokenId> read_tokens(const RequestReading& reading, const FieldValue& value) {
   const std::size_t n = value.json().size();
   // Before a name is made for each of them.
-  if (n >= reading.model.n_context) throw too_long(n, reading.model.n_context, "prompt");
+  if (n > reading.max_prompt_tokens) throw too_long(n, reading.model.n_context, "prompt");
   const auto n_vocab = static_cast<std::int64_t>(reading.model.tokenizer->n_vocab());
   std::vector<TokenId> tokens;
   tokens.reserve(n);
@@ -95,7 +95,7 @@ void read_prompt(RequestReading& reading, const FieldValue& value) {
   const bool is_one = is_list && std::any_of(json.begin(), json.end(),
                                              [](const Json& part) { return part.is_number(); });
   if (is_list && !is_one) {
-    for (std::size_t i = 0; i < value.array(1, kMaxTexts).size(); ++i) {
+    for (std::size_t i = 0; i < value.array(1, reading.max_prompts).size(); ++i) {
       const FieldValue element = value.element(i);
       if (!add_one(reading, element)) element.refuse("a string, an object or an array of tokens");
     }

@@ -24,6 +24,8 @@ inline constexpr std::size_t kMaxTools = 256;
 struct RequestReading {
   const ApiModel& model;
   ParsedRequest request = {};
+  std::size_t max_prompts = kMaxTexts;
+  std::size_t max_prompt_tokens = model.n_context > 0 ? model.n_context - 1 : 0;
   // What has to wait for other fields.
   Json messages = Json::array();  // as the chat template's engine reads them
   ChatOptions chat = {};
@@ -67,6 +69,20 @@ struct RequestField {
 // Of them those about tools and thinking.
 [[nodiscard]] std::span<const RequestField> chat_field_table();
 
+// The fields that go where they belong as they are: &SamplingOptions::top_p, &ParsedRequest::echo.
+template <float SamplingOptions::*kMember>
+void set_number(RequestReading& reading, const FieldValue& value) {
+  reading.request.sampling.*kMember = value.number();
+}
+template <bool ParsedRequest::*kMember>
+void set_flag(RequestReading& reading, const FieldValue& value) {
+  reading.request.*kMember = value.boolean();
+}
+template <bool NativeOptions::*kMember>
+void set_option(RequestReading& reading, const FieldValue& value) {
+  reading.request.native.*kMember = value.boolean();
+}
+
 // The fields that take more than a line.
 void read_prompt(RequestReading& reading, const FieldValue& value);
 void read_messages(RequestReading& reading, const FieldValue& value);
@@ -83,12 +99,8 @@ void read_infill(RequestReading& reading, const Json& body);
 void add_prompt(RequestReading& reading, std::vector<TokenId> tokens, std::string text);
 // llama.cpp's less common samplers (request_samplers.cc).
 void read_min_keep(RequestReading& reading, const FieldValue& value);
-void read_top_n_sigma(RequestReading& reading, const FieldValue& value);
 void read_typical_p(RequestReading& reading, const FieldValue& value);
 void read_xtc_probability(RequestReading& reading, const FieldValue& value);
-void read_xtc_threshold(RequestReading& reading, const FieldValue& value);
-void read_dynatemp_range(RequestReading& reading, const FieldValue& value);
-void read_dynatemp_exponent(RequestReading& reading, const FieldValue& value);
 void read_samplers(RequestReading& reading, const FieldValue& value);
 // What dry looks no further back than. Throws: ApiError.
 void settle_breakers(RequestReading& reading);

@@ -41,10 +41,6 @@ void read_min_keep(RequestReading& reading, const FieldValue& value) {
       static_cast<int>(value.integer(0, std::numeric_limits<std::int32_t>::max()));
 }
 
-void read_top_n_sigma(RequestReading& reading, const FieldValue& value) {
-  reading.request.sampling.top_n_sigma = value.number();
-}
-
 // Others take more than 1 for off.
 void read_typical_p(RequestReading& reading, const FieldValue& value) {
   reading.request.sampling.typical_p = std::min(value.number(), 1.0F);
@@ -53,18 +49,6 @@ void read_typical_p(RequestReading& reading, const FieldValue& value) {
 // And less than 0.
 void read_xtc_probability(RequestReading& reading, const FieldValue& value) {
   reading.request.sampling.xtc_probability = std::max(value.number(), 0.0F);
-}
-
-void read_xtc_threshold(RequestReading& reading, const FieldValue& value) {
-  reading.request.sampling.xtc_threshold = value.number();
-}
-
-void read_dynatemp_range(RequestReading& reading, const FieldValue& value) {
-  reading.request.sampling.dynatemp_range = value.number();
-}
-
-void read_dynatemp_exponent(RequestReading& reading, const FieldValue& value) {
-  reading.request.sampling.dynatemp_exponent = value.number();
 }
 
 // An empty list is the default, as llama.cpp's server has it.

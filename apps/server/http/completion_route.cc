@@ -139,6 +139,7 @@ void CompletionRun::finish(int status) {
 void answer_completion(HttpState& state, Endpoint endpoint, const httplib::Request& request,
                        httplib::Response& response, const std::string& body,
                        const Service::Wrap& wrap, const char* type) {
+  if (state.embeddings != nullptr) throw generates_nothing();
   auto exchange = state.ready_service().complete(endpoint, body, wrap);
   std::make_shared<CompletionRun>(state, std::move(exchange), request, type)
       ->answer(request, response);

@@ -8,7 +8,7 @@
 namespace gumbelspec::server {
 namespace {
 
-constexpr std::array<EndpointDoc, 35> kEndpoints = {{
+constexpr std::array<EndpointDoc, 40> kEndpoints = {{
     {"POST", "/v1/completions", true, "Continues a prompt, as OpenAI's endpoint of that name."},
     {"POST", "/v1/chat/completions", true,
      "Answers messages, as OpenAI's endpoint of that name; the chat template is the model's."},
@@ -56,8 +56,19 @@ constexpr std::array<EndpointDoc, 35> kEndpoints = {{
      "and damaged ones, are refused."},
     {"GET", "/lora-adapters", true, "`[]`: there are none."},
     {"POST", "/lora-adapters", true, "Takes the empty list only."},
-    {"POST", "/v1/embeddings", true, "Refused: 501."},
-    {"POST", "/embeddings", true, "The same."},
+    {"POST", "/v1/embeddings", true,
+     "With --embeddings: vectors of `input` (a text, tokens, or an array of those) in OpenAI's "
+     "form. Without: 501."},
+    {"POST", "/embeddings", true,
+     "The same in the form of llama.cpp's server, which also has a vector for each token "
+     "(--pooling none)."},
+    {"POST", "/embedding", true, "The same as `/embeddings`."},
+    {"POST", "/v1/rerank", true,
+     "With --reranking: how well each of `documents` (or `texts`) answers `query`, the best "
+     "`top_n` first, in Jina's form (or that of Text Embeddings Inference). Without: 501."},
+    {"POST", "/v1/reranking", true, "The same."},
+    {"POST", "/rerank", true, "The same."},
+    {"POST", "/reranking", true, "The same."},
     {"GET", "/api/version", true, "Ollama's API, for front ends that look for it: the version."},
     {"GET", "/api/tags", true, "Likewise: the model."},
     {"POST", "/api/show", true, "Likewise: what is known of the model."},

@@ -50,7 +50,14 @@ bool refuse_page(const OriginRules& rules, const httplib::Request& request,
   const std::string type = request.get_header_value("Content-Type");
   const Sender sender{host, origin, type, request.method == "POST"};
   std::string why = why_host_refused(rules, host);
-  if (why.empty()) why = why_origin_refused(rules, sender);
+  if (why.empty()) {
+    why = why_origin_refused(rules, sender);
+    // A browser asks first, and is told by what is not there, as llama.cpp's server tells it.
+    if (!why.empty() && request.method == "OPTIONS" && !rules.cors_origin.empty()) {
+      response.status = 200;
+      return true;
+    }
+  }
   if (!why.empty()) {
     set_error(response, forbidden(why));
     return true;
@@ -296,9 +303,10 @@ bool answer_before_routing(const HttpState& state, const httplib::Request& reque
                            httplib::Response& response) {
   const OriginRules& origins = state.options.origins;
   if (refuse_page(origins, request, response)) return true;
-  if (origins.cors_origin == "localhost") {
-    const std::string page = allowed_origin(origins, request.get_header_value("Origin"));
-    if (!page.empty()) response.set_header("Access-Control-Allow-Origin", page);
+  const std::string page = allowed_origin(origins, request.get_header_value("Origin"));
+  if (!page.empty()) {
+    response.headers.erase("Access-Control-Allow-Origin");  // what is said of pages in general
+    response.set_header("Access-Control-Allow-Origin", page);
   }
   const std::string path = state.path_of(request.path);
   const bool is_page = find_static_file(path) != nullptr;
@@ -339,6 +347,7 @@ void add_routes(httplib::Server& server, HttpState& state) {
   add_gets(server, state);
   add_peer_routes(server, state);
   add_ollama_routes(server, state);
+  add_embedding_routes(server, state);
   add_get(server, state, "/metrics", [&state](const auto& /*request*/, auto& response) {
     if (!state.options.has_metrics) {
       throw not_served("/metrics", "start the server with --metrics");

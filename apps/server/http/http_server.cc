@@ -312,6 +312,9 @@ std::string HttpServer::url() const {
 }
 
 void HttpServer::set_service(Service& service) { impl_->state.service = &service; }
+void HttpServer::set_embeddings(EmbeddingService& embeddings) {
+  impl_->state.embeddings = &embeddings;
+}
 void HttpServer::refuse_requests() { impl_->state.refuses = true; }
 
 bool HttpServer::wait_until_quiet(Clock::time_point until) {

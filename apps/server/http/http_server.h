@@ -10,6 +10,7 @@
 
 #include "apps/server/http/api_keys.h"
 #include "apps/server/http/origins.h"
+#include "apps/server/service/embedding_service.h"
 #include "apps/server/service/metrics.h"
 #include "apps/server/service/request_log.h"
 #include "apps/server/service/service.h"
@@ -64,6 +65,9 @@ class HttpServer {
 
   // Lifetime: outlives the server.
   void set_service(Service& service);
+  // The same of a server that makes vectors instead of texts; before set_service(), whose engine is
+  // then never asked.
+  void set_embeddings(EmbeddingService& embeddings);
 
   // From now on 503 for new requests; those under way go on.
   void refuse_requests();

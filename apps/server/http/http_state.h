@@ -49,7 +49,8 @@ struct HttpState {
   const HttpOptions options;
   Metrics& metrics;
   const std::int64_t start_time = static_cast<std::int64_t>(std::time(nullptr));
-  std::atomic<Service*> service{nullptr};  // null: the models are being loaded
+  std::atomic<Service*> service{nullptr};              // null: the models are being loaded
+  std::atomic<EmbeddingService*> embeddings{nullptr};  // null: it generates texts
   std::atomic<bool> refuses{false};
   UnderWay under_way;
 
@@ -73,6 +74,8 @@ void add_routes(httplib::Server& server, HttpState& state);
 // Of them, those of peer_routes.cc.
 void add_peer_routes(httplib::Server& server, HttpState& state);
 void add_ollama_routes(httplib::Server& server, HttpState& state);
+// And those of embedding_routes.cc.
+void add_embedding_routes(httplib::Server& server, HttpState& state);
 
 // A route that reads a JSON body.
 using BodyHandler =

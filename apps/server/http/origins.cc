@@ -89,6 +89,8 @@ bool is_origin_rule(std::string_view text) {
 }
 
 std::string allowed_origin(const OriginRules& rules, std::string_view origin) {
+  // Any page by its name, as llama.cpp's server has it.
+  if (rules.cors_origin == "*") return origin.empty() ? "*" : std::string(origin);
   if (rules.cors_origin != "localhost") return rules.cors_origin;
   return is_local_page(origin) ? std::string(origin) : std::string();
 }

@@ -51,11 +51,6 @@ void add_peer_routes(httplib::Server& server, HttpState& state) {
              }
              response.set_content("[]", kJson);
            });
-  for (const char* path : {"/v1/embeddings", "/embeddings"}) {
-    add_post(server, state, path, [](const auto& /*request*/, auto& /*response*/, auto& /*body*/) {
-      throw not_served("embeddings", "this server generates texts; use one for embedding models");
-    });
-  }
 }
 
 void add_ollama_routes(httplib::Server& server, HttpState& state) {

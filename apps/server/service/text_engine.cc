@@ -29,6 +29,20 @@ class BatchEngine final : public TextEngine {
   Batch batch_;
 };
 
+class IdleEngine final : public TextEngine {
+ public:
+  TextId add(std::span<const TokenId> /*prompt*/, const TextOptions& /*options*/,
+             std::unique_ptr<TextSink> /*sink*/) override {
+    throw Error(ErrorCode::invalid_option, "this server generates no texts");
+  }
+  void cancel(TextId /*id*/) override {}
+  bool step() override { return false; }
+  [[nodiscard]] const BatchStatistics& statistics() const override { return statistics_; }
+
+ private:
+  BatchStatistics statistics_;
+};
+
 }  // namespace
 
 SlotState TextEngine::save_slot(std::size_t /*slot*/) { throw no_slots(); }
@@ -41,5 +55,7 @@ std::unique_ptr<TextEngine> make_batch_engine(LanguageModel& target, LanguageMod
                                               BatchOptions options) {
   return std::make_unique<BatchEngine>(target, draft, std::move(options));
 }
+
+std::unique_ptr<TextEngine> make_idle_engine() { return std::make_unique<IdleEngine>(); }
 
 }  // namespace gumbelspec::server

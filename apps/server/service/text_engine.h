@@ -29,6 +29,9 @@ class TextEngine {
                                                             LanguageModel* draft,
                                                             BatchOptions options);
 
+// Of a server that generates nothing: it takes no text. Throws from add(): Error{invalid_option}.
+[[nodiscard]] std::unique_ptr<TextEngine> make_idle_engine();
+
 }  // namespace gumbelspec::server
 
 #endif  // GUMBELSPEC_APPS_SERVER_SERVICE_TEXT_ENGINE_H_

@@ -140,7 +140,9 @@ void Conversation::ask(ParsedRequest request) {
     return true;
   };
   output.end = [this](AnswerEnd end) { ends.push_back(std::move(end)); };
-  answer = Answer::make(model, std::move(request), {"1", 1700000001, seed}, output);
+  // Time for every piece to be read.
+  const AnswerOptions options{"1", 1700000001, seed, [] { return 0.0; }};
+  answer = Answer::make(model, std::move(request), options, output);
   jobs = answer->take_jobs();
 }
 

@@ -6,6 +6,7 @@
 #include <set>
 #include <string>
 
+#include "apps/server/api/embeddings.h"
 #include "apps/server/api/tokens.h"
 #include "tests/server/api/fake_model.h"
 
@@ -136,6 +137,11 @@ TEST(OpenApi, HasAllEndpoints) {
                                           "/lora-adapters",
                                           "/v1/embeddings",
                                           "/embeddings",
+                                          "/embedding",
+                                          "/v1/rerank",
+                                          "/v1/reranking",
+                                          "/rerank",
+                                          "/reranking",
                                           "/api/version",
                                           "/api/tags",
                                           "/api/show",
@@ -183,6 +189,31 @@ TEST(OpenApi, DescribesCompletions) {
     c.end(Outcome::eos, 0);
     c.end(Outcome::length, 1);
     expect_valid(c.body(), "Completion");
+  }
+}
+
+TEST(OpenApi, DescribesVectorsAndRanks) {
+  const ApiModel model = fake_model();
+  EmbeddingModel embeddings;
+  embeddings.n_dimensions = 2;
+  EmbeddingRequest request;
+  request.texts = {byte_tokens("a"), byte_tokens("b")};
+  const std::vector<std::vector<float>> vectors = {{1.0F, 2.0F}, {3.0F, 4.0F}};
+  const auto answer = [&] {
+    return json::parse(embeddings_answer(request, vectors, model, embeddings));
+  };
+  expect_valid(answer(), "Embeddings");
+  request.is_base64 = true;
+  expect_valid(answer(), "Embeddings");
+  request.is_native = true;
+  expect_valid(answer(), "NativeEmbeddings");
+  RankRequest ranks;
+  ranks.documents = {"a", "b"};
+  ranks.n_best = 2;
+  ranks.returns_texts = true;
+  for (const bool is_tei : {false, true}) {
+    ranks.is_tei = is_tei;
+    expect_valid(json::parse(rank_answer(ranks, vectors, model)), "Ranks");
   }
 }
 

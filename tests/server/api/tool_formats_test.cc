@@ -140,7 +140,7 @@ TEST_P(ToolFormat, ComesInPiecesThatAddUp) {
   const ChatTemplate chat(source_of(sample.name), "", "");
   auto format = std::make_shared<ChatFormat>();
   format->format = chat.apply(request_of(sample, ToolChoice::automatic)).format;
-  ChatMessageStream stream(format, "id");
+  ChatMessageStream stream(format, "id", [] { return 0.0; });  // time for every piece
   Message sum;
   const auto take = [&](const std::vector<MessageDelta>& deltas) {
     for (const MessageDelta& delta : deltas) {
@@ -165,6 +165,28 @@ TEST_P(ToolFormat, ComesInPiecesThatAddUp) {
   ASSERT_EQ(sum.tool_calls.size(), 1U);
   EXPECT_EQ(sum.tool_calls[0].name, "special_function");
   EXPECT_EQ(json::parse(sum.tool_calls[0].arguments), json({{"arg1", 1}}));
+}
+
+// llama.cpp's parsers begin from the front each time: a long text would be read as often as it has
+// tokens. Here a reading takes as long as a piece.
+TEST_P(ToolFormat, IsReadAgainOnlyWhereThatTakesASmallPartOfTheTime) {
+  const Sample& sample = GetParam();
+  const ChatTemplate chat(source_of(sample.name), "", "");
+  auto format = std::make_shared<ChatFormat>();
+  format->format = chat.apply(request_of(sample, ToolChoice::automatic)).format;
+  double now = 0.0;
+  std::size_t n_looks = 0;
+  ChatMessageStream stream(format, "id", [&] {
+    ++n_looks;
+    return now += 1.0;
+  });
+  for (const char c : sample.text) (void)stream.add(std::string(1, c));
+  // Each reading looks at the clock twice more than a piece that is kept for later.
+  const std::size_t n_readings = (n_looks - sample.text.size()) / 2;
+  EXPECT_GE(n_readings, 1 + sample.text.size() / 60);
+  EXPECT_LE(n_readings, 1 + sample.text.size() / 45);
+  (void)stream.finish("");
+  EXPECT_EQ(stream.message().tool_calls.size(), 1U);
 }
 
 // Control: with a word for the number it goes so far and no further.

@@ -394,6 +394,45 @@ TEST(Messages, SayWhyTheyStop) {
   EXPECT_EQ(cut.body()["stop_reason"], "max_tokens");
 }
 
+// Progress has no place in these forms: an event of another would end their clients.
+TEST(Messages, HaveNoEventsOfOtherForms) {
+  for (const Endpoint endpoint : {Endpoint::responses, Endpoint::messages}) {
+    Conversation c;
+    json request = endpoint == Endpoint::responses ? kResponsesBody : kMessagesBody;
+    request["stream"] = true;
+    request["return_progress"] = true;
+    c.ask(request, endpoint);
+    c.jobs.at(0).sink->on_prompt(3, 3, 2);
+    EXPECT_TRUE(c.events.empty());
+    c.say("Hi");
+    c.end();
+    for (const json& event : named_events(c)) EXPECT_TRUE(event.contains("type")) << event;
+  }
+}
+
+TEST(Thinking, IsAsTheServerSaysUnlessTheRequestDoes) {
+  ApiModel model = fake_model();
+  model.chat_template = std::make_shared<ChatTemplate>(
+      "{{ enable_thinking }}{% for m in messages %}{{ m.content }}{% endfor %}", "", "");
+  const auto begins_with = [&](const std::string& begin, const json& more) {
+    json body{{"messages", {{{"role", "user"}, {"content", "Hi"}}}}};
+    body.update(more);
+    EXPECT_EQ(chat_prompt(body.dump(), model).substr(0, begin.size()), begin) << body;
+  };
+  const json off = {{"chat_template_kwargs", {{"enable_thinking", false}}}};
+  const json on = {{"chat_template_kwargs", {{"enable_thinking", true}}}};
+  begins_with("True", json::object());
+  begins_with("False", off);
+  begins_with("False", {{"reasoning_effort", "none"}});
+  model.thinks = false;
+  begins_with("False", json::object());
+  begins_with("True", on);
+  model.thinks = true;
+  begins_with("True", json::object());
+  begins_with("False", off);
+  begins_with("False", {{"reasoning_effort", "none"}});
+}
+
 TEST(Thinking, IsApartFromTheContent) {
   const auto ask = [](Conversation& c, json more) {
     c.model.chat_template = std::make_shared<ChatTemplate>(

@@ -228,7 +228,11 @@ TEST_F(HttpTest, PagesOfThisMachineMayUseItWhereTheyAreAllowed) {
   const auto open = of("http://localhost:3000");
   EXPECT_EQ(open->status, 200);
   EXPECT_EQ(open->get_header_value("Access-Control-Allow-Origin"), "http://localhost:3000");
-  EXPECT_EQ(of("https://evil.example")->status, 403);
+  EXPECT_EQ(of("https://evil.example")->status, 200);
+  EXPECT_FALSE(of("https://evil.example")->has_header("Access-Control-Allow-Methods"));
+  const auto sent = client().Post(kCompletions, {{"Origin", "https://evil.example"}}, body("a", 1),
+                                  "application/json");
+  EXPECT_EQ(sent->status, 403);
   EXPECT_FALSE(of("https://evil.example")->has_header("Access-Control-Allow-Origin"));
 }
 

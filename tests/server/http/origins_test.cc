@@ -77,6 +77,11 @@ TEST(Origins, OnlyTheServersOwnPageAndThoseAllowedMayUseIt) {
   EXPECT_NE(why({}, "http://", ""), "");
 }
 
+TEST(Origins, AnyPageIsAllowedByItsName) {
+  EXPECT_EQ(server::allowed_origin({"*", {}}, "https://page.example"), "https://page.example");
+  EXPECT_EQ(server::allowed_origin({"*", {}}, ""), "*");
+}
+
 TEST(Origins, PagesOfThisMachineMayBeAllowedTogether) {
   const OriginRules rules{"localhost", {}};
   for (const char* origin : {"http://localhost", "http://localhost:3000", "https://127.0.0.1:5173",

@@ -95,8 +95,49 @@ TEST_F(HttpTest, SaysWhatIsNotServed) {
     EXPECT_EQ(refused->status, 501);
     EXPECT_THAT(refused->body, HasSubstr("embeddings"));
   }
+  EXPECT_EQ(client().Post("/rerank", R"({"query": "a", "documents": ["b"]})", kJson)->status, 501);
   EXPECT_EQ(client().Post("/infill", R"({"input_prefix": "", "input_suffix": ""})", kJson)->status,
             501);
+}
+
+class OneNumber final : public TextEmbedder {
+ public:
+  std::vector<std::vector<float>> embed(std::span<const std::vector<TokenId>> texts) override {
+    return std::vector<std::vector<float>>(texts.size(), {2.0F});
+  }
+  [[nodiscard]] std::vector<TokenId> pair_tokens(std::string_view /*query*/,
+                                                 std::string_view /*document*/) const override {
+    return {token_id(1)};
+  }
+};
+
+TEST_F(HttpTest, MakesVectorsInsteadOfTexts) {
+  listen();
+  EmbeddingService embeddings(testing::byte_model(),
+                              {std::make_shared<OneNumber>(), Pooling::rank, 1, 8}, 0, metrics_);
+  http_->set_embeddings(embeddings);
+  EXPECT_EQ(client().Post("/v1/embeddings", R"({"input": "ab"})", kJson)->status, 503)
+      << "before it is ready";
+  serve();
+  const auto vectors = client().Post("/v1/embeddings", R"({"input": ["ab", "c"]})", kJson);
+  ASSERT_EQ(vectors->status, 200) << vectors->body;
+  EXPECT_EQ(Json::parse(vectors->body)["data"][1]["embedding"], Json({1.0}));
+  for (const char* path : {"/embeddings", "/embedding"}) {
+    const auto native = client().Post(path, R"({"content": "ab"})", kJson);
+    EXPECT_EQ(Json::parse(native->body), Json::parse(R"([{"index": 0, "embedding": [[1.0]]}])"));
+  }
+  for (const char* path : {"/v1/rerank", "/v1/reranking", "/rerank", "/reranking"}) {
+    const auto ranks = client().Post(path, R"({"query": "a", "documents": ["b"]})", kJson);
+    EXPECT_EQ(Json::parse(ranks->body)["results"][0]["relevance_score"], 2.0) << path;
+  }
+  EXPECT_EQ(client().Post("/v1/embeddings", R"({"input": "123456789"})", kJson)->status, 400);
+  for (const char* path : {"/v1/completions", "/completion"}) {
+    const auto refused = client().Post(path, R"({"prompt": "a"})", kJson);
+    EXPECT_EQ(refused->status, 501) << path;
+    EXPECT_THAT(refused->body, HasSubstr("--embeddings"));
+  }
+  EXPECT_THAT(client().Get("/metrics")->body, HasSubstr("llamacpp:prompt_tokens_total 11"));
+  http_.reset();  // before what it asks
 }
 
 TEST_F(HttpTest, HasNoAdapters) {
