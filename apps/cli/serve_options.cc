@@ -74,7 +74,7 @@ void add_batch_options(Arguments& arguments, ServeOptions& options) {
       "What a round may take by its plan, in milliseconds, pieces of prompts included; a plain "
       "round and 16 tokens of a prompt are always allowed (default: 1.8 plain rounds where "
       "more than two texts are decoded at once, otherwise as long as it pays; for prompts as "
-      "long as a plain round, and up to 4 where more texts read than decode)");
+      "long as a plain round, and up to 2 where more texts read than decode)");
   add_count(
       arguments, "--cache-texts", 0, 63, options.n_cached,
       "Past texts whose evaluated tokens are kept besides, for prompts that begin alike; each "

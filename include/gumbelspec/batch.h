@@ -76,7 +76,7 @@ struct BatchOptions {
   bool reuses_prefixes = true;
   // What a round may take, by its plan, and with prompts read in front; a plain round and 16 tokens
   // of a prompt always may. 0: kMostRound plain rounds where more than two texts are decoded, else
-  // anything; prompts 1 plain round to 4. Methods with a tree of a given size keep it. Units: ms.
+  // anything; prompts 1 plain round to 2. Methods with a tree of a given size keep it. Units: ms.
   double max_gap_ms = 0.0;
   // Seconds since some moment, for simulations; empty: the steady clock. What is drafted depends on
   // it, the texts do not.

@@ -15,9 +15,9 @@ class PromptPieces {
   // Smaller ones are not worth their pass.
   static constexpr std::size_t kLeast = 16;
   // What reading may take of the time, in plain rounds: as much for each text that reads as for
-  // each that decodes, but not less than half of the time, and not more than four fifths.
+  // each that decodes, but not less than half of the time, and not more than two thirds.
   static constexpr double kLeastRounds = 1.0;
-  static constexpr double kMostRounds = 4.0;
+  static constexpr double kMostRounds = 2.0;
 
   explicit PromptPieces(std::size_t most) : most_(most) {}
 

@@ -54,8 +54,8 @@ TEST(PromptPieces, AreWholeWhereNobodyWaits) {
 TEST(PromptPieces, GetAsMuchTimePerTextAsThoseThatDecode) {
   EXPECT_EQ(PromptPieces::rounds(1, 1), 1.0);
   EXPECT_EQ(PromptPieces::rounds(1, 8), 1.0);
-  EXPECT_EQ(PromptPieces::rounds(6, 2), 3.0);
-  EXPECT_EQ(PromptPieces::rounds(15, 1), 4.0);
+  EXPECT_EQ(PromptPieces::rounds(6, 4), 1.5);
+  EXPECT_EQ(PromptPieces::rounds(15, 1), 2.0);
 }
 
 // A pass takes a second, and a hundredth per token besides.
@@ -93,7 +93,8 @@ Reading read_beside(std::size_t n_decoding, const BatchOptions& wanted, bool kno
   options.clock = [&now] { return now; };
   options.reuses_prefixes = false;
   const PassCost cost({{1, ClockedModel::seconds(1)}, {64, ClockedModel::seconds(64)}}, false);
-  options.costs = std::make_shared<CostModel>(knows_costs ? CostModel{cost, {}} : CostModel{});
+  options.costs = std::make_shared<CostModel>();
+  if (knows_costs) options.costs->target = cost;
   Batch batch(timed, nullptr, options);
   std::vector<Added> added;
   for (std::size_t i = 0; i < n_decoding; ++i) {
