@@ -394,52 +394,5 @@ TEST(Messages, SayWhyTheyStop) {
   EXPECT_EQ(cut.body()["stop_reason"], "max_tokens");
 }
 
-TEST(Thinking, IsApartFromTheContent) {
-  const auto ask = [](Conversation& c, json more) {
-    c.model.chat_template = std::make_shared<ChatTemplate>(
-        "{% for m in messages %}<|im_start|>{{ m.role }}\n"
-        "{% if m.reasoning_content %}<think>\n{{ m.reasoning_content }}\n</think>\n{% endif %}"
-        "{{ m.content }}<|im_end|>\n{% endfor %}"
-        "{% if add_generation_prompt %}<|im_start|>assistant\n"
-        "{% if enable_thinking is false %}<think>\n\n</think>\n{% endif %}{% endif %}",
-        "", "");
-    json body{{"messages", {{{"role", "user"}, {"content", "Hi"}}}}};
-    body.update(more);
-    c.ask_chat(body);
-  };
-  constexpr const char* kText = "<think>\nHm.\n</think>\nHello";
-  Conversation apart;
-  ask(apart, json::object());
-  apart.say(kText);
-  apart.end();
-  EXPECT_EQ(apart.body()["choices"][0]["message"]["content"], "Hello");
-  EXPECT_THAT(apart.body()["choices"][0]["message"]["reasoning_content"].get<std::string>(),
-              HasSubstr("Hm."));
-  Conversation whole;
-  ask(whole, {{"reasoning_format", "none"}});
-  whole.say(kText);
-  whole.end();
-  EXPECT_EQ(whole.body()["choices"][0]["message"]["content"], kText);
-  Conversation streamed;
-  ask(streamed, {{"stream", true}});
-  for (const char c : std::string(kText)) streamed.say(std::string(1, c));
-  streamed.end();
-  std::string reasoning;
-  std::string content;
-  for (std::size_t i = 0; i + 1 < streamed.events.size(); ++i) {
-    const json delta = streamed.event(i)["choices"][0]["delta"];
-    reasoning += delta.value("reasoning_content", "");
-    if (delta.contains("content") && delta["content"].is_string()) {
-      content += delta["content"].get<std::string>();
-    }
-  }
-  EXPECT_EQ(content, "Hello");
-  EXPECT_THAT(reasoning, HasSubstr("Hm."));
-  Conversation budget;
-  ask(budget, {{"reasoning_budget_tokens", 3}});
-  EXPECT_NE(budget.jobs[0].options.constraint, nullptr);
-  EXPECT_EQ(whole.jobs[0].options.constraint, nullptr);
-}
-
 }  // namespace
 }  // namespace gumbelspec::server::testing
