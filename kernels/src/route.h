@@ -26,7 +26,7 @@ class Route {
         first_(expert_ + n_experts),
         pair_(first_ + n_experts + 1) {}
   static size_t size(int n_experts, int n_pairs) {
-    return static_cast<size_t>(2 * n_experts + 2 + n_pairs);
+    return 2 * static_cast<size_t>(n_experts) + 2 + static_cast<size_t>(n_pairs);
   }
 
   // ids: int32 [n_used, n_tokens]. Ends the program, as ggml does, where one is no expert's.

@@ -224,6 +224,19 @@ inline void expect_same(Sandbox& box, const KernelSet& set,
   box.restore(before);
 }
 
+// Columns [first, first + n) of the rows of `wide`.
+inline ggml_tensor* columns(Sandbox& box, ggml_tensor* wide, int64_t first, int64_t n) {
+  return ggml_view_4d(box, wide, n, wide->ne[1], wide->ne[2], wide->ne[3], wide->nb[1], wide->nb[2],
+                      wide->nb[3], static_cast<size_t>(first) * ggml_type_size(wide->type));
+}
+
+// The heads of queries that share their rows with keys and values, as models with fused
+// projections have them: for several tokens the rows are not evenly spaced.
+inline ggml_tensor* fused_heads(Sandbox& box, int64_t n, int64_t heads, int64_t tokens) {
+  ggml_tensor* wide = box.floats(n * (heads + 2), tokens);
+  return ggml_view_3d(box, wide, n, heads, tokens, static_cast<size_t>(n) * 4, wide->nb[1], 0);
+}
+
 inline ggml_tensor* swap_rows(Sandbox& box, ggml_tensor* t) {
   return ggml_permute(box, t, 0, 2, 1, 3);
 }

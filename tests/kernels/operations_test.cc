@@ -24,19 +24,6 @@ class Operations : public ::testing::TestWithParam<std::string> {
   const KernelSet* set_ = nullptr;
 };
 
-// Columns [first, first + n) of the rows of `wide`.
-ggml_tensor* columns(Sandbox& box, ggml_tensor* wide, int64_t first, int64_t n) {
-  return ggml_view_4d(box, wide, n, wide->ne[1], wide->ne[2], wide->ne[3], wide->nb[1], wide->nb[2],
-                      wide->nb[3], static_cast<size_t>(first) * ggml_type_size(wide->type));
-}
-
-// The heads of queries that share their rows with keys and values, as models with fused
-// projections have them: for several tokens the rows are not evenly spaced.
-ggml_tensor* fused_heads(Sandbox& box, int64_t n, int64_t heads, int64_t tokens) {
-  ggml_tensor* wide = box.floats(n * (heads + 2), tokens);
-  return ggml_view_3d(box, wide, n, heads, tokens, static_cast<size_t>(n) * 4, wide->nb[1], 0);
-}
-
 TEST_P(Operations, NormsAgree) {
   for (const float eps : {0.0f, 1e-6f, 0.1f}) {
     for (const int64_t n : {1, 8, 33, 256}) {

@@ -1,12 +1,18 @@
 #include "apps/server/api/reasoning.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <string>
 #include <vector>
+
+#include "tests/server/api/fake_model.h"
 
 namespace gumbelspec::server::testing {
 namespace {
+
+using ::testing::HasSubstr;
 
 // Tokens: 1 opens, 2 3 closes, 4 is half a character; the rest are words.
 constexpr std::size_t kVocabulary = 40;
@@ -130,6 +136,76 @@ TEST(Reasoning, KnowsWholeCharacters) {
   EXPECT_TRUE(ends_with_character("\xE2\x82\xAC"));
   EXPECT_FALSE(ends_with_character("\xE2\x82"));
   EXPECT_FALSE(ends_with_character("\x82")) << "whose it is shows only before it";
+}
+
+TEST(Thinking, IsAsTheServerSaysUnlessTheRequestDoes) {
+  ApiModel model = fake_model();
+  model.chat_template = std::make_shared<ChatTemplate>(
+      "{{ enable_thinking }}{% for m in messages %}{{ m.content }}{% endfor %}", "", "");
+  const auto begins_with = [&](const std::string& begin, const json& more) {
+    json body{{"messages", {{{"role", "user"}, {"content", "Hi"}}}}};
+    body.update(more);
+    EXPECT_EQ(chat_prompt(body.dump(), model).substr(0, begin.size()), begin) << body;
+  };
+  const json off = {{"chat_template_kwargs", {{"enable_thinking", false}}}};
+  const json on = {{"chat_template_kwargs", {{"enable_thinking", true}}}};
+  begins_with("True", json::object());
+  begins_with("False", off);
+  begins_with("False", {{"reasoning_effort", "none"}});
+  model.thinks = false;
+  begins_with("False", json::object());
+  begins_with("True", on);
+  model.thinks = true;
+  begins_with("True", json::object());
+  begins_with("False", off);
+  begins_with("False", {{"reasoning_effort", "none"}});
+}
+
+TEST(Thinking, IsApartFromTheContent) {
+  const auto ask = [](Conversation& c, json more) {
+    c.model.chat_template = std::make_shared<ChatTemplate>(
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+        "{% if m.reasoning_content %}<think>\n{{ m.reasoning_content }}\n</think>\n{% endif %}"
+        "{{ m.content }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n"
+        "{% if enable_thinking is false %}<think>\n\n</think>\n{% endif %}{% endif %}",
+        "", "");
+    json body{{"messages", {{{"role", "user"}, {"content", "Hi"}}}}};
+    body.update(more);
+    c.ask_chat(body);
+  };
+  constexpr const char* kText = "<think>\nHm.\n</think>\nHello";
+  Conversation apart;
+  ask(apart, json::object());
+  apart.say(kText);
+  apart.end();
+  EXPECT_EQ(apart.body()["choices"][0]["message"]["content"], "Hello");
+  EXPECT_THAT(apart.body()["choices"][0]["message"]["reasoning_content"].get<std::string>(),
+              HasSubstr("Hm."));
+  Conversation whole;
+  ask(whole, {{"reasoning_format", "none"}});
+  whole.say(kText);
+  whole.end();
+  EXPECT_EQ(whole.body()["choices"][0]["message"]["content"], kText);
+  Conversation streamed;
+  ask(streamed, {{"stream", true}});
+  for (const char c : std::string(kText)) streamed.say(std::string(1, c));
+  streamed.end();
+  std::string reasoning;
+  std::string content;
+  for (std::size_t i = 0; i + 1 < streamed.events.size(); ++i) {
+    const json delta = streamed.event(i)["choices"][0]["delta"];
+    reasoning += delta.value("reasoning_content", "");
+    if (delta.contains("content") && delta["content"].is_string()) {
+      content += delta["content"].get<std::string>();
+    }
+  }
+  EXPECT_EQ(content, "Hello");
+  EXPECT_THAT(reasoning, HasSubstr("Hm."));
+  Conversation budget;
+  ask(budget, {{"reasoning_budget_tokens", 3}});
+  EXPECT_NE(budget.jobs[0].options.constraint, nullptr);
+  EXPECT_EQ(whole.jobs[0].options.constraint, nullptr);
 }
 
 }  // namespace
