@@ -1,5 +1,6 @@
 #include "apps/server/api/chat_format.h"
 
+#include <algorithm>
 #include <chrono>
 #include <exception>
 #include <stdexcept>
@@ -21,6 +22,8 @@ double machine_seconds() {
 
 // Of the time, for reading. There may be many streams, and one thread.
 constexpr double kShare = 0.02;
+// A thread that had to wait while it read looks slow; nobody has to wait longer than this for it.
+constexpr double kLongestWait = 0.25;  // seconds
 
 }  // namespace
 
@@ -51,7 +54,7 @@ void ChatMessageStream::append(const std::string& text) {
 }
 
 bool ChatMessageStream::is_due() const {
-  return clock_() - read_s_ >= reading_s_ * (1.0 / kShare - 1.0);
+  return clock_() - read_s_ >= std::min(reading_s_ * (1.0 / kShare - 1.0), kLongestWait);
 }
 
 std::vector<MessageDelta> ChatMessageStream::add(const std::string& text) {

@@ -64,7 +64,7 @@ TEST(Embeddings, AreRefusedInOneLine) {
   EXPECT_THAT(refusal({{"model", "x"}}), HasSubstr("there is no input"));
   EXPECT_THAT(refusal({{"input", nullptr}}), HasSubstr("there is no input"));
   EXPECT_THAT(refusal({{"input", 5}}), HasSubstr("input is 5"));
-  EXPECT_THAT(refusal({{"input", json::array()}}), HasSubstr("input is []"));
+  EXPECT_THAT(refusal({{"input", json::array()}}), HasSubstr("input is an array of 0"));
   EXPECT_THAT(refusal({{"input", {"a", true}}}), HasSubstr("input[1] is true"));
   EXPECT_THAT(refusal({{"input", {97, 261}}}), HasSubstr("input[1] is 261"));
   EXPECT_THAT(refusal({{"input", json(std::vector<std::string>(kMaxInputs + 1, "a"))}}),

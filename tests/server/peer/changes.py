@@ -6,6 +6,7 @@ for it, merges by score), where texts become longer or shorter so that they stil
 """
 COMPLETION, CHAT, SHIFT = "test_completion.py", "test_chat_completion.py", "test_ctx_shift.py"
 SLOTS, INFILL, SPECULATIVE = "test_slot_save.py", "test_infill.py", "test_speculative.py"
+BASIC, RANK, RESPONSES = "test_basic.py", "test_rerank.py", "test_compat_oai_responses.py"
 
 CHANGES = [
     # Any words; with the prompt's and the text's tokens.
@@ -36,6 +37,13 @@ CHANGES = [
     (SLOTS, '== 84', '== 73'),
     (INFILL, '"(Ann|small|shiny|Daddy|Jimmy)+"', '".+"'),
     (INFILL, '"(Dad|excited|park|Jimmy)+"', '".+"'),
+    (BASIC, '"(little|girl)+"', '".+"'),
+    # Which document is the best one, a model of random weights does not know.
+    (RANK, 'most_relevant["index"] == 2', 'most_relevant["index"] in range(4)'),
+    (RANK, 'least_relevant["index"] == 3', 'least_relevant["index"] in range(4)'),
+    (RANK, '"Learning is", 19', '"Learning is", 14'),
+    (RANK, '"Paris, capitale de la", 26', '"Paris, capitale de la", 19'),
+    (RESPONSES, '"(Suddenly)+"', '".+"'),
     (SPECULATIVE, '"(wise|kind|owl|answer)+"', '".+"'),
     (SPECULATIVE, '"Hello " * 248', '"Hello " * 80'),
 ]

@@ -115,7 +115,7 @@ def main():
     updates = "--update" in arguments
     arguments = [a for a in arguments if a != "--update"]
     model_folder = work / "models"
-    models.make(demo, model_folder)
+    models.make(demo, suite.parents[2] / "models", model_folder)
     found = run(prepare(suite, work), program, model_folder, work, arguments or ["unit"])
     expected = read_expected()
     if updates:
