@@ -48,7 +48,7 @@ void add_planner_options(Arguments& arguments, PlannerOptions& options) {
       [&](std::int64_t n) { options.draft_width = static_cast<int>(n); },
       "Nodes of a level that the draft evaluates at most (default: 16)");
   arguments.add_list(
-      "--draft", "LIST",
+      "--draft,--spec-type", "LIST",
       "What gumbel-tree drafts from besides a draft model or head (which may be named, too: head), "
       "with commas between the names, or given "
       "several times: suffix (what followed where the text ended like this before), recycled (what "

@@ -15,7 +15,7 @@ struct Name {
 };
 
 // Those of llama.cpp v0.5.0 whose options mean the same here.
-constexpr std::array<Name, 55> kNames = {{
+constexpr std::array<Name, 56> kNames = {{
     {"--alias", "LLAMA_ARG_ALIAS"},
     {"--api-key", "LLAMA_API_KEY"},
     {"--api-key-file", "LLAMA_ARG_API_KEY_FILE"},
@@ -28,6 +28,7 @@ constexpr std::array<Name, 55> kNames = {{
     {"--cpu-moe", "LLAMA_ARG_CPU_MOE"},
     {"--ctx-size", "LLAMA_ARG_CTX_SIZE"},
     {"--device", "LLAMA_ARG_DEVICE"},
+    {"--draft", "LLAMA_ARG_SPEC_TYPE"},
     {"--embedding", "LLAMA_ARG_EMBEDDINGS"},
     {"--frequency-penalty", "LLAMA_ARG_FREQUENCY_PENALTY"},
     {"--gpu-layers", "LLAMA_ARG_N_GPU_LAYERS"},

@@ -313,6 +313,16 @@ TEST(Generate, PrintsStatisticsOnStandardErrorWhenAsked) {
   EXPECT_THAT(result.err, HasSubstr("accepted"));
 }
 
+TEST(Generate, TakesLlamaCppsNamesOfWhatDrafts) {
+  const auto generated = [](const std::string& list) {
+    return generate({"-p", "the sea and the sea", "-n", "4", "-s", "7", "--spec-type", list});
+  };
+  EXPECT_EQ(generated("ngram-simple,draft-simple").exit_code, 0);
+  const ProcessResult wrong = generated("magic");
+  EXPECT_EQ(wrong.exit_code, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("magic"));
+}
+
 TEST(Generate, SamplingOptionsReachTheSampler) {
   const std::vector<std::string> call = {"-p", "The old house", "-n", "24", "-s", "7"};
   const Json plain = generate_json(call)["tokens"];

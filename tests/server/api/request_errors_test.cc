@@ -205,7 +205,7 @@ TEST(RequestErrors, SamplersHaveLlamaCppsNamesLettersAndLimits) {
                                                 {"dry_allowed_length", -1},
                                                 {"dry_penalty_last_n", -2},
                                                 {"dry_sequence_breakers", "x"},
-                                                {"dry_sequence_breakers", {1}},
+                                                {"dry_sequence_breakers", 7},
                                                 {"mirostat", 3},
                                                 {"mirostat_tau", -1},
                                                 {"mirostat_eta", 1.5},
