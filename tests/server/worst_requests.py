@@ -293,7 +293,8 @@ class Judge:
 
     def samples(self, send, n):
         out = []
-        with Beside(self.server, send, self.n_beside):
+        # Where more texts read prompts than decode, they get more than half of the time: their turn.
+        with Beside(self.server, send, 1 if send is prompts else self.n_beside):
             for _ in range(n):
                 self.seed += 1
                 out.append(self.server.sample(self.seed))
@@ -344,12 +345,14 @@ def check_controls(program, verbose):
                 continue
             server = Server(program, given)
             try:
-                found = Judge(server, verbose).faults(send, most_mib, n_tries=1 if wanted else 3)
+                judge = Judge(server, verbose, 6, 1 if send is longer_texts else N_BESIDE)
+                found = judge.faults(send, most_mib, n_tries=1 if wanted else 3)
             finally:
                 server.end()
             if any(word in fault for fault in found) != wanted:
                 raise Failure(f"{send.__name__} of {' '.join(given) or 'a whole server'}: {found}")
-            print(f"control: {' '.join(given) or 'all protections'}, {send.__name__}: {found}")
+            print(f"control: {' '.join(given) or 'all protections'}, {send.__name__}: {found}",
+                  flush=True)
 
 
 def main():
