@@ -265,7 +265,6 @@ void ServeRun::start_service() {
   service.n_active = options_.n_parallel;
   service.n_waiting = options_.n_queue;
   service.request_timeout = options_.request_timeout;
-  if (options_.without_slow_readers) service.max_event_bytes = std::size_t{1} << 40U;
   service.slot_folder = options_.slot_folder;
   service.on_failure = [](const std::string& what) {
     say("internal error: " + visible(what) + "; please report it");

@@ -255,11 +255,6 @@ void add_flow_options(Arguments& arguments, ServeOptions& options) {
       });
   arguments.add_flag(
       "--no-metrics", [&options] { options.has_metrics = false; }, "GET /metrics answers 501");
-  // So that tests/server/worst_requests.py sees that it would notice.
-  arguments
-      .add_flag("--without-reader-bound", options.without_slow_readers,
-                "Keep all events for clients that do not read them; for tests")
-      .hide();
   arguments.add_flag("--print-docs", options.prints_docs, "The tables of docs/server.md").hide();
 }
 

@@ -40,9 +40,8 @@ struct ServeOptions {
   std::size_t n_parallel = 4;
   std::size_t n_cached = 0;  // past texts besides
   std::size_t n_queue = 64;
-  std::size_t n_batch = 256;          // prompt tokens between two rounds
-  std::size_t max_gap_ms = 0;         // of a round; 0: by the number of texts
-  bool without_slow_readers = false;  // no bound on what they do not read; for tests
+  std::size_t n_batch = 256;   // prompt tokens between two rounds
+  std::size_t max_gap_ms = 0;  // of a round; 0: by the number of texts
   bool reuses_prefixes = true;
   std::string host = "127.0.0.1";  // several: separated by commas
   int port = 8080;
