@@ -26,14 +26,8 @@ LengthRules house_lengths() {
           .most_function_lines = 60,
           .exceptions = {
               // To be split; they may not grow until then.
-              {"apps/common/arguments.cc", 480},
-              {"apps/server/api/answer.cc", 485},
-              {"src/llama/grammar_states.cc", 465},
-              {"tests/llama/grammar_states_test.cc", 420},
-              {"tests/llama/grammar_test.cc", 470},
               {"tests/server/api/request_errors_test.cc", 410},
-              {"tests/server/api/tools_test.cc", 445},
-              {"tests/server/service/scheduler_test.cc", 445},
+              {"tests/server/api/tools_test.cc", 415},
               {"apps/cli/chat.cc: ChatRun::answer", 61},
               {"apps/cli/serve.cc: ServeRun::start_service", 64},
               // Tables: a row each, and no way through them that somebody would have to follow.

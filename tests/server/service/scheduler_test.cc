@@ -231,67 +231,6 @@ TEST_F(SchedulerTest, SeveralRequestsOfManyTextsLeaveAPlaceToOthersTogether) {
   const RequestId first = last_;
   ASSERT_EQ(add(b_, b_.jobs(16, 1'000'000'000'000)), Admission::accepted);
   const RequestId second = last_;
-  ASSERT_EQ(add(c_, c_.jobs(1)), Admission::accepted);
-  c_.wait();
-  EXPECT_THAT(c_.outcomes(), ElementsAre(Outcome::length));
-  scheduler_->cancel(first);
-  // The round under way ends, a's text before the next one.
-  control_->allow(1);
-  a_.wait();
-  EXPECT_EQ(control_->rounds_at_end(), 1U);
-  control_->release();
-  b_.wait();
-  EXPECT_THAT(a_.outcomes(), ElementsAre(Outcome::cancelled));
-  EXPECT_THAT(a_.reasons(), ElementsAre(Interruption::cancelled));
-  EXPECT_THAT(b_.outcomes(), ElementsAre(Outcome::length));
-}
-
-TEST_F(SchedulerTest, IgnoresTheCancellationOfWhatHasEnded) {
-  start(1, 0);
-  ASSERT_EQ(add(a_, a_.jobs(1)), Admission::accepted);
-  a_.wait();
-  ASSERT_TRUE(is_idle());
-  scheduler_->cancel(last_);
-  scheduler_->cancel(RequestId{999});
-  ASSERT_EQ(add(b_, b_.jobs(1)), Admission::accepted);
-  b_.wait();
-  EXPECT_EQ(a_.n_done(), 1);
-  EXPECT_THAT(a_.reasons(), IsEmpty());
-}
-
-TEST_F(SchedulerTest, EndsARequestAtItsDeadline) {
-  start(1, 0);
-  ASSERT_EQ(add(a_, a_.jobs(1, 1000000), Clock::now()), Admission::accepted);
-  a_.wait();
-  EXPECT_THAT(a_.outcomes(), ElementsAre(Outcome::cancelled));
-  EXPECT_THAT(a_.reasons(), ElementsAre(Interruption::timed_out));
-}
-
-// A request whose texts would fill all places.
-TEST_F(SchedulerTest, ARequestLeavesAPlaceToOthers) {
-  start(3, 64);
-  ASSERT_EQ(add(a_, a_.jobs(16, 1'000'000'000'000)), Admission::accepted);
-  const RequestId large = last_;
-  ASSERT_EQ(add(b_, b_.jobs(1)), Admission::accepted);
-  b_.wait();
-  EXPECT_THAT(b_.outcomes(), ElementsAre(Outcome::length));
-  EXPECT_GE(scheduler_->n_texts(), 16U) << "and those of the other one go on";
-  scheduler_->cancel(large);
-  a_.wait();
-  EXPECT_EQ(a_.outcomes(), std::vector<Outcome>(16, Outcome::cancelled));
-  ASSERT_TRUE(is_idle());
-  ASSERT_EQ(add(c_, c_.jobs(7)), Admission::accepted);
-  c_.wait();
-  EXPECT_EQ(c_.outcomes(), std::vector<Outcome>(7, Outcome::length));
-}
-
-// A second one's first text would take the place that the first one leaves.
-TEST_F(SchedulerTest, SeveralRequestsOfManyTextsLeaveAPlaceToOthersTogether) {
-  start(3, 64);
-  ASSERT_EQ(add(a_, a_.jobs(16, 1'000'000'000'000)), Admission::accepted);
-  const RequestId first = last_;
-  ASSERT_EQ(add(b_, b_.jobs(16, 1'000'000'000'000)), Admission::accepted);
-  const RequestId second = last_;
   for (int i = 0; i < 3; ++i) {
     Client single;
     ASSERT_EQ(add(single, single.jobs(1)), Admission::accepted);
