@@ -232,7 +232,7 @@ TEST_F(SchedulerTest, SeveralRequestsOfManyTextsLeaveAPlaceToOthersTogether) {
   ASSERT_EQ(add(b_, b_.jobs(16, 1'000'000'000'000)), Admission::accepted);
   const RequestId second = last_;
   for (int i = 0; i < 3; ++i) {
-    Client single;
+    Witness single;
     ASSERT_EQ(add(single, single.jobs(1)), Admission::accepted);
     single.wait();
     EXPECT_THAT(single.outcomes(), ElementsAre(Outcome::length));
