@@ -69,6 +69,7 @@ void Batch::Impl::begin_text(BatchText& text, std::size_t n_planned) {
     const bool is_planned = text.is_planned();
     if (text.has_drafter() && !is_planned) is_measured_ = false;
     text.most_owed_to_draft = active_.size() == 1 ? HUGE_VAL : step_s_;
+    text.masks.limit_drafts(text.most_owed_to_draft);
     // Every other text has a root, which is a leaf at least.
     text.begin_round(is_planned ? n_planned : limits.max_pass_nodes - 1 - n_others,
                      limits.max_leaves - std::min(limits.max_leaves, n_others),

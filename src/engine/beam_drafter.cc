@@ -58,7 +58,7 @@ void BeamDrafter::take(DraftRound& round) {
   pool_.clear();
   for (std::size_t i = 0; i < level_.size(); ++i) {
     const std::size_t node = level_[i];
-    const std::span<const std::uint32_t> allowed = allowed_below(round, node);
+    const std::span<const std::uint32_t> allowed = allowed_below(round, node, /*in_time=*/true);
     const ScoredRow scored = score_of_draft(weights_, *round.noise, levels_.row(round, i),
                                             TextView{round.text, proposals.path(node)}, allowed);
     const std::size_t n = best_candidates(scored.row, scored.noise, method_.tau, candidates_);

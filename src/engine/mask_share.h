@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <utility>
@@ -23,11 +24,16 @@ class TimedConstraint final : public TokenConstraint {
   std::span<const std::uint32_t> allowed(std::span<const TokenId> generated,
                                          std::span<const TokenId> path) override;
   [[nodiscard]] double seconds() const { return seconds_; }  // since it was made
+  // Masks of drafted nodes are computed until seconds() is more than this; what is drafted
+  // without them is only accepted more seldom.
+  void serve_drafts_until(double seconds) { drafts_until_s_ = seconds; }
+  [[nodiscard]] bool serves_drafts() const { return seconds_ <= drafts_until_s_; }
 
  private:
   std::shared_ptr<TokenConstraint> constraint_;
   const Clock& clock_;
   double seconds_ = 0.0;
+  double drafts_until_s_ = std::numeric_limits<double>::infinity();
 };
 
 // One text's account. A text owes what its masks took, less a share of the time that went by
@@ -52,6 +58,11 @@ class MaskShare {
   }
   // passed_s: time that went by, without what masks took; n_owing: texts that owe something.
   void end_round(double passed_s, std::size_t n_owing);
+  // This round's drafts get masks until the text owes more than that.
+  void limit_drafts(double most_owed) {
+    if (constraint_ == nullptr) return;
+    constraint_->serve_drafts_until(constraint_->seconds() + most_owed - owed_now());
+  }
   // Nobody waits for it.
   void forgive() {
     owed_ = 0.0;

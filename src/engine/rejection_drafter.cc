@@ -59,7 +59,8 @@ class RejectionDrafter final : public ShapedDrafter {
 
 std::size_t RejectionDrafter::draw(DraftRound& round, std::size_t node,
                                    std::span<const float> logits, std::span<Candidate> out) {
-  std::span<const std::uint32_t> allowed = allowed_below(round, node);
+  // Whatever the clock says: what is drawn from decides the text of a seed here.
+  std::span<const std::uint32_t> allowed = allowed_below(round, node, /*in_time=*/false);
   if (allowed.size() * 32 < logits.size()) allowed = {};
   const TextView text{round.text, round.proposals->path(node)};
   weights_.set_key(round.noise->key());

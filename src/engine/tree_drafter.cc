@@ -133,7 +133,7 @@ void TreeDrafter::take(DraftRound& round) {
   levels_.take(round, level_);
   for (std::size_t i = 0; i < level_.size(); ++i) {
     const std::size_t node = level_[i];
-    const std::span<const std::uint32_t> allowed = allowed_below(round, node);
+    const std::span<const std::uint32_t> allowed = allowed_below(round, node, /*in_time=*/true);
     const std::span<Candidate> room = proposals.room(candidates_.size());
     ScoreMoments moments;
     const std::size_t n =
