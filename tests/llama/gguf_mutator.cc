@@ -140,14 +140,15 @@ class GgufMutator::Reader {
 
  private:
   std::uint64_t number(Role role, std::size_t size) {
-    if (at_ + size > file_.size()) throw std::runtime_error("the file ends in its header");
+    if (size > file_.size() - at_) throw std::runtime_error("the file ends in its header");
     fields_.push_back({role, at_, size, name_});
     at_ += size;
     return get(file_, at_ - size, size);
   }
   std::string text() {
     const auto size = static_cast<std::size_t>(number(Role::length, 8));
-    if (at_ + size > file_.size()) throw std::runtime_error("the file ends in a text");
+    // Not at_ + size, which may wrap around.
+    if (size > file_.size() - at_) throw std::runtime_error("the file ends in a text");
     fields_.push_back({Role::text, at_, size, name_});
     at_ += size;
     return file_.substr(at_ - size, size);
