@@ -146,6 +146,14 @@ inline void require_space(const std::string& path, size_t n_bytes) {
                    size_text(space.available) + " are free; free some or write elsewhere");
 }
 
+// Throws: std::runtime_error if the new model would overwrite the one that it is made of.
+inline void require_other_file(const std::string& in, const std::string& out) {
+  std::error_code ignored;
+  if (std::filesystem::equivalent(in, out, ignored)) {
+    fail("the new model would overwrite the original \"" + in + "\"; give another name");
+  }
+}
+
 // A file under a temporary name until it is complete; an incomplete one is removed.
 class PartialFile {
  public:

@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <map>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include "apps/scale/gguf_writer.h"
@@ -154,10 +152,7 @@ void check(const Source& source, const ScaleOptions& o) {
 
 ScaleResult add_recurrent_layers(const ScaleOptions& o) {
   const Source source(o.in);
-  std::error_code ignored;
-  if (std::filesystem::equivalent(o.in, o.out, ignored)) {
-    fail("the new model would overwrite the original \"" + o.in + "\"; give another name");
-  }
+  require_other_file(o.in, o.out);
   check(source, o);
   ScaleResult result;
   result.shape = source.shape();

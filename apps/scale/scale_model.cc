@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
-#include <filesystem>
 #include <optional>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include "apps/scale/gguf_writer.h"
@@ -136,10 +134,7 @@ double final_norm_weight(const Source& source, const Padding& padding, const Sca
 
 ScaleResult scale_model(const ScaleOptions& o) {
   const Source source(o.in);
-  std::error_code ignored;
-  if (std::filesystem::equivalent(o.in, o.out, ignored)) {
-    fail("the new model would overwrite the original \"" + o.in + "\"; give another name");
-  }
+  require_other_file(o.in, o.out);
   if (source.is_head()) return scale_head(source, o);
   if (!o.target.empty()) {
     fail("--target is for EAGLE-3 heads, but \"" + o.in + "\" is a model; leave --target out");

@@ -57,7 +57,7 @@ class LlamaEmbedder {
 
   // One vector for each text, as llama.cpp's pooling makes it and not normalized; with
   // Pooling::none one after the other for each of its tokens. Several texts share a pass as far as
-  // they fit, which may change the last bits of a vector.
+  // they fit, which may change a vector by thousandths.
   // Shape: [texts.size()][n_dimensions()], with Pooling::none [texts.size()][n_tokens *
   // n_dimensions()]. Requires: one call at a time. Throws: Error{invalid_prompt} for an empty text
   // and for tokens that the vocabulary does not have; Error{prompt_too_long}, Error{peer_lost},

@@ -51,26 +51,6 @@ Pooling pooling_of(enum llama_pooling_type type) {
   throw Error(ErrorCode::invalid_model, "the model " + why, "path");
 }
 
-internal::ModelFileOptions file_options(const LlamaModelOptions& options,
-                                        const std::vector<internal::Device>& devices) {
-  internal::ModelFileOptions file;
-  file.path = options.path;
-  file.n_gpu_layers = options.n_gpu_layers;
-  file.devices = devices;
-  file.split_mode = options.split_mode;
-  file.tensor_split = options.tensor_split;
-  file.main_gpu = options.main_gpu;
-  file.use_mmap = options.use_mmap;
-  file.use_mlock = options.use_mlock;
-  file.use_direct_io = options.use_direct_io;
-  file.numa = options.numa;
-  file.overrides = options.overrides;
-  file.weight_places = options.weight_places;
-  if (options.accelerators) file.accelerated_types = options.order_free_types;
-  file.on_progress = options.on_progress;
-  return file;
-}
-
 // Its positions may be a table: what is beyond is not there.
 std::size_t context_of(std::size_t n_trained, const LlamaModelOptions& options) {
   const std::size_t n_most = internal::stretched_context(n_trained, options.rope);
@@ -148,7 +128,7 @@ void LlamaEmbedder::Impl::load(const LlamaEmbedderOptions& options) {
     return internal::chosen_devices(options.model);
   }();
   const internal::DeviceList list(options.model.accelerators);
-  model_ = internal::load_model_file(file_options(options.model, devices), log_);
+  model_ = internal::load_model_file(internal::file_options(options.model, devices), log_);
   try {
     const internal::AbortGuard guard;
     internal::require_texts(vocab());

@@ -156,23 +156,9 @@ void LlamaModel::Impl::load_on(const std::vector<internal::Device>& devices) {
 
 internal::ModelFileOptions LlamaModel::Impl::file_options(
     const std::vector<internal::Device>& devices) const {
-  internal::ModelFileOptions file;
+  internal::ModelFileOptions file = internal::file_options(options_, devices);
   file.loads_mtp = options_.loads_mtp;
-  file.path = options_.path;
-  file.n_gpu_layers = options_.n_gpu_layers;
-  file.devices = devices;
-  file.split_mode = options_.split_mode;
-  file.tensor_split = options_.tensor_split;
-  file.main_gpu = options_.main_gpu;
-  file.use_mmap = options_.use_mmap;
-  file.use_mlock = options_.use_mlock;
-  file.use_direct_io = options_.use_direct_io;
-  file.numa = options_.numa;
-  file.overrides = options_.overrides;
-  file.weight_places = options_.weight_places;
   file.is_batch_invariant = options_.attention == Attention::exact;
-  if (options_.accelerators) file.accelerated_types = options_.order_free_types;
-  file.on_progress = options_.on_progress;
   return file;
 }
 

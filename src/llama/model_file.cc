@@ -255,6 +255,26 @@ class MemoryLockLog {
 
 }  // namespace
 
+ModelFileOptions file_options(const LlamaModelOptions& options,
+                              const std::vector<Device>& devices) {
+  ModelFileOptions file;
+  file.path = options.path;
+  file.n_gpu_layers = options.n_gpu_layers;
+  file.devices = devices;
+  file.split_mode = options.split_mode;
+  file.tensor_split = options.tensor_split;
+  file.main_gpu = options.main_gpu;
+  file.use_mmap = options.use_mmap;
+  file.use_mlock = options.use_mlock;
+  file.use_direct_io = options.use_direct_io;
+  file.numa = options.numa;
+  file.overrides = options.overrides;
+  file.weight_places = options.weight_places;
+  if (options.accelerators) file.accelerated_types = options.order_free_types;
+  file.on_progress = options.on_progress;
+  return file;
+}
+
 LlamaModelPtr load_model_file(const ModelFileOptions& options, const LogSink& log) {
   check_is_readable_file(options.path);
   check_is_gguf(options.path);

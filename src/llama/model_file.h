@@ -42,6 +42,10 @@ struct ModelFileOptions {
   std::function<bool(float)> on_progress;
 };
 
+// What of these options is about the file and where its weights go; loads_mtp and
+// is_batch_invariant are left for who decides about them.
+ModelFileOptions file_options(const LlamaModelOptions& options, const std::vector<Device>& devices);
+
 // Throws: Error{file_not_found, invalid_model, out_of_memory}.
 LlamaModelPtr load_model_file(const ModelFileOptions& options, const LogSink& log);
 

@@ -4,12 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "tests/cli/process.h"
 #include "tests/llama/llama_fixture.h"
+#include "tests/scale/greedy.h"
 
 namespace gumbelspec::testing {
 namespace {
@@ -17,25 +17,6 @@ namespace {
 using ::testing::HasSubstr;
 
 constexpr std::size_t kTokens = 24;
-
-// The logits after each of the tokens that the model finds likeliest.
-std::vector<Logits> greedy_rows(LlamaModel& model) {
-  const std::vector<TokenId> prompt = model.tokenize("The old house stood on the hill, and");
-  const SeqId seq = model.open();
-  EXPECT_EQ(model.extend(seq, std::span(prompt).first(prompt.size() - 1)), PassOutcome::ok);
-  std::vector<Logits> rows;
-  TokenId last = prompt.back();
-  for (std::size_t i = 0; i < kTokens; ++i) {
-    const PassNode node{seq, kCommitted, last, true};
-    EXPECT_EQ(model.evaluate(std::span(&node, 1)), PassOutcome::ok);
-    const auto row = model.row(0);
-    rows.emplace_back(row.begin(), row.end());
-    last = static_cast<TokenId>(std::max_element(row.begin(), row.end()) - row.begin());
-    const PendingId path_of_one = pending_id(0);
-    model.commit(seq, std::span(&path_of_one, 1));
-  }
-  return rows;
-}
 
 class RecurrentLayersIn : public ::testing::TestWithParam<const char*> {};
 
@@ -56,9 +37,9 @@ TEST_P(RecurrentLayersIn, KeepTheFunctionAndHaveStates) {
   EXPECT_TRUE(dense->limits().can_branch);
   EXPECT_GT(hybrid->rollback().state_bytes, 0U);
 
-  const std::vector<Logits> expected = greedy_rows(*dense), got = greedy_rows(*hybrid);
+  const Greedy expected = greedy_text(*dense, kTokens), got = greedy_text(*hybrid, kTokens);
   for (std::size_t i = 0; i < kTokens; ++i) {
-    EXPECT_TRUE(same_bits(expected[i], got[i])) << "token " << i;
+    EXPECT_TRUE(same_bits(expected.logits[i], got.logits[i])) << "token " << i;
   }
 }
 

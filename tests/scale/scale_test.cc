@@ -9,6 +9,7 @@
 #include "apps/scale/scale_model.h"
 #include "tests/cli/process.h"
 #include "tests/llama/llama_fixture.h"
+#include "tests/scale/greedy.h"
 
 namespace gumbelspec::testing {
 namespace {
@@ -71,32 +72,6 @@ TEST(Params, AreANumberWithAUnit) {
   for (const char* text : {"", "B", "1", "-1B", "1X", "1 B", "nan", "1e99B"}) {
     EXPECT_THROW((void)scale::parse_params(text), std::runtime_error) << text;
   }
-}
-
-// The likeliest tokens one after the other, with the logits that they were taken from.
-struct Greedy {
-  std::vector<TokenId> text;
-  std::vector<Logits> logits;
-};
-
-Greedy greedy_text(const std::string& path, std::size_t n) {
-  const auto model = LlamaModel::load({.path = path, .n_threads = 1});
-  const SeqId seq = model->open();
-  const std::vector<TokenId> prompt = model->tokenize("The old house stood on the hill, and");
-  EXPECT_EQ(model->extend(seq, std::span(prompt).first(prompt.size() - 1)), PassOutcome::ok);
-  Greedy greedy;
-  TokenId last = prompt.back();
-  for (std::size_t i = 0; i < n; ++i) {
-    const PassNode node{seq, kCommitted, last, true};
-    EXPECT_EQ(model->evaluate(std::span(&node, 1)), PassOutcome::ok);
-    const auto row = model->row(0);
-    greedy.logits.emplace_back(row.begin(), row.end());
-    last = static_cast<TokenId>(std::max_element(row.begin(), row.end()) - row.begin());
-    greedy.text.push_back(last);
-    const PendingId path_of_one = pending_id(0);
-    model->commit(seq, std::span(&path_of_one, 1));
-  }
-  return greedy;
 }
 
 double largest_difference(const Greedy& a, const Greedy& b) {
