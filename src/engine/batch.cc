@@ -140,17 +140,24 @@ bool Batch::Impl::admit_one() {
     TextPtr text = std::move(*next);
     waiting_.erase(next);
     text->join(slot, slots_, {&target_, draft_, options_.costs, options_.calibrations});
-    // As in the last round: while prompts are read, rounds have fewer texts than there are.
-    const std::size_t n_texts = active_.size() + 1;
-    text->defers_draft =
-        text->is_planned() &&
-        !ledger_.is_open(std::clamp(rate_.n_texts(), std::min<std::size_t>(n_texts, 2), n_texts));
-    statistics_.n_prompt_reused += text->n_reused;
-    tell_prompt(*text);
     active_.push_back(std::move(text));
+    BatchText& joined = *active_.back();
+    joined.defers_draft = joined.is_planned() && !pays_to_read_on();
+    statistics_.n_prompt_reused += joined.n_reused;
+    tell_prompt(joined);
     return true;
   }
   return false;
+}
+
+// Whether a draft that has yet to read a text may be worth it: with as many texts as in the last
+// round, and with those that will take part soon. While others read their prompts rounds have few
+// texts, of which drafts pay that do not pay once all take part.
+bool Batch::Impl::pays_to_read_on() const {
+  const std::size_t n = active_.size();
+  const std::size_t n_now = std::clamp(rate_.n_texts(), std::min<std::size_t>(n, 2), n);
+  const std::size_t n_soon = std::min(max_active_, n + waiting_.size());
+  return ledger_.is_open(n_now) && ledger_.is_open(n_soon);
 }
 
 // The last token is evaluated with the first round.
@@ -171,18 +178,28 @@ BatchText* Batch::Impl::next_reader() {
   return best;
 }
 
-// What may be read of prompts before the next round, for which others wait. Units: seconds.
-double Batch::Impl::reading_limit_s() const {
+// What may be read of prompts before the next round, for which others wait or may come to wait.
+Batch::Impl::ReadingLimit Batch::Impl::reading_limit() const {
   std::size_t n_reading = 0;
   std::size_t n_decoding = 0;
   for (const TextPtr& text : active_) {
     if (text->is_cancelled || text->outcome != Outcome::running) continue;
     ++(text->is_reading() ? n_reading : n_decoding);
   }
-  if (n_reading == 0 || n_decoding == 0 || rate_.n_texts() == 0) return HUGE_VAL;
-  const double plain_s = options_.costs->target.is_known() ? rate_.plain_round_s() : round_s_;
-  if (options_.max_gap_ms > 0.0) return options_.max_gap_ms / 1e3 - plain_s;
-  return PromptPieces::rounds(n_reading, n_decoding) * plain_s;
+  if (n_reading == 0 || max_active_ == 1) return {};
+  const bool is_alone = n_decoding == 0;
+  const double plain_s = plain_round_s();
+  if (options_.max_gap_ms > 0.0) return {options_.max_gap_ms / 1e3 - plain_s, is_alone};
+  const double rounds =
+      is_alone ? PromptPieces::kAloneRounds : PromptPieces::rounds(n_reading, n_decoding);
+  return {rounds * plain_s, is_alone};
+}
+
+// Of the texts of the last round, or of one text before the first; unbounded if nothing is known.
+double Batch::Impl::plain_round_s() const {
+  const bool is_known = options_.costs->target.is_known();
+  if (rate_.n_texts() > 0) return is_known ? rate_.plain_round_s() : round_s_;
+  return is_known ? options_.costs->target.seconds(1) : HUGE_VAL;
 }
 
 // Pieces end at multiples of their size, so that they depend little on what else there is to read;
@@ -202,13 +219,27 @@ std::size_t Batch::Impl::next_piece(const BatchText& text) const {
   return remembers ? up_to(text.n_draft_read, n, text.n_to_remember()) : n;
 }
 
+// What may be read before this round. Where even the least piece takes longer than a round's share
+// it is read every so many rounds, and what a piece took longer than its share is made up for.
+double Batch::Impl::reading_credit_s(const ReadingLimit& limit) {
+  constexpr double kMostRounds = 4.0;
+  if (limit.is_alone || !std::isfinite(limit.seconds)) return limit.seconds;
+  const double least_s = pieces_.least_s();
+  return std::clamp(reading_credit_s_, -kMostRounds * limit.seconds, least_s) + limit.seconds;
+}
+
 void Batch::Impl::read_prompts() {
-  double left_s = reading_limit_s();
-  bool is_first = true;
-  for (std::size_t n_left = options_.prompt_tokens_per_round; is_first || pieces_.fits(left_s);) {
+  const ReadingLimit limit = reading_limit();
+  double left_s = reading_credit_s(limit);
+  // Prompts go on whatever was asked for.
+  bool is_first = limit.is_alone || limit.seconds <= 0.0;
+  bool has_read = false;
+  for (std::size_t n_left = options_.prompt_tokens_per_round;
+       is_first || pieces_.least_s() <= left_s;) {
     BatchText* text = next_reader();
     if (text == nullptr) break;
-    most_piece_ = pieces_.size(left_s);
+    most_piece_ =
+        limit.is_alone ? pieces_.size_alone(left_s) : pieces_.size(std::min(left_s, limit.seconds));
     const std::size_t n = next_piece(*text);
     if (n > n_left) break;
     is_first = false;
@@ -222,10 +253,12 @@ void Batch::Impl::read_prompts() {
     // What the draft reads besides is its own matter, and must not make pieces small.
     if (reads_target) pieces_.observe(n, target_read_s_);
     left_s -= target_read_s_;
+    has_read = true;
     text->statistics().prompt_s += seconds;
     statistics_.prompt_s += seconds;
     tell_prompt(*text);
   }
+  reading_credit_s_ = !std::isfinite(left_s) ? 0.0 : has_read ? std::min(left_s, 0.0) : left_s;
   for (const TextPtr& text : active_) {
     if (text->outcome == Outcome::running && !text->is_reading()) {
       text->outcome = text->outcome_at(text->room());

@@ -3,6 +3,7 @@
 #ifndef GUMBELSPEC_ENGINE_BATCH_IMPL_H_
 #define GUMBELSPEC_ENGINE_BATCH_IMPL_H_
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -46,12 +47,19 @@ class Batch::Impl {
                                     const TextOptions& options) const;
   void admit();
   [[nodiscard]] bool admit_one();
+  [[nodiscard]] bool pays_to_read_on() const;
   BatchSlot& idle_slot(std::size_t slot);
   // Prompts.
   void read_prompts();
   [[nodiscard]] BatchText* next_reader();
   [[nodiscard]] std::size_t next_piece(const BatchText& text) const;
-  [[nodiscard]] double reading_limit_s() const;
+  struct ReadingLimit {
+    double seconds = HUGE_VAL;
+    bool is_alone = false;  // nobody decodes, but somebody may come
+  };
+  [[nodiscard]] ReadingLimit reading_limit() const;
+  [[nodiscard]] double reading_credit_s(const ReadingLimit& limit);
+  [[nodiscard]] double plain_round_s() const;
   void read_piece(BatchText& text);
   [[nodiscard]] PassOutcome read_target(BatchText& text);
   [[nodiscard]] PassOutcome score_target(BatchText& text, std::span<const TokenId> piece);
@@ -62,6 +70,7 @@ class Batch::Impl {
   void run_round();
   void choose_texts();
   void begin_texts();
+  [[nodiscard]] bool waits_to_catch_up(const BatchText& text) const;
   void begin_text(BatchText& text, std::size_t n_planned);
   [[nodiscard]] double round_limit_s() const;
   [[nodiscard]] std::size_t n_planned_nodes(std::size_t n_texts);
@@ -90,9 +99,10 @@ class Batch::Impl {
   bool is_in_step_ = false;
   std::size_t n_pieces_ = 0;
   PromptPieces pieces_{options_.prompt_tokens_per_round};
-  std::size_t most_piece_ = 0;  // tokens of a prompt at once, in this round
-  double target_read_s_ = 0.0;  // of the piece that was read last
-  double round_s_ = 0.0;        // of rounds on average, where costs are not known
+  double reading_credit_s_ = 0.0;  // what was left, or is owed
+  std::size_t most_piece_ = 0;     // tokens of a prompt at once, in this round
+  double target_read_s_ = 0.0;     // of the piece that was read last
+  double round_s_ = 0.0;           // of rounds on average, where costs are not known
 
   // The round.
   std::vector<BatchText*> ready_;  // those that take part

@@ -7,6 +7,12 @@
 #include "src/engine/stopwatch.h"
 
 namespace gumbelspec {
+namespace {
+
+// Texts that do not wait for each other's drafts for long.
+constexpr std::size_t kFew = 2;
+
+}  // namespace
 
 void Batch::Impl::run_round() {
   const ClockWatch watch(clock_);
@@ -17,11 +23,11 @@ void Batch::Impl::run_round() {
   end_marked();
 }
 
-// Where several wait for the same round, none is to wait long for what the others draft.
+// Where several wait for the same round, or to read on behind it, none is to wait long for what the
+// others draft.
 double Batch::Impl::round_limit_s() const {
-  constexpr std::size_t kFew = 2;
   if (options_.max_gap_ms > 0.0) return options_.max_gap_ms / 1e3;
-  if (rate_.n_texts() <= kFew) return HUGE_VAL;
+  if (active_.size() <= kFew) return HUGE_VAL;
   return BatchOptions::kMostRound * rate_.plain_round_s();
 }
 
@@ -62,6 +68,11 @@ void Batch::Impl::begin_texts() {
   for (BatchText* text : ready_) begin_text(*text, n_planned);
 }
 
+bool Batch::Impl::waits_to_catch_up(const BatchText& text) const {
+  if (active_.size() <= kFew || !text.reads_with_draft() || pays_to_read_on()) return false;
+  return text.reader()->n_missing(text.tokens()) > kFewMissing;
+}
+
 void Batch::Impl::begin_text(BatchText& text, std::size_t n_planned) {
   const ModelLimits& limits = target_.limits();
   const std::size_t n_others = ready_.size() - 1;
@@ -70,10 +81,10 @@ void Batch::Impl::begin_text(BatchText& text, std::size_t n_planned) {
     if (text.has_drafter() && !is_planned) is_measured_ = false;
     text.most_owed_to_draft = active_.size() == 1 ? HUGE_VAL : step_s_;
     text.masks.limit_drafts(text.most_owed_to_draft);
+    const bool may_draft = !is_planned || (n_planned > 0 && !waits_to_catch_up(text));
     // Every other text has a root, which is a leaf at least.
     text.begin_round(is_planned ? n_planned : limits.max_pass_nodes - 1 - n_others,
-                     limits.max_leaves - std::min(limits.max_leaves, n_others),
-                     !is_planned || n_planned > 0);
+                     limits.max_leaves - std::min(limits.max_leaves, n_others), may_draft);
     texts_.push_back(&text);
   } catch (const std::exception& error) {
     text.error = Error(ErrorCode::evaluation_failed, error.what());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 
 namespace gumbelspec {
 
@@ -16,11 +17,24 @@ std::size_t PromptPieces::class_of(std::size_t n) {
 }
 
 std::size_t PromptPieces::size(double limit_s) const {
+  if (std::isinf(limit_s)) return most_;
+  if (token_s(0) == 0.0) return std::min(kFirst, most_);
   std::size_t best = std::min(kLeast, most_);
   for (std::size_t n = best; n < most_;) {
     n = std::min(2 * std::bit_floor(n), most_);
     if (static_cast<double>(n) * token_s(class_of(n)) > limit_s) break;
     best = n;
+  }
+  return best;
+}
+
+std::size_t PromptPieces::size_alone(double limit_s) const {
+  constexpr double kNotably = 1.05;
+  std::size_t best = size(limit_s);
+  while (best < most_) {
+    const std::size_t next = std::min(2 * std::bit_floor(best), most_);
+    if (kNotably * token_s(class_of(next)) >= token_s(class_of(best))) break;
+    best = next;
   }
   return best;
 }

@@ -14,10 +14,15 @@ class PromptPieces {
  public:
   // Smaller ones are not worth their pass.
   static constexpr std::size_t kLeast = 16;
+  // The first one, of which nothing is known.
+  static constexpr std::size_t kFirst = 64;
   // What reading may take of the time, in plain rounds: as much for each text that reads as for
   // each that decodes, but not less than half of the time, and not more than two thirds.
   static constexpr double kLeastRounds = 1.0;
   static constexpr double kMostRounds = 2.0;
+  // Where nobody decodes yet, a piece may take this many plain rounds: who comes while it is read
+  // waits for its end.
+  static constexpr double kAloneRounds = 4.0;
 
   explicit PromptPieces(std::size_t most) : most_(most) {}
 
@@ -26,9 +31,12 @@ class PromptPieces {
   // The largest size that is expected to take at most so long, or the least one.
   // Units: limit_s in seconds.
   [[nodiscard]] std::size_t size(double limit_s) const;
-  // Whether a piece of the least size is expected to take at most so long.
-  [[nodiscard]] bool fits(double limit_s) const {
-    return static_cast<double>(kLeast) * token_s(class_of(kLeast)) <= limit_s;
+  // The size where nobody decodes: that, or a larger one where prompts are read notably faster with
+  // it, as on a GPU.
+  [[nodiscard]] std::size_t size_alone(double limit_s) const;
+  // Expected of a piece of the least size. Units: seconds.
+  [[nodiscard]] double least_s() const {
+    return static_cast<double>(kLeast) * token_s(class_of(kLeast));
   }
   // A piece of n tokens took so long.
   void observe(std::size_t n, double seconds);

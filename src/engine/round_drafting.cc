@@ -11,8 +11,6 @@ namespace {
 
 // Texts that gave up drafting are asked again every so many rounds.
 constexpr std::size_t kAskEvery = 8;
-// Tokens that a text may have to read besides its root without the others' noticing.
-constexpr std::size_t kFewMissing = 4;
 // Nodes of less value are never worth verifying.
 constexpr double kLeastValue = 0.002;
 

@@ -16,6 +16,9 @@
 
 namespace gumbelspec {
 
+// Tokens that a text may have to read besides its root without the others' noticing.
+inline constexpr std::size_t kFewMissing = 4;
+
 // What texts that are decoded together have to look at; a text alone has its planner only.
 struct RoundPlan {
   double rate = 0.0;        // tokens per second of all texts

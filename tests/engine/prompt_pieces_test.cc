@@ -51,6 +51,31 @@ TEST(PromptPieces, AreWholeWhereNobodyWaits) {
   EXPECT_EQ(PromptPieces(7).size(1.0), 7U);
 }
 
+// Seconds of a piece of n tokens when nobody decodes, as it was learnt.
+std::size_t learnt_alone(double of_pass, double of_token, double limit_s) {
+  PromptPieces pieces(kMost);
+  std::size_t n = 0;
+  for (int i = 0; i < 50; ++i) {
+    n = pieces.size_alone(limit_s);
+    pieces.observe(n, of_pass + of_token * static_cast<double>(n));
+  }
+  return n;
+}
+
+TEST(PromptPieces, AreShortWhereSomebodyMayComeUnlessLongOnesPay) {
+  // As on a CPU: a token takes its time whatever the pass.
+  EXPECT_EQ(learnt_alone(0.0, 0.01, 0.64), 64U);
+  EXPECT_EQ(learnt_alone(0.001, 0.01, 0.2), PromptPieces::kLeast);
+  // As on a GPU: a pass takes its time, whatever its tokens.
+  EXPECT_EQ(learnt_alone(0.1, 0.0001, 0.11), kMost);
+  EXPECT_EQ(learnt_alone(0.1, 0.001, 0.01), kMost);
+  // In between: doubling pays as long as it saves more than a twentieth.
+  EXPECT_EQ(learnt_alone(0.02, 0.001, 0.05), kMost);
+  EXPECT_EQ(learnt_alone(0.004, 0.001, 0.05), 64U);
+  PromptPieces pieces(kMost);
+  EXPECT_EQ(pieces.size_alone(HUGE_VAL), kMost);
+}
+
 TEST(PromptPieces, GetAsMuchTimePerTextAsThoseThatDecode) {
   EXPECT_EQ(PromptPieces::rounds(1, 1), 1.0);
   EXPECT_EQ(PromptPieces::rounds(1, 8), 1.0);
@@ -58,11 +83,12 @@ TEST(PromptPieces, GetAsMuchTimePerTextAsThoseThatDecode) {
   EXPECT_EQ(PromptPieces::rounds(15, 1), 2.0);
 }
 
-// A pass takes a second, and a hundredth per token besides.
+// A pass takes a second (as on a GPU) or what is said, and a fiftieth per token besides.
 class ClockedModel final : public WrappedModel {
  public:
   ClockedModel(LanguageModel& model, double& now) : WrappedModel(model), now_(now) {}
-  static double seconds(std::size_t n) { return 1.0 + 0.02 * static_cast<double>(n); }
+  static inline double pass_s = 1.0;
+  static double seconds(std::size_t n) { return pass_s + 0.02 * static_cast<double>(n); }
 
   PassOutcome extend(SeqId seq, std::span<const TokenId> tokens) override {
     if (!tokens.empty()) now_ += seconds(tokens.size());
@@ -79,6 +105,7 @@ class ClockedModel final : public WrappedModel {
 
 struct Reading {
   double longest_s = 0.0;   // step while the long prompt was read
+  double total_s = 0.0;     // of all these steps
   std::size_t n_steps = 0;  // until it was
   std::vector<std::vector<TokenId>> texts;
 };
@@ -99,7 +126,7 @@ Reading read_beside(std::size_t n_decoding, const BatchOptions& wanted, bool kno
   std::vector<Added> added;
   for (std::size_t i = 0; i < n_decoding; ++i) {
     Job job{std::vector<TokenId>(30, token_id(i + 1)), {}};
-    job.options = {.method = parse_method("ar"), .seed = i, .max_tokens = 200};
+    job.options = {.method = parse_method("ar"), .seed = i, .max_tokens = 800};
     added.push_back(add(batch, job));
   }
   for (int i = 0; i < 30; ++i) (void)batch.step();
@@ -115,6 +142,7 @@ Reading read_beside(std::size_t n_decoding, const BatchOptions& wanted, bool kno
     goes_on = batch.step();
     if (is_read) continue;
     out.longest_s = std::max(out.longest_s, now - begin);
+    out.total_s += now - begin;
     ++out.n_steps;
   }
   for (const Added& text : added) out.texts.push_back(text.seen->tokens);
@@ -138,6 +166,24 @@ TEST(BatchPrompts, LeaveTheOthersHalfOfTheTime) {
   }
 }
 
+// As on a CPU, where the least piece takes as long as many rounds: it is not read in each.
+TEST(BatchPrompts, LeaveTheOthersHalfOfTheTimeWhereTheLeastPieceTakesLonger) {
+  ClockedModel::pass_s = 0.01;
+  ASSERT_GT(ClockedModel::seconds(PromptPieces::kLeast), 8 * ClockedModel::seconds(1));
+  for (const bool knows_costs : {true, false}) {
+    const auto rounds = [](const Reading& reading) {
+      return reading.total_s / (ClockedModel::seconds(1) * static_cast<double>(reading.n_steps));
+    };
+    const Reading bound = read_beside(1, {}, knows_costs);
+    EXPECT_GT(rounds(bound), 1.7);
+    EXPECT_LT(rounds(bound), 2.2);
+    const Reading whole = read_beside(1, {.max_gap_ms = 3.6e6}, knows_costs);
+    EXPECT_GT(rounds(whole), 20.0) << "the control";
+    EXPECT_EQ(bound.texts, whole.texts);
+  }
+  ClockedModel::pass_s = 1.0;
+}
+
 TEST(BatchPrompts, KeepToTheGapThatWasAskedFor) {
   const double plain_s = ClockedModel::seconds(2);
   for (const double gap_s : {4.0, 6.0, 9.0}) {
@@ -147,6 +193,19 @@ TEST(BatchPrompts, KeepToTheGapThatWasAskedFor) {
   }
   // Less than a round takes: prompts are read nevertheless.
   EXPECT_EQ(read_beside(2, {.max_gap_ms = 10.0}, true).texts.back().size(), 5U);
+}
+
+TEST(BatchPrompts, LetWhoComesNextWaitForAShortPieceOnly) {
+  // As on a CPU.
+  ClockedModel::pass_s = 0.01;
+  const Reading bound = read_beside(0, {}, true);
+  EXPECT_LE(bound.longest_s, ClockedModel::seconds(PromptPieces::kFirst));
+  // Nobody can come where there is one place.
+  const Reading whole = read_beside(0, {.max_active = 1}, true);
+  EXPECT_GE(whole.longest_s, 0.9 * ClockedModel::seconds(kMost)) << "the control";
+  EXPECT_EQ(bound.texts, whole.texts);
+  ClockedModel::pass_s = 1.0;
+  EXPECT_GE(read_beside(0, {}, true).longest_s, 0.9 * ClockedModel::seconds(kMost));
 }
 
 }  // namespace

@@ -35,8 +35,6 @@ import threading
 import time
 
 MOST_TIMES = 2.0       # the quiet value
-# Prompts get half of the time, and a whole piece where nobody decodes yet; unbound they take 20.
-MOST_TIMES_OF_PROMPTS = 6.0
 FLOOR_S = 0.03         # of work, besides: a few rounds of one more text
 MEMORY_MIB = 256       # besides what the server has when it is ready
 ADDRESS_GIB = 8        # ulimit -v: a runaway ends here and not in the machine's memory
@@ -295,8 +293,7 @@ class Judge:
 
     def samples(self, send, n):
         out = []
-        # Where more texts read prompts than decode, they get more than half of the time: their turn.
-        with Beside(self.server, send, 1 if send is prompts else self.n_beside):
+        with Beside(self.server, send, self.n_beside):
             for _ in range(n):
                 self.seed += 1
                 out.append(self.server.sample(self.seed))
@@ -314,8 +311,7 @@ class Judge:
             print(f"  {send.__name__}: work {work[0]:.3f} -> {work[1]:.3f} s, "
                   f"time {span[0]:.3f} -> {span[1]:.3f} s, {self.server.memory_mib():.0f} MiB",
                   flush=True)
-        most = MOST_TIMES_OF_PROMPTS if send is prompts else MOST_TIMES
-        return work[1] > most * work[0] + FLOOR_S or span[1] > 20 * span[0] + 5
+        return work[1] > MOST_TIMES * work[0] + FLOOR_S or span[1] > 20 * span[0] + 5
 
     def faults(self, send, most_mib=MEMORY_MIB, n_tries=3):
         """Returns: what is wrong with the server under these requests."""
