@@ -114,7 +114,7 @@ BenchRun::BenchRun(const BenchOptions& options) : options_(options) {
 
 void BenchRun::check_live_options() {
   model_options_ = with_demo_pair(options_.models);
-  for (const Method& method : options_.methods) (void)method_for(method, model_options_);
+  for (const Method& method : options_.methods) check_has_draft(method, model_options_);
   prompt_texts_ = read_prompts(options_.prompts_file);
   options_.n_prompts = std::min(options_.n_prompts, prompt_texts_.size());
   prompt_texts_.resize(options_.n_prompts);

@@ -25,15 +25,22 @@ void add_method_option(Arguments& arguments, std::optional<Method>& method) {
       [&method](const std::string& text) { method = parse_method(text); });
 }
 
-Method method_for(const std::optional<Method>& wanted, const ModelOptions& models) {
-  const Method method = wanted.value_or(Method{});
-  if (!method.drafts() || has_draft(models)) return method;
-  if (method.kind == MethodKind::gumbel_tree && method.sources != DraftSources::none()) {
-    return method;
-  }
+void check_has_draft(const Method& method, const ModelOptions& models) {
+  if (!method.drafts() || has_draft(models)) return;
+  if (method.kind == MethodKind::gumbel_tree && method.sources != DraftSources::none()) return;
   throw bad_option("method " + to_string(method) +
                    " needs a draft model; give one with -md, or use --method ar or gumbel-tree, "
                    "which drafts from the text itself");
+}
+
+Method method_for(const std::optional<Method>& wanted, const ModelOptions& models) {
+  const Method method = wanted.value_or(Method{});
+  const bool is_tree = method.kind == MethodKind::gumbel_tree;
+  if (is_tree && method.sources == DraftSources::none() && !has_draft(models)) {
+    return parse_method("ar");
+  }
+  check_has_draft(method, models);
+  return method;
 }
 
 Method possible_method_told(const Method& wanted, const Models& models) {

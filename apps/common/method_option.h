@@ -11,8 +11,12 @@ namespace gumbelspec::apps {
 
 void add_method_option(Arguments& arguments, std::optional<Method>& method);
 
-// Default: the library's method. Without a draft it drafts from the text itself; other methods need
-// one.
+// Throws: Error{invalid_option} if the method needs a draft model and there is none.
+// Requires: models come from with_demo_pair().
+void check_has_draft(const Method& method, const ModelOptions& models);
+
+// Default: the library's method. Without a draft it drafts from the text itself, or, where that is
+// not wanted, decodes plainly; other methods need one.
 // Requires: models come from with_demo_pair(). Throws: Error{invalid_option}.
 [[nodiscard]] Method method_for(const std::optional<Method>& wanted, const ModelOptions& models);
 

@@ -287,6 +287,9 @@ TEST(Generate, DraftsFromTheTextWithoutADraftModel) {
   EXPECT_EQ(some["tokens"], plain["tokens"]);
   EXPECT_GT(some["stats"]["tokens_per_pass"], 1.0);
   EXPECT_FALSE(some["stats"]["sources"].empty());
+  const Json none = run({"--draft", "none"});
+  EXPECT_EQ(none["method"], "ar");
+  EXPECT_EQ(none["tokens"], plain["tokens"]);
 }
 
 TEST(Generate, StopsWithAReasonWhenTheContextIsFull) {
