@@ -106,7 +106,7 @@ std::string planner_text(const PlannerReport& r) {
          std::to_string(r.n_probes) + " probes\n";
   const auto& n_blocks = r.blocks_by_arm;
   if (n_blocks[0] + n_blocks[1] + n_blocks[2] > 0) {
-    out += "blocks    gumbel-tree " + std::to_string(n_blocks[0]) + ", rejection " +
+    out += "blocks    gumbel-tree " + std::to_string(n_blocks[0]) + ", block " +
            std::to_string(n_blocks[1]) + ", rejection-tree " + std::to_string(n_blocks[2]) +
            "; the lines above are gumbel-tree's\n";
   }

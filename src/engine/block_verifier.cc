@@ -31,6 +31,7 @@ class BlockVerifier final : public Verifier {
 
  private:
   void find_chain(const DraftTree& tree);
+  void observe_greedy(const DraftTree& tree, const WalkResult& result);
   void read_rows(const Round& round, std::size_t i);
   [[nodiscard]] double residue(double kept, bool writes);
   [[nodiscard]] TokenId token(const Round& round, std::size_t i) const {
@@ -41,6 +42,7 @@ class BlockVerifier final : public Verifier {
   std::unique_ptr<Verifier> greedy_;  // temperature 0: a block is its likeliest tokens
   std::vector<NodeId> chain_;         // the root first
   std::vector<TokenId> path_;
+  std::vector<double> expected_;  // accepted tokens of the chain's first 1, 2 ... nodes
   // Behind the node of read_rows(): weights and their sums. Shape: [n_vocab], [q's vocabulary].
   std::vector<float> p_;
   std::vector<float> q_;
@@ -86,9 +88,22 @@ double BlockVerifier::residue(double kept, bool writes) {
   return sum;
 }
 
+// Without coins what is accepted of the chain would be of its beginning, too.
+void BlockVerifier::observe_greedy(const DraftTree& tree, const WalkResult& result) {
+  find_chain(tree);
+  const std::size_t n = chain_.size() - 1;
+  if (n == 0) return;
+  expected_.resize(n);
+  for (std::size_t i = 0; i < n; ++i) {
+    expected_[i] = static_cast<double>(std::min(i + 1, result.path.size() - 1));
+  }
+  drafted_->chain.observe(expected_);
+}
+
 void BlockVerifier::verify(const Round& round, WalkResult& result) {
   if (!round.weights.uses_noise()) {
     greedy_->verify(round, result);
+    observe_greedy(round.tree, result);
     return;
   }
   const NoiseKey key = with_use(round.key, kDecisionUse);
@@ -98,15 +113,23 @@ void BlockVerifier::verify(const Round& round, WalkResult& result) {
   std::size_t n_accepted = 0;
   double kept = 1.0;
   double kept_there = 1.0;  // at the node that is kept
+  double inner = 0.0;       // tokens expected of the nodes so far, as inner ones
+  expected_.assign(n, 0.0);
   for (std::size_t i = 0;; ++i) {
     // A token that the target cannot say ends the chain; a constraint would not follow it.
-    if (!(kept > 0.0)) break;
+    if (!(kept > 0.0)) {
+      std::fill(expected_.begin() + static_cast<std::ptrdiff_t>(i) - 1, expected_.end(), inner);
+      break;
+    }
     read_rows(round, i);
     if (i > 0) {
       const double left = i == n ? 0.0 : residue(kept, false);
       double chance = kept;
       // Nothing to weigh where p is q and the prefix is kept anyway.
       if (i < n) chance = left + 1.0 - kept > 0.0 ? left / (left + 1.0 - kept) : 1.0;
+      const auto depth = static_cast<double>(i);
+      expected_[i - 1] = kept * depth + (1.0 - kept) * inner;
+      inner = chance * depth + (1.0 - chance) * inner;
       if (uniform_at(key, begin, static_cast<std::uint32_t>(i)) < chance) {
         n_accepted = i;
         kept_there = kept;
@@ -120,6 +143,7 @@ void BlockVerifier::verify(const Round& round, WalkResult& result) {
   for (std::size_t i = 0; i < std::min(n_accepted + 1, n); ++i) {
     drafted_->rates.observe(0, i < n_accepted);
   }
+  if (n > 0) drafted_->chain.observe(expected_);
   read_rows(round, n_accepted);
   double sum = sums_.p;
   if (n_accepted < n) {

@@ -13,6 +13,20 @@ void KnownCosts::take(const CostModel& model) {
   }
 }
 
+CandidatePlan plan_chain(std::size_t n_most, const ChainAcceptance& chain,
+                         const KnownCosts& costs) {
+  CandidatePlan best = {.n = 0, .rate = 1.0 / costs.target[1]};
+  double tokens = 1.0;
+  double gain = 1.0;
+  for (std::size_t n = 1; n <= n_most; ++n) {
+    gain = chain.gain(n, gain);
+    tokens += gain;
+    const double rate = tokens / (costs.target[n + 1] + static_cast<double>(n) * costs.draft[1]);
+    if (rate > best.rate) best = {.n = n, .rate = rate};
+  }
+  return best;
+}
+
 CandidatePlanner::CandidatePlanner(const Method& method)
     : limits_{.n_nodes = static_cast<std::size_t>(method.node_limit()),
               .n_leaves = 0,

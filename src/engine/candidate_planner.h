@@ -1,4 +1,5 @@
-// How many candidates of rejection sampling bring the most tokens per second.
+// How many candidates of rejection sampling and block verification bring the most tokens per
+// second.
 #ifndef GUMBELSPEC_ENGINE_CANDIDATE_PLANNER_H_
 #define GUMBELSPEC_ENGINE_CANDIDATE_PLANNER_H_
 
@@ -7,6 +8,7 @@
 
 #include "gumbelspec/costs.h"
 #include "gumbelspec/method.h"
+#include "src/engine/chain_acceptance.h"
 #include "src/engine/tree_shape.h"
 
 namespace gumbelspec {
@@ -32,6 +34,10 @@ struct CandidatePlan {
   std::size_t n = 0;
   double rate = 0.0;  // tokens per second
 };
+
+// The best length of a chain for block verification, 0 among them, at most n_most.
+[[nodiscard]] CandidatePlan plan_chain(std::size_t n_most, const ChainAcceptance& chain,
+                                       const KnownCosts& costs);
 
 class CandidatePlanner {
  public:

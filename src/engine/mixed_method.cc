@@ -17,14 +17,15 @@ namespace gumbelspec {
 namespace {
 
 // Tokens that count for an arm's rate, about.
-constexpr double kRateWindow = 512.0;
+constexpr double kRateWindow = 2048.0;
 // An arm is tried if it is expected to be so fast, the best one being 1, and tried again once in
 // kRetryEvery blocks if it was.
 constexpr double kWorthTrying = 0.7;
 constexpr double kWorthRetrying = 0.75;
-constexpr std::size_t kRetryEvery = 16;
+constexpr std::size_t kRetryEvery = 32;
 // Until it was tried, a draft is thought to be good: as if so many candidates had been accepted.
 constexpr int kHopefulTrials = 8;
+constexpr double kHopefulGain = 0.9;
 // Where no candidate pays, one is drawn once in so many rounds, to see whether that has changed.
 constexpr std::size_t kProbeEvery = 32;
 constexpr std::size_t kMostCandidates = 32;
@@ -34,8 +35,9 @@ constexpr std::size_t index(Arm arm) { return static_cast<std::size_t>(arm); }
 struct ArmParts {
   std::unique_ptr<Drafter> drafter;
   std::unique_ptr<Verifier> verifier;
-  std::shared_ptr<DraftedRound> round;        // of a rejection arm
-  std::unique_ptr<CandidatePlanner> planner;  // the same
+  std::shared_ptr<DraftedRound> round;        // of an arm that draws candidates
+  std::unique_ptr<CandidatePlanner> planner;  // of rejection_tree
+  std::size_t n_most = 0;                     // nodes of block's chain
   bool was_tried = false;
   std::size_t last_block = 0;  // chosen for, counted over all texts
   // Of its last rounds, fading.
@@ -44,6 +46,13 @@ struct ArmParts {
 
   [[nodiscard]] bool is_measured() const { return seconds > 0.0; }
   [[nodiscard]] double rate() const { return tokens / seconds; }
+
+  // How many candidates it draws in a round. Requires: it draws some.
+  CandidatePlan plan(const ShapeRoom& room, const AcceptanceRates& rates,
+                     const ChainAcceptance& chain, const KnownCosts& costs) const {
+    if (planner != nullptr) return planner->plan(room, rates, costs);
+    return plan_chain(std::min({n_most, room.max_depth, room.max_nodes}), chain, costs);
+  }
 };
 
 // The arms, and which block has which.
@@ -86,6 +95,7 @@ class Mix {
   Planner* planner_ = nullptr;
   std::array<ArmParts, kArms> arms_;
   AcceptanceRates hopeful_;
+  ChainAcceptance hopeful_chain_{kHopefulGain};
   std::size_t n_prompt_ = 0;
   std::size_t n_chosen_ = 0;      // blocks of this text whose arm is known
   std::size_t n_all_chosen_ = 0;  // of all texts
@@ -97,7 +107,7 @@ Method rejection_method(const Method& planned, MethodKind kind) {
   Method method = Method::of(kind);
   method.length = planned.length;
   const int n_most = std::min(planned.node_limit(), static_cast<int>(kMostCandidates));
-  if (kind == MethodKind::rejection) {
+  if (kind == MethodKind::block) {
     method.width = 1;
     method.length = std::min(method.length, n_most);
   } else {
@@ -116,14 +126,17 @@ Mix::Mix(const TextOptions& options, const ModelLimits& draft, std::size_t n_voc
   arms_[0].drafter = make_tree_drafter(draft, options.sampling, options.method,
                                        sources_of(options, &draft), n_vocab);
   arms_[0].verifier = make_walk_verifier();
-  for (const Arm arm : {Arm::rejection, Arm::rejection_tree}) {
-    const Method method = rejection_method(
-        options.method, arm == Arm::rejection ? MethodKind::rejection : MethodKind::rejection_tree);
+  for (const Arm arm : {Arm::block, Arm::rejection_tree}) {
+    const bool is_block = arm == Arm::block;
+    const Method method =
+        rejection_method(options.method, is_block ? MethodKind::block : MethodKind::rejection_tree);
     ArmParts& parts = arms_[index(arm)];
     parts.round = make_drafted_round(draft, options.sampling, method);
     parts.drafter = make_rejection_drafter(draft, options.sampling, method, parts.round);
-    parts.verifier = make_rejection_verifier(parts.round);
-    parts.planner = std::make_unique<CandidatePlanner>(method);
+    parts.verifier =
+        is_block ? make_block_verifier(parts.round) : make_rejection_verifier(parts.round);
+    if (!is_block) parts.planner = std::make_unique<CandidatePlanner>(method);
+    parts.n_most = static_cast<std::size_t>(method.length);
   }
   for (int i = 0; i < kHopefulTrials; ++i) hopeful_.observe(0, true);
 }
@@ -177,7 +190,7 @@ Arm Mix::fastest(const KnownCosts& costs) {
       .max_depth = mixed_.block, .max_nodes = kMostCandidates, .max_leaves = max_leaves_};
   for (std::size_t i = 1; i < kArms; ++i) {
     if (arms_[i].was_tried) continue;
-    const double expected = arms_[i].planner->plan(any, hopeful_, costs).rate;
+    const double expected = arms_[i].plan(any, hopeful_, hopeful_chain_, costs).rate;
     if (expected >= kWorthTrying * arms_[best].rate()) return static_cast<Arm>(i);
   }
   if (n_all_chosen_ % kRetryEvery != 0) return static_cast<Arm>(best);
@@ -239,7 +252,7 @@ void MixedDrafter::begin_text(std::span<const TokenId> prompt) {
 void MixedDrafter::plan_candidates(DraftRound& round) {
   const KnownCosts& costs = mix_->costs_at(round.text.size());
   const ShapeRoom room = {round.max_depth, round.max_nodes, round.max_leaves};
-  std::size_t n = arm_->planner->plan(room, arm_->round->rates, costs).n;
+  std::size_t n = arm_->plan(room, arm_->round->rates, arm_->round->chain, costs).n;
   n_idle_ = n == 0 ? n_idle_ + 1 : 0;
   if (n_idle_ >= kProbeEvery) {
     n = 1;

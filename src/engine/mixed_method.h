@@ -1,5 +1,6 @@
 // Planned trees that may also use rejection (Guarantee::distribution): three methods, called arms,
-// take turns.
+// take turns: gumbel-tree, block verification of a chain (never worse than its rejection), and
+// rejection of a tree.
 //
 // The text is cut into blocks, counted from the prompt's end, and each block has one arm. Which one
 // is chosen by what the arms brought and took so far, before anything that is random in the block's
@@ -16,7 +17,7 @@
 
 namespace gumbelspec {
 
-enum class Arm : std::size_t { gumbel_tree, rejection, rejection_tree };
+enum class Arm : std::size_t { gumbel_tree, block, rejection_tree };
 inline constexpr std::size_t kArms = 3;
 
 struct MixedOptions {

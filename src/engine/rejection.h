@@ -24,6 +24,7 @@
 #include "gumbelspec/method.h"
 #include "gumbelspec/noise.h"
 #include "gumbelspec/verifier.h"
+#include "src/engine/chain_acceptance.h"
 #include "src/engine/tree_shape.h"
 
 namespace gumbelspec {
@@ -60,6 +61,7 @@ class DraftedRound {
   [[nodiscard]] Candidates of(const DraftTree& tree, NodeId node);
 
   AcceptanceRates rates;
+  ChainAcceptance chain;  // of MethodKind::block
 
  private:
   struct Entry {

@@ -5,8 +5,10 @@
 #include <utility>
 #include <vector>
 
+// NOLINTBEGIN(readability-identifier-naming): ggml's names
 #define GGML_COMMON_DECL_CPP
 #define GGML_COMMON_IMPL_CPP
+// NOLINTEND(readability-identifier-naming)
 #include "ggml-common.h"
 
 namespace gumbelspec::kernels {
