@@ -128,8 +128,8 @@ struct PlannerReport {
   std::size_t n_tokens = 0;      // what expected_tokens turned out to be
   double seconds = 0.0;          // what expected_s turned out to be
   double plan_s = 0.0;           // the part of seconds spent on planning and calibration
-  // Guarantee::distribution: how many stretches of the text gumbel-tree, rejection and
-  // rejection-tree each were used for; the rest of the report is gumbel-tree's.
+  // Guarantee::distribution: how many stretches of the text gumbel-tree, block and rejection-tree
+  // each were used for; the rest of the report is gumbel-tree's.
   std::array<std::size_t, 3> blocks_by_arm = {};
 };
 

@@ -91,8 +91,9 @@ void validate(const Method& method);
 
 [[nodiscard]] std::span<const std::string_view> method_names();
 
-// What of a method these models can run: recurrent models cannot forget, so they decode plainly;
-// where the tree may not branch, a chain is left. `reason` is one line, empty if nothing changes.
+// What of a method these models can run: what cannot take back drafted tokens decodes plainly;
+// where the tree may not branch (recurrent and hybrid models), a chain is left. `reason` is one
+// line, empty if nothing changes.
 struct PossibleMethod {
   Method method;
   std::string reason;
