@@ -39,7 +39,7 @@ void LiveSource::measure_costs_up_to(std::size_t most_nodes) {
   measurement.is_cancelled = stop_requested;
   costs_ = std::make_shared<CostModel>(
       models_.draft == nullptr ? measure_costs(*models_.target, measurement)
-                               : measure_costs(*models_.target, *models_.draft, measurement));
+                               : measure_costs(*models_.target, *models_.drafting(), measurement));
   if (stop_requested()) throw Stopped();
 }
 
@@ -52,7 +52,7 @@ BenchText LiveSource::generate(const TextRequest& request) {
   options.guarantee = options_.guarantee;
   options.seed = request.seed;
   options.max_tokens = request.n_tokens;
-  Session session(*models_.target, models_.draft.get(), options,
+  Session session(*models_.target, models_.drafting(), options,
                   {.costs = costs_,
                    .calibrations = calibrations_of(request.method),
                    .is_cancelled = stop_requested});

@@ -21,7 +21,7 @@ class LiveSource final : public BenchSource {
   [[nodiscard]] const Models& loaded() const { return models_; }
 
   [[nodiscard]] LanguageModel& target() override { return *models_.target; }
-  [[nodiscard]] LanguageModel* draft() override { return models_.draft.get(); }
+  [[nodiscard]] LanguageModel* draft() override { return models_.drafting(); }
   void know_costs(std::span<const Method> methods) override;
   [[nodiscard]] std::shared_ptr<CostModel> costs() const override { return costs_; }
   [[nodiscard]] BenchText generate(const TextRequest& request) override;

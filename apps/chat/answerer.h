@@ -24,7 +24,7 @@ struct Answer {
 // Threads: one at a time. Lifetime: the models outlive it.
 class Answerer {
  public:
-  Answerer(LlamaModel& target, LlamaModel* draft, const BatchOptions& options)
+  Answerer(LlamaModel& target, LanguageModel* draft, const BatchOptions& options)
       : batch_(target, draft, options) {}
 
   // on_token: as soon as it is known; false ends the answer (Outcome::stop). on_prompt: how much of

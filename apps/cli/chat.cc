@@ -123,7 +123,7 @@ void ChatRun::load() {
   // A shape that is fixed asks for no costs; without these a batch would measure them.
   batch.costs = costs_ ? costs_ : std::make_shared<CostModel>();
   batch.calibrations = calibrations_;
-  answerer_.emplace(*models_.target, models_.draft.get(), batch);
+  answerer_.emplace(*models_.target, models_.drafting(), batch);
 }
 
 void ChatRun::tell_start() const {

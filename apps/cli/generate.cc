@@ -188,7 +188,7 @@ void GenerateRun::generate() {
   parts.costs = costs_for(method_, models, cache, progress_);
   parts.calibrations = cache.calibrations();
   parts.is_cancelled = stop_requested;
-  Session session(*models.target, models.draft.get(), text_options, parts);
+  Session session(*models.target, models.drafting(), text_options, parts);
   const std::vector<TokenId> tokens = models.target->tokenize(
       prompt_, {.adds_special = true, .reads_control = !options_.is_plain_prompt});
   if (prompt_.size() > kLongPrompt) progress_.show("reading the prompt");

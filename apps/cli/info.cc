@@ -141,6 +141,7 @@ int run_info(const ModelOptions& given) {
   text += placement_text(*models.target);
   if (models.draft != nullptr) {
     text += model_text(models.draft->limits().is_head() ? "head" : "draft", *models.draft) +
+            (models.translated.model ? line("", to_string(models.translated.likeness)) : "") +
             placement_text(*models.draft);
   }
   text += same_seed_text(*models.target);

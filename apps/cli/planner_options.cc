@@ -142,7 +142,7 @@ std::shared_ptr<CostModel> costs_for(const Method& method, const Models& models,
   const CostMeasurement measurement{.most_nodes = kMostNodes, .is_cancelled = stop_requested};
   const auto costs = std::make_shared<CostModel>(
       models.draft == nullptr ? measure_costs(*models.target, measurement)
-                              : measure_costs(*models.target, *models.draft, measurement));
+                              : measure_costs(*models.target, *models.drafting(), measurement));
   progress.clear();
   if (stop_requested()) throw Stopped();
   if (costs->is_steady) cache.keep(*costs);

@@ -46,7 +46,7 @@ class IdentityCheck {
   }
 
   MethodIdentity compare(const Method& method) {
-    Session session(*models_.target, models_.draft.get(), text_options(method),
+    Session session(*models_.target, models_.drafting(), text_options(method),
                     {.is_cancelled = stop_requested});
     MethodIdentity result{method, 0, 0, {}};
     for (std::size_t i = 0; i < texts_.size(); ++i) {

@@ -275,7 +275,7 @@ void ServeRun::start_service() {
                            to_string(method_);
   const StopSignalsBlocked blocked;
   const auto make_engine = [this, batch] {
-    return server::make_batch_engine(*models_.target, models_.draft.get(), batch);
+    return server::make_batch_engine(*models_.target, models_.drafting(), batch);
   };
   if (!model_options_.rpc_servers.empty()) {
     service.on_loss = [](const std::string& what) { say(visible(what)); };

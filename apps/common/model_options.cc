@@ -151,8 +151,8 @@ void add_model_options(Arguments& arguments, ModelOptions& options) {
            "Target model, a .gguf file; the text has its distribution (default: the demo pair)");
   add_text(
       arguments, "--model-draft", "FILE", options.draft,
-      "Draft model with the target's vocabulary, or an EAGLE-3 head made for the target; needs "
-      "-m (default with -m: the target's own MTP layers, if it has them)");
+      "Draft model (of any vocabulary; best with the target's), or an EAGLE-3 head made for the "
+      "target; needs -m (default with -m: the target's own MTP layers, if it has them)");
   arguments.add_flag(
       "--no-mtp", [&] { options.use_mtp = false; },
       "Leave out MTP layers, which otherwise draft where no draft model is given");
@@ -287,7 +287,11 @@ Models load_models(const ModelOptions& options, bool wants_draft, Progress& prog
   LlamaModelOptions draft = draft_load_options(options, models.target->limits(), progress);
   draft.target = models.target.get();
   models.draft = load_draft(draft, progress);
-  LlamaModel::require_same_vocabulary(*models.target, *models.draft);
+  models.translated = translate_draft(*models.target, *models.draft);
+  if (models.translated.model) {
+    progress.clear();
+    say("the draft has " + to_string(models.translated.likeness));
+  }
   return models;
 }
 

@@ -15,6 +15,7 @@
 #include "apps/common/output.h"
 #include "apps/common/stop_signals.h"
 #include "gumbelspec/llama_model.h"
+#include "gumbelspec/vocabularies.h"
 
 namespace gumbelspec::apps {
 
@@ -61,6 +62,12 @@ void add_model_options(Arguments& arguments, ModelOptions& options);
 struct Models {
   std::unique_ptr<LlamaModel> target;
   std::unique_ptr<LlamaModel> draft;  // null: none given, or not wanted
+  TranslatedDraft translated;         // of a draft that has another vocabulary
+
+  // What drafts, in the target's tokens; null: nothing.
+  [[nodiscard]] LanguageModel* drafting() const {
+    return translated.model ? translated.model.get() : draft.get();
+  }
 };
 
 // Snapshots of a recurrent target's state where --snapshots says nothing. A pass over several texts

@@ -110,7 +110,7 @@ PairOptions read_options(const Json& options) {
 
 std::string info_of(const LoadedPair& loaded) {
   const LlamaModel& target = loaded.pair.target();
-  const LlamaModel* draft = loaded.pair.draft();
+  const LlamaModel* draft = loaded.pair.draft_model();
   const ModelLimits& limits = target.limits();
   const PassGuarantee guarantee = target.guarantee();
   return server::to_text(Json{

@@ -46,7 +46,7 @@ std::int64_t own_value(Json& options, std::string_view name, std::int64_t most,
 Method possible(const Method& method, const LoadedPair& pair) {
   if (!method.drafts()) return method;
   const ModelLimits& target = pair.pair.target().limits();
-  const LlamaModel* const draft = pair.pair.draft();
+  const LanguageModel* const draft = pair.pair.draft();
   return possible_method(method, target, draft == nullptr ? target : draft->limits()).method;
 }
 

@@ -37,8 +37,10 @@
 #include "gumbelspec/simd.h"
 #include "gumbelspec/text_options.h"
 #include "gumbelspec/token_constraint.h"
+#include "gumbelspec/translated_model.h"
 #include "gumbelspec/types.h"
 #include "gumbelspec/verifier.h"
+#include "gumbelspec/vocabularies.h"
 #include "gumbelspec/walk.h"
 
 #endif  // GUMBELSPEC_GUMBELSPEC_H_

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "gumbelspec/calibration_store.h"
@@ -11,6 +12,7 @@
 #include "gumbelspec/llama_model.h"
 #include "gumbelspec/method.h"
 #include "gumbelspec/session.h"
+#include "gumbelspec/vocabularies.h"
 
 namespace gumbelspec {
 
@@ -47,6 +49,7 @@ struct PairOptions {
 // Threads: one at a time. Lifetime: of sessions and batches on it.
 class Pair {
  public:
+  // A draft of another vocabulary is translated (translated_model.h); a head is not.
   // Throws: Error{file_not_found, invalid_model, vocabulary_mismatch, out_of_memory,
   // invalid_option, peer_lost}.
   [[nodiscard]] static Pair load(const PairOptions& options);
@@ -57,7 +60,17 @@ class Pair {
   ~Pair();
 
   [[nodiscard]] LlamaModel& target() const { return *target_; }
-  [[nodiscard]] LlamaModel* draft() const { return draft_.get(); }  // null: there is none
+  // What drafts for it, in the target's tokens; null: there is none.
+  [[nodiscard]] LanguageModel* draft() const {
+    return translated_.model ? translated_.model.get() : draft_.get();
+  }
+  // The same as its file has it, in its own tokens.
+  [[nodiscard]] LlamaModel* draft_model() const { return draft_.get(); }
+  // How alike the two vocabularies are; none: they share one.
+  [[nodiscard]] std::optional<VocabularyLikeness> likeness() const {
+    if (!translated_.model) return std::nullopt;
+    return translated_.likeness;
+  }
 
   // What passes cost: known from an earlier run on this machine, or measured now, which takes a
   // second or two, and kept if the machine was quiet. Without a draft: what the target's do.
@@ -78,6 +91,7 @@ class Pair {
 
   std::unique_ptr<LlamaModel> target_;
   std::unique_ptr<LlamaModel> draft_;
+  TranslatedDraft translated_;
   std::unique_ptr<CostCache> cache_;
   std::shared_ptr<CostModel> costs_;
   std::shared_ptr<CalibrationStore> calibrations_;

@@ -75,7 +75,7 @@ Pair Pair::load(const PairOptions& options) {
     draft.target = pair.target_.get();
     draft.order_free_types = target.order_free_types;
     pair.draft_ = load_draft(draft);
-    LlamaModel::require_same_vocabulary(*pair.target_, *pair.draft_);
+    pair.translated_ = translate_draft(*pair.target_, *pair.draft_);
   }
   pair.cache_ = std::make_unique<CostCache>(*pair.target_, pair.draft_.get(),
                                             CostCache::Loaded{.target = target.path,
@@ -104,8 +104,9 @@ std::shared_ptr<CostModel> Pair::costs(const CostMeasurement& measurement) {
   if (costs_) return costs_;
   costs_ = cache_->costs();
   if (costs_) return costs_;
-  costs_ = std::make_shared<CostModel>(draft_ ? measure_costs(*target_, *draft_, measurement)
-                                              : measure_costs(*target_, measurement));
+  costs_ = std::make_shared<CostModel>(draft() != nullptr
+                                           ? measure_costs(*target_, *draft(), measurement)
+                                           : measure_costs(*target_, measurement));
   if (costs_->is_steady) cache_->keep(*costs_);
   return costs_;
 }

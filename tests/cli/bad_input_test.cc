@@ -189,18 +189,6 @@ TEST(BadModel, ATruncatedFile) {
   }
 }
 
-TEST(BadModel, ADraftWithAnotherVocabulary) {
-  // One byte of one token's text is another one.
-  std::string bytes = bytes_of(model_path("demo-draft-q8_0.gguf"));
-  const std::string word = "\xE2\x96\x81house";
-  const std::size_t at = bytes.find(word);
-  ASSERT_NE(at, std::string::npos);
-  bytes[at + word.size() - 1] = 'X';
-  const TemporaryFile draft(bytes);
-  expect_one_line(run_program(with_prompt({"-m", model_path(kTarget), "-md", draft.path()})),
-                  {"do not share a vocabulary", "housX", "house"});
-}
-
 TEST(BadPrompt, AFileThatIsNotUtf8) {
   const TemporaryFile file("good\n\xC3(");
   expect_one_line(run_program({"generate", "-f", file.path()}), {"UTF-8", "offset 5"});

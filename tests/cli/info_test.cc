@@ -1,6 +1,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
 #include "tests/cli/process.h"
 #include "tests/llama/tiny_model.h"
 
@@ -49,6 +54,32 @@ TEST(Info, OfATargetAlone) {
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("target    llama"));
   EXPECT_THAT(result.out, Not(HasSubstr("draft ")));
+}
+
+// One byte of one token's text is another one.
+TEST(Info, SaysHowAlikeTheVocabulariesAreAndNoTextDependsOnIt) {
+  const ProcessResult demo = run_program({"info"});
+  EXPECT_THAT(demo.out, Not(HasSubstr("another vocabulary")));
+  std::ifstream file(model_path("demo-draft-q8_0.gguf"), std::ios::binary);
+  std::string bytes{std::istreambuf_iterator<char>(file), {}};
+  const std::string word = "\xE2\x96\x81house";
+  const std::size_t at = bytes.find(word);
+  ASSERT_NE(at, std::string::npos);
+  bytes[at + word.size() - 1] = 'X';
+  const TemporaryFile draft(bytes);
+  const std::vector<std::string> pair = {"-m", model_path("demo-target-q8_0.gguf"), "-md",
+                                         draft.path()};
+  std::vector<std::string> arguments = {"info"};
+  arguments.insert(arguments.end(), pair.begin(), pair.end());
+  const char* alike = "another vocabulary than the target's, but 4095 of 4096 (100.0 %) ids agree";
+  EXPECT_THAT(run_program(arguments).out, HasSubstr(alike));
+  arguments = pair;
+  arguments.insert(arguments.end(), {"-p", "The old house", "-n", "40", "--seed", "3"});
+  const ProcessResult drafted = generate(arguments);
+  EXPECT_EQ(drafted.exit_code, 0);
+  EXPECT_THAT(drafted.err, HasSubstr(alike));
+  arguments.insert(arguments.end(), {"--method", "ar"});
+  EXPECT_EQ(drafted.out, generate(arguments).out);
 }
 
 }  // namespace

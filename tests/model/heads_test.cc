@@ -209,7 +209,7 @@ TEST(DemoHead, ComesWithAPair) {
   const Pair pair = Pair::load(options);
   ASSERT_NE(pair.draft(), nullptr);
   EXPECT_TRUE(pair.draft()->limits().is_head());
-  EXPECT_NE(pair.draft()->description().find("eagle3"), std::string::npos);
+  EXPECT_NE(pair.draft_model()->description().find("eagle3"), std::string::npos);
 }
 
 }  // namespace
