@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "apps/scale/gguf_writer.h"
+#include "apps/scale/scaler.h"
 #include "apps/scale/source_model.h"
 
 namespace gumbelspec::scale {
@@ -96,7 +97,8 @@ void set_keys(const Source& source, const ScaleOptions& o, gguf_context* out) {
   const std::string prefix = kFrom;
   gguf_set_kv(out, from);
   gguf_set_val_str(out, "general.architecture", "granitehybrid");
-  gguf_remove_key(out, "general.file_type");
+  set_names(source, o.in, "with " + std::to_string(o.recurrent_layers) + " Mamba-2 layers added",
+            out);
   for (std::int64_t i = 0; i < gguf_get_n_kv(from); ++i) {
     const std::string key = gguf_get_key(from, i);
     if (key.rfind(prefix, 0) != 0) continue;

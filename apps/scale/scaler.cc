@@ -232,15 +232,22 @@ std::size_t write_scaled(const Source& source, Scaler& scaler, const ScaleOption
   return n_bytes;
 }
 
+void set_names(const Source& source, const std::string& path, const std::string& change,
+               gguf_context* gguf) {
+  constexpr const char* kFrom = "gumbelspec.scaled_from";
+  const std::string name = name_of(source, path);
+  gguf_set_val_str(gguf, "general.name", (name + ", " + change).c_str());
+  // Of a model that was made so itself, what that was made of stays.
+  if (gguf_find_key(gguf, kFrom) < 0) gguf_set_val_str(gguf, kFrom, name.c_str());
+  gguf_remove_key(gguf, "general.file_type");
+}
+
 void set_names(const Source& source, const std::string& path, const ModelShape& shape,
                gguf_context* gguf) {
-  const std::string name = name_of(source, path);
-  gguf_set_val_str(gguf, "general.name",
-                   (name + ", scaled to " + std::to_string(shape.layers) + " layers of " +
-                    std::to_string(shape.embd) + " dimensions")
-                       .c_str());
-  gguf_set_val_str(gguf, "gumbelspec.scaled_from", name.c_str());
-  gguf_remove_key(gguf, "general.file_type");
+  set_names(source, path,
+            "scaled to " + std::to_string(shape.layers) + " layers of " +
+                std::to_string(shape.embd) + " dimensions",
+            gguf);
 }
 
 }  // namespace gumbelspec::scale

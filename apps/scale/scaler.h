@@ -91,7 +91,10 @@ class Scaler {
 std::size_t write_scaled(const Source& source, Scaler& scaler, const ScaleOptions& o,
                          const std::function<void(gguf_context*)>& set_keys);
 
-// general.name and what tells that the file was made by scaling.
+// general.name, which says how the source was changed, and gumbelspec.scaled_from, which tells what
+// model the function is. Requires: the keys of the source are there.
+void set_names(const Source& source, const std::string& path, const std::string& change,
+               gguf_context* gguf);
 void set_names(const Source& source, const std::string& path, const ModelShape& shape,
                gguf_context* gguf);
 

@@ -36,6 +36,9 @@ TEST_P(RecurrentLayersIn, KeepTheFunctionAndHaveStates) {
   EXPECT_FALSE(hybrid->limits().can_branch);
   EXPECT_TRUE(dense->limits().can_branch);
   EXPECT_GT(hybrid->rollback().state_bytes, 0U);
+  // By this key bench tells such models from those that say something of their own.
+  EXPECT_EQ(hybrid->metadata("gumbelspec.scaled_from"), "gumbelspec-demo-draft");
+  EXPECT_EQ(hybrid->metadata("general.name"), "gumbelspec-demo-draft, with 3 Mamba-2 layers added");
 
   const Greedy expected = greedy_text(*dense, kTokens), got = greedy_text(*hybrid, kTokens);
   for (std::size_t i = 0; i < kTokens; ++i) {
@@ -44,6 +47,20 @@ TEST_P(RecurrentLayersIn, KeepTheFunctionAndHaveStates) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, RecurrentLayersIn, ::testing::Values("q8_0", "f16"));
+
+TEST(RecurrentLayers, OfAScaledModelNameTheModelThatWasScaled) {
+  const TemporaryFolder folder;
+  scale::ScaleOptions options;
+  options.in = model_path("demo-draft-q8_0.gguf");
+  options.out = folder.file("scaled.gguf");
+  options.shape.layers = 4;
+  (void)scale::scale_model(options);
+  const scale::ScaleOptions again{
+      .in = options.out, .out = folder.file("hybrid.gguf"), .recurrent_layers = 1};
+  (void)scale::add_recurrent_layers(again);
+  const auto model = LlamaModel::load({.path = again.out, .n_threads = 1});
+  EXPECT_EQ(model->metadata("gumbelspec.scaled_from"), "gumbelspec-demo-draft");
+}
 
 TEST(RecurrentLayers, AreAStepOfTheirOwnAndNeedALlamaModel) {
   const TemporaryFolder folder;
