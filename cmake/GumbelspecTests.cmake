@@ -28,7 +28,7 @@ endif()
 
 # gumbelspec_isa_tests(<target> SETS <set>... [FILTER <filter of GoogleTest>] [LABEL <label>])
 # The tests of a program once more with our code confined to each of the instruction sets scalar, avx2,
-# avxvnni and avx512, as tests isa_<set>.<target>; skipped where the processor lacks the set
+# avxvnni, avx512 and amx, as tests isa_<set>.<target>; skipped where the processor lacks the set
 # (tests/processors/with_isa.cc). For ggml's own variants, where the CPU backend is one to be loaded:
 # variables for the environment go into GUMBELSPEC_ISA_ENVIRONMENT_<set>.
 function(gumbelspec_isa_tests target)

@@ -101,7 +101,7 @@ In portable builds: llama.cpp's CPU code for this kind of processor instead of t
 runs here, e.g. haswell; \fBgumbelspec info\fR tells which one is used.
 .TP
 \fBGUMBELSPEC_KERNELS_ISA\fR
-Instruction set of the program's own kernels: auto, avx512, avxvnni, avx2 or off.
+Instruction set of the program's own kernels: auto, amx, avx512, avxvnni, avx2 or off.
 .TP
 \fBGUMBELSPEC_ARG_\fIOPTION\fR, \fBLLAMA_ARG_\fIOPTION\fR
 Options that are not given, by their long names: GUMBELSPEC_ARG_CTX_SIZE for \fB--ctx-size\fR; of

@@ -166,23 +166,14 @@ struct Bench {
         }
       }
       const int64_t panels = panel_count(rows);
+      GemmJob job{type,       weights, panel_layout(type, k), k, rows, activations.data(), n,
+                  out.data(), rows};
+      job.n_tiles = tiles.n_tiles;
+      job.column_bytes = tiles.column_bytes();
       const double t = median_seconds(9, [&] {
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 16)
         for (int64_t p = 0; p < panels; p += 4) {
-          for (int i = 0; i < tiles.n_tiles; ++i) {
-            const GemmJob job = {
-                type,
-                weights,
-                panel_layout(type, k),
-                k,
-                rows,
-                activations.data() + static_cast<size_t>(tiles.first(i)) * tiles.column_bytes(),
-                tiles.width(i),
-                out.data() + tiles.first(i) * rows,
-                rows,
-                i == 0};
-            kernels->gemm(job, p, std::min(p + 4, panels));
-          }
+          kernels->gemm(job, p, std::min(p + 4, panels));
         }
       });
       const double rate = static_cast<double>(size) / t;

@@ -1,18 +1,24 @@
 // Perplexity of a text with the kernels and without, on the same chunks.
 //
 //   perplexity_bench -m model.gguf -f text.txt [-c 256] [--chunks 100] [-t 2]
+//                    [--types all|q4_0,q4_k_m,...]
 //
-// Each chunk of c tokens is decoded on its own; the second half of it is scored.
+// Each chunk of c tokens is decoded on its own; the second half of it is scored. --types: of the
+// model quantised to these, names as llama-quantize has them, every column of a matrix as important
+// as the others, in a temporary file; without it, of the model as it is.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <map>
+#include <random>
 #include <sstream>
 #include <string>
 #include <vector>
 
+#include "gguf.h"
 #include "gumbelspec/kernels.h"
 #include "llama.h"
 #include "src/llama/backends.h"
@@ -26,9 +32,65 @@ double negative_log_likelihood(const float* logits, int n_vocab, llama_token tok
   return std::log(sum) + top - logits[token];
 }
 
-double perplexity(std::map<std::string, std::string>& args, const std::string& text) {
+using Arguments = std::map<std::string, std::string>;
+
+// Of v0.5.0's llama-quantize, without those that are mixtures of others.
+constexpr struct {
+  const char* name;
+  llama_ftype type;
+} kTypes[] = {{"q8_0", LLAMA_FTYPE_MOSTLY_Q8_0},
+              {"q6_k", LLAMA_FTYPE_MOSTLY_Q6_K},
+              {"q5_k_m", LLAMA_FTYPE_MOSTLY_Q5_K_M},
+              {"q5_1", LLAMA_FTYPE_MOSTLY_Q5_1},
+              {"q5_0", LLAMA_FTYPE_MOSTLY_Q5_0},
+              {"q4_k_m", LLAMA_FTYPE_MOSTLY_Q4_K_M},
+              {"q4_1", LLAMA_FTYPE_MOSTLY_Q4_1},
+              {"q4_0", LLAMA_FTYPE_MOSTLY_Q4_0},
+              {"iq4_nl", LLAMA_FTYPE_MOSTLY_IQ4_NL},
+              {"iq4_xs", LLAMA_FTYPE_MOSTLY_IQ4_XS},
+              {"mxfp4", LLAMA_FTYPE_MOSTLY_MXFP4_MOE},
+              {"q3_k_m", LLAMA_FTYPE_MOSTLY_Q3_K_M},
+              {"iq3_s", LLAMA_FTYPE_MOSTLY_IQ3_S},
+              {"iq3_xxs", LLAMA_FTYPE_MOSTLY_IQ3_XXS},
+              {"q2_k", LLAMA_FTYPE_MOSTLY_Q2_K},
+              {"iq2_s", LLAMA_FTYPE_MOSTLY_IQ2_S},
+              {"iq2_xs", LLAMA_FTYPE_MOSTLY_IQ2_XS},
+              {"iq2_xxs", LLAMA_FTYPE_MOSTLY_IQ2_XXS},
+              {"iq1_m", LLAMA_FTYPE_MOSTLY_IQ1_M},
+              {"iq1_s", LLAMA_FTYPE_MOSTLY_IQ1_S},
+              {"tq2_0", LLAMA_FTYPE_MOSTLY_TQ2_0},
+              {"tq1_0", LLAMA_FTYPE_MOSTLY_TQ1_0},
+              {"q2_0", LLAMA_FTYPE_MOSTLY_Q2_0},
+              {"q1_0", LLAMA_FTYPE_MOSTLY_Q1_0},
+              {"bf16", LLAMA_FTYPE_MOSTLY_BF16},
+              {"f16", LLAMA_FTYPE_MOSTLY_F16},
+              {"f32", LLAMA_FTYPE_ALL_F32}};
+
+// Returns: false where llama.cpp refuses.
+bool quantise(const std::string& from, const std::string& to, llama_ftype type) {
+  ggml_context* tensors = nullptr;
+  gguf_context* file = gguf_init_from_file(from.c_str(), {true, &tensors});
+  if (file == nullptr) return false;
+  std::vector<llama_model_imatrix_data> importance;
+  std::vector<float> ones(size_t{1} << 20, 1.0F);
+  for (ggml_tensor* t = ggml_get_first_tensor(tensors); t; t = ggml_get_next_tensor(tensors, t)) {
+    const auto columns = static_cast<size_t>(t->ne[0] * t->ne[2]);
+    if (columns <= ones.size()) importance.push_back({t->name, ones.data(), columns});
+  }
+  importance.push_back({nullptr, nullptr, 0});
+  llama_model_quantize_params params = llama_model_quantize_default_params();
+  params.ftype = type;
+  params.allow_requantize = params.pure = true;
+  params.imatrix = importance.data();
+  const bool done = llama_model_quantize(from.c_str(), to.c_str(), &params) == 0;
+  gguf_free(file);
+  ggml_free(tensors);
+  return done;
+}
+
+double perplexity(Arguments& args, const std::string& path, const std::string& text) {
   llama_model_params mp = llama_model_default_params();
-  llama_model* model = llama_model_load_from_file(args["-m"].c_str(), mp);
+  llama_model* model = llama_model_load_from_file(path.c_str(), mp);
   if (!model) std::exit(1);
   const llama_vocab* vocab = llama_model_get_vocab(model);
   std::vector<llama_token> tokens(text.size() + 16);
@@ -69,21 +131,49 @@ double perplexity(std::map<std::string, std::string>& args, const std::string& t
   return std::exp(sum / count);
 }
 
+void compare(Arguments& args, const std::string& path, const std::string& name,
+             const std::string& text) {
+  const double without = perplexity(args, path, text);
+  if (gumbelspec::kernels::register_device() != gumbelspec::kernels::Registration::registered) {
+    std::exit(1);
+  }
+  const double with = perplexity(args, path, text);
+  gumbelspec::kernels::unregister_device();
+  std::printf("| %s | %.4f | %.4f | %+.4f %% |\n", name.c_str(), with, without,
+              100.0 * (with / without - 1.0));
+  std::fflush(stdout);
+}
+
+// Whether `name` is an item of the list.
+bool has(const std::string& list, const std::string& name) {
+  return list == "all" || ("," + list + ",").find("," + name + ",") != std::string::npos;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   gumbelspec::internal::prepare_backends();
-  std::map<std::string, std::string> args = {{"-c", "256"}, {"--chunks", "100"}, {"-t", "2"}};
+  Arguments args = {{"-c", "256"}, {"--chunks", "100"}, {"-t", "2"}};
   for (int i = 1; i + 1 < argc; i += 2) args[argv[i]] = argv[i + 1];
   std::ifstream file(args["-f"]);
   std::stringstream text;
   text << file.rdbuf();
   llama_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
-  const double without = perplexity(args, text.str());
-  if (gumbelspec::kernels::register_device() != gumbelspec::kernels::Registration::registered)
-    return 1;
-  const double with = perplexity(args, text.str());
-  std::printf("kernels %.4f, ggml %.4f, difference %+.4f %%\n", with, without,
-              100.0 * (with / without - 1.0));
+  std::printf("| type | kernels | ggml | difference |\n|---|---|---|---|\n");
+  if (args["--types"].empty()) {
+    compare(args, args["-m"], "as it is", text.str());
+    return 0;
+  }
+  const std::string path = std::filesystem::temp_directory_path() /
+                           ("perplexity_bench." + std::to_string(std::random_device()()) + ".gguf");
+  for (const auto& [name, type] : kTypes) {
+    if (!has(args["--types"], name)) continue;
+    if (quantise(args["-m"], path, type)) {
+      compare(args, path, name, text.str());
+    } else {
+      std::printf("| %s | refused by llama.cpp | | |\n", name);
+    }
+  }
+  std::filesystem::remove(path);
   return 0;
 }

@@ -239,15 +239,14 @@ void Executor::run_product(const Step& step, int task) {
   job.out_stride = step.node->ne[0];  // contiguous
   const int64_t begin = task % step.parts * step.chunk;
   const int64_t end = std::min(begin + step.chunk, panel_count(job.n_rows));
-  for (int t = 0; t < step.tiles.n_tiles; ++t) {
-    const int first = slice * step.tiles.columns() + step.tiles.first(t);
-    job.tile = activations_.data() + step.tiles.offset +
-               static_cast<size_t>(first) * step.tiles.column_bytes();
-    job.n = step.tiles.width(t);
-    job.out = static_cast<float*>(step.node->data) + first * job.out_stride;
-    job.prefetch = t == 0;
-    kernels_.gemm(job, begin, end);
-  }
+  const int first = slice * step.tiles.columns();
+  job.tile = activations_.data() + step.tiles.offset +
+             static_cast<size_t>(first) * step.tiles.column_bytes();
+  job.n = step.tiles.columns();
+  job.n_tiles = step.tiles.n_tiles;
+  job.column_bytes = step.tiles.column_bytes();
+  job.out = static_cast<float*>(step.node->data) + first * job.out_stride;
+  kernels_.gemm(job, begin, end);
 }
 
 namespace {

@@ -63,15 +63,14 @@ void Executor::run_expert_product(const Step& step, int task) {
     const int64_t most = tiles.n_tiles > 1 ? kCachedPanels : panels;
     const int64_t end = std::min({panels, begin + most, begin + last - at});
     job.weights = bytes_of(w) + static_cast<size_t>(route.expert(active)) * matrix;
-    for (int t = 0; t < tiles.n_tiles; ++t) {
-      const int first = route.first(active) + tiles.first(t);
-      job.tile = activations_.data() + step.tiles.offset +
-                 static_cast<size_t>(first) * tiles.column_bytes();
-      job.n = tiles.width(t);
-      job.places = route.pairs() + first;
-      job.prefetch = t == 0;
-      kernels_.gemm(job, begin, end);
-    }
+    const int first = route.first(active);
+    job.tile =
+        activations_.data() + step.tiles.offset + static_cast<size_t>(first) * tiles.column_bytes();
+    job.n = tiles.n;
+    job.n_tiles = tiles.n_tiles;
+    job.column_bytes = tiles.column_bytes();
+    job.places = route.pairs() + first;
+    kernels_.gemm(job, begin, end);
     at += end - begin;
   }
 }

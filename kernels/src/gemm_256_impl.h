@@ -260,7 +260,9 @@ struct Products {
 
 template <class Dot>
 void gemm_256(const GemmJob& job, int64_t begin, int64_t end) {
-  ByFormat<Product, Products<Dot>::template Of>::kEntries[job.type](job, begin, end);
+  for (int t = 0; t < job.n_tiles; ++t) {
+    ByFormat<Product, Products<Dot>::template Of>::kEntries[job.type](job.of_tile(t), begin, end);
+  }
 }
 
 }  // namespace

@@ -13,6 +13,7 @@ namespace gumbelspec::kernels {
 // The best first: the first that the processor can run is taken.
 #if defined(__x86_64__)
 #define GUMBELSPEC_INSTRUCTION_SETS(SET) \
+  SET(kAmx)                              \
   SET(kAvx512Bf16)                       \
   SET(kAvx512)                           \
   SET(kAvxVnni)                          \
@@ -31,6 +32,7 @@ inline constexpr uint32_t kAvx2 = 1;  // with FMA, F16C and BMI
 inline constexpr uint32_t kAvxVnni = 2;
 inline constexpr uint32_t kAvx512Vnni = 4;  // with AVX-512 F, BW, VL and DQ
 inline constexpr uint32_t kAvx512Bf16 = 8;
+inline constexpr uint32_t kAmxInt8 = 16;  // with the system's permission
 }  // namespace feature
 
 }  // namespace gumbelspec::kernels

@@ -9,6 +9,10 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 namespace gumbelspec::kernels {
 namespace {
@@ -41,11 +45,31 @@ bool has_avx512_vnni() {
 }
 bool has_avx512_bf16() { return GUMBELSPEC_PROCESSOR_HAS("avx512bf16"); }
 
+// Tiles are a state that Linux saves for processes that have asked for it, once for all threads. It
+// refuses where a thread's signal stack is too small for them, and systems that do not know of
+// tiles do not enable them.
+bool may_use_tiles() {
+#if defined(__linux__)
+  constexpr long kAskPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM
+  return ::syscall(SYS_arch_prctl, kAskPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+bool has_amx_int8() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
+  const bool has_tiles = ((d >> 24) & 1) != 0, has_int8 = ((d >> 25) & 1) != 0;
+  static const bool may = has_tiles && has_int8 && may_use_tiles();
+  return may;
+}
+
 constexpr Feature kFeatures[] = {
     {feature::kAvx2, "AVX2", has_avx2},
     {feature::kAvxVnni, "AVX-VNNI", has_avx_vnni},
     {feature::kAvx512Vnni, "AVX-512 VNNI", has_avx512_vnni},
     {feature::kAvx512Bf16, "AVX-512 BF16", has_avx512_bf16},
+    {feature::kAmxInt8, "AMX INT8", has_amx_int8},
 };
 #else
 constexpr Feature kFeatures[] = {{0, "none", [] { return false; }}};

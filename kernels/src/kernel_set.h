@@ -5,12 +5,27 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/src/unroll.h"
 #include "kernels/src/weight_format.h"
 
 namespace gumbelspec::kernels {
 
 // Columns (tokens) that are computed together, their sums held in registers.
 inline constexpr int kMaxTile = 16;
+
+// Columns in tiles of nearly the same width, the wider ones first: tile t has columns
+// [first, first + width).
+struct TileWidths {
+  int columns = 0, n_tiles = 0;
+
+  GUMBELSPEC_INLINE int first(int t) const {
+    const int more = columns % n_tiles;
+    return t * (columns / n_tiles) + (t < more ? t : more);
+  }
+  GUMBELSPEC_INLINE int width(int t) const {
+    return columns / n_tiles + (t < columns % n_tiles ? 1 : 0);
+  }
+};
 
 // Activations of a tile of n columns, quantised per kBlock: one record per block, the fields one
 // after the other, n values each; field f starts at f * n. What few formats need lies in a second
@@ -47,15 +62,33 @@ struct GemmJob {
   PanelLayout layout;
   int64_t k;  // columns of the weight matrix
   int64_t n_rows;
-  const uint8_t* tile;
-  int n;       // columns of the tile, 1..kMaxTile
-  float* out;  // element (row r, column c) at out[c * out_stride + r]
+  const uint8_t* tile;  // the first of n_tiles, which follow each other without gaps
+  int n;                // columns of all tiles, each of which has up to kMaxTile
+  float* out;           // element (row r, column c) at out[c * out_stride + r]
   int64_t out_stride;
-  bool prefetch;  // the panel comes from memory rather than from the cache
-  // [n] which column of `out` column c of the tile is; null: the same.
+  // [n] which column of `out` column c is; null: the same.
   const int32_t* places = nullptr;
+  int n_tiles = 1;
+  size_t column_bytes = 0;  // of a tile, where there are several
+  bool prefetch = true;     // the panels come from memory rather than from the cache
 
   float* column(int c) const { return out + (places == nullptr ? c : places[c]) * out_stride; }
+  // The same panels times tile t alone. The first tile brings them to the cache.
+  GUMBELSPEC_INLINE GemmJob of_tile(int t) const {
+    const TileWidths widths{n, n_tiles};
+    const int first = widths.first(t);
+    GemmJob job = *this;
+    job.tile = tile + static_cast<size_t>(first) * column_bytes;
+    job.n = widths.width(t);
+    job.n_tiles = 1;
+    job.prefetch = prefetch && t == 0;
+    if (places != nullptr) {
+      job.places = places + first;
+    } else {
+      job.out = out + first * out_stride;
+    }
+    return job;
+  }
 };
 
 // Attention of some query rows that share one key/value head, over all cells.
@@ -80,7 +113,8 @@ struct KernelSet {
   const char* name;  // as Options::isa has it; several sets may share one
   uint32_t needs;    // of the processor: bits, see instruction_sets.h
   void (*quantize)(ActivationFormat format, const QuantizeJob& job);
-  // Computes panels [begin, end). An output is the same bits for every n and column.
+  // Computes panels [begin, end) times all tiles. An output is the same bits for every n and
+  // column.
   void (*gemm)(const GemmJob& job, int64_t begin, int64_t end);
   // An output is the same bits for every order of the cells, every number of hidden cells among
   // them and every n_q.

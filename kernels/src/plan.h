@@ -2,7 +2,6 @@
 #ifndef GUMBELSPEC_KERNELS_SRC_PLAN_H_
 #define GUMBELSPEC_KERNELS_SRC_PLAN_H_
 
-#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -23,8 +22,8 @@ struct Tiles {
 
   int columns() const { return n / n_slices; }  // of a slice
   // Columns [first, first + width) of the slice belong to its tile t.
-  int first(int t) const { return t * (columns() / n_tiles) + std::min(t, columns() % n_tiles); }
-  int width(int t) const { return columns() / n_tiles + (t < columns() % n_tiles ? 1 : 0); }
+  int first(int t) const { return TileWidths{columns(), n_tiles}.first(t); }
+  int width(int t) const { return TileWidths{columns(), n_tiles}.width(t); }
   int tile_of(int column) const {
     int t = 0;
     while (t + 1 < n_tiles && first(t + 1) <= column) ++t;

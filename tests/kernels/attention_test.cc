@@ -236,7 +236,7 @@ TEST_P(AttentionTest, NormsAndGatesAgreeWithFloat64) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(AllPaths, AttentionTest, ::testing::ValuesIn(instruction_sets()),
+INSTANTIATE_TEST_SUITE_P(AllPaths, AttentionTest, ::testing::ValuesIn(sets_to_test()),
                          [](const auto& test) { return test.param; });
 
 }  // namespace

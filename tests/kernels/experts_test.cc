@@ -202,7 +202,7 @@ TEST_P(Experts, AreAsAccurateAsGgmls) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(AllPaths, Experts, ::testing::ValuesIn(instruction_sets()),
+INSTANTIATE_TEST_SUITE_P(AllPaths, Experts, ::testing::ValuesIn(sets_to_test()),
                          [](const auto& test) { return test.param; });
 
 TEST(ARoute, SortsPairsByExpert) {

@@ -16,7 +16,7 @@ for object in "$@"; do
   checked=$((checked + 1))
   others=$("$nm" --demangle --defined-only --extern-only "$object" |
     sed -n 's/^[0-9a-f]* [A-Za-z] //p' |
-    grep -Ev '^gumbelspec::kernels::(kAvx[A-Za-z0-9]*|gemm_[a-z0-9]+\(.*)$' || true)
+    grep -Ev '^gumbelspec::kernels::(kA(vx|mx)[A-Za-z0-9]*|gemm_[a-z0-9]+\(.*)$' || true)
   [ -z "$others" ] || {
     printf '%s also defines:\n%s\n' "$object" "$others"
     status=1

@@ -383,7 +383,7 @@ TEST_P(Operations, RandomGraphsAgree) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(AllPaths, Operations, ::testing::ValuesIn(instruction_sets()),
+INSTANTIATE_TEST_SUITE_P(AllPaths, Operations, ::testing::ValuesIn(sets_to_test()),
                          [](const auto& test) { return test.param; });
 
 }  // namespace

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <map>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -14,25 +13,12 @@
 #include "ggml.h"
 #include "gumbelspec/kernels.h"
 #include "kernels/src/kernel_set.h"
-#include "kernels/src/plan.h"
-#include "testing/ggml_weights.h"
 #include "tests/kernels/kernel_data.h"
 #include "tests/kernels/kernel_sets.h"
+#include "tests/kernels/packed_matrix.h"
 
 namespace gumbelspec::kernels {
 namespace {
-
-// Some types take long, and each is asked for on every set.
-const std::vector<uint8_t>& quantised(ggml_type type, int64_t k, int64_t rows) {
-  static std::map<std::tuple<ggml_type, int64_t, int64_t>, std::vector<uint8_t>> known;
-  std::vector<uint8_t>& data = known[{type, k, rows}];
-  if (data.empty()) {
-    const auto x = noise(static_cast<size_t>(k * rows), 3);
-    data.resize(ggml_row_size(type, k) * static_cast<size_t>(rows));
-    testing::store_weights(type, x.data(), rows, k, data.data());
-  }
-  return data;
-}
 
 std::vector<float> as_floats(ggml_type type, const std::vector<uint8_t>& data, int64_t k,
                              int64_t rows) {
@@ -44,43 +30,6 @@ std::vector<float> as_floats(ggml_type type, const std::vector<uint8_t>& data, i
   }
   return x;
 }
-
-// A packed matrix with the activations' results of one kernel set.
-struct Matrix {
-  ggml_type type;
-  int64_t k, rows;
-  std::vector<uint8_t> ggml_form, packed;
-
-  Matrix(ggml_type of_weights, int64_t n_columns, int64_t n_rows)
-      : type(of_weights),
-        k(n_columns),
-        rows(n_rows),
-        ggml_form(quantised(of_weights, n_columns, n_rows)),
-        packed(packed_bytes(of_weights, n_columns, n_rows)) {
-    const size_t row = ggml_row_size(type, k);
-    for (int64_t r = 0; r < rows; ++r) {
-      pack_row(type, k, r, ggml_form.data() + static_cast<size_t>(r) * row, packed.data());
-    }
-  }
-
-  // out[c][r]; columns of x are k floats each.
-  std::vector<float> times(const KernelSet& set, const std::vector<float>& x, int n) const {
-    const Tiles tiles = make_tiles(activation_format(type), k, n);
-    std::vector<uint8_t> memory(tiles.bytes());
-    std::vector<float> out(static_cast<size_t>(rows * n));
-    for (int t = 0; t < tiles.n_tiles; ++t) {
-      uint8_t* tile = memory.data() + static_cast<size_t>(tiles.first(t)) * tiles.column_bytes();
-      for (int c = 0; c < tiles.width(t); ++c) {
-        set.quantize(tiles.format, {x.data() + (tiles.first(t) + c) * k, k, tile, tiles.width(t), c,
-                                    0, (k + kBlock - 1) / kBlock});
-      }
-      set.gemm({type, packed.data(), panel_layout(type, k), k, rows, tile, tiles.width(t),
-                out.data() + tiles.first(t) * rows, rows, t == 0},
-               0, panel_count(rows));
-    }
-    return out;
-  }
-};
 
 using Case = std::tuple<std::string, ggml_type>;
 
@@ -233,7 +182,7 @@ TEST_P(Products, PackWithoutLoss) {
 
 // Powers of two over the whole range in which weights are floats, down to no normal numbers.
 TEST(Scales, OfMxfp4ArePowersOfTwo) {
-  for (const std::string& name : instruction_sets()) {
+  for (const std::string& name : sets_to_test()) {
     const KernelSet* set = kernels_named(name);
     if (!set) continue;
     for (int exponent = 0; exponent <= 252; ++exponent) {
@@ -254,7 +203,7 @@ TEST(Scales, OfMxfp4ArePowersOfTwo) {
 }
 
 INSTANTIATE_TEST_SUITE_P(AllPaths, Products,
-                         ::testing::Combine(::testing::ValuesIn(instruction_sets()),
+                         ::testing::Combine(::testing::ValuesIn(sets_to_test()),
                                             ::testing::ValuesIn(weight_types())),
                          [](const ::testing::TestParamInfo<Case>& test) {
                            return std::get<0>(test.param) + "_" +

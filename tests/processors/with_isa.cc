@@ -26,10 +26,9 @@ struct Set {
 };
 
 constexpr Set kSets[] = {
-    {"scalar", gumbelspec::Simd::scalar, "off"},
-    {"avx2", gumbelspec::Simd::avx2, "avx2"},
-    {"avxvnni", gumbelspec::Simd::avx2, "avxvnni"},
-    {"avx512", gumbelspec::Simd::avx512, "avx512"},
+    {"scalar", gumbelspec::Simd::scalar, "off"},    {"avx2", gumbelspec::Simd::avx2, "avx2"},
+    {"avxvnni", gumbelspec::Simd::avx2, "avxvnni"}, {"avx512", gumbelspec::Simd::avx512, "avx512"},
+    {"amx", gumbelspec::Simd::avx512, "amx"},
 };
 
 bool has_kernels([[maybe_unused]] const Set& set) {
@@ -76,7 +75,7 @@ int main(int argc, char** argv) {
   const Set* set = std::find_if(std::begin(kSets), std::end(kSets),
                                 [&](const Set& candidate) { return candidate.name == name; });
   if (set == std::end(kSets)) {
-    std::fputs("with-isa: give scalar, avx2, avxvnni or avx512, and a program\n", stderr);
+    std::fputs("with-isa: give scalar, avx2, avxvnni, avx512 or amx, and a program\n", stderr);
     return 1;
   }
   if (set->simd > gumbelspec::best_simd() || !has_kernels(*set)) {

@@ -41,7 +41,7 @@ enum class Registration { registered, switched_off, unsupported_processor, unkno
 void unregister_device();
 
 // Returns: the instruction sets of this build, the best first, whether the processor has them or
-// not: "avx512", "avxvnni", "avx2".
+// not: "amx", "avx512", "avxvnni", "avx2".
 [[nodiscard]] std::vector<std::string> instruction_sets();
 
 struct Info {
