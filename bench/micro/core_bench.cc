@@ -35,7 +35,7 @@ struct Setting {
   SamplingOptions options;
 };
 const std::vector<Setting>& settings() {
-  static const std::vector<Setting> all = {
+  static const std::vector<Setting> kAll = {
       {"temp_1", {}},
       {"temp_07", {.temperature = 0.7F}},
       {"top_k_40", {.temperature = 0.7F, .top_k = 40}},
@@ -45,7 +45,7 @@ const std::vector<Setting>& settings() {
       {"top_p_08_top_k_20", {.temperature = 0.7F, .top_k = 20, .top_p = 0.8F}},
       {"penalties", {.temperature = 0.7F, .top_k = 40, .repeat_penalty = 1.1F}},
   };
-  return all;
+  return kAll;
 }
 
 // A few rows that take turns, as those of a tree do: one alone would stay in the nearest cache.

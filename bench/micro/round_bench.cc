@@ -34,7 +34,7 @@ void round(benchmark::State& state, const char* method, const SamplingOptions& s
 }
 
 void add_rounds() {
-  static const std::vector<Setting> settings = {
+  static const std::vector<Setting> kSettings = {
       {"temp_1", {}},
       {"top_k_40", {.temperature = 0.7F, .top_k = 40}},
       {"min_p_005", {.temperature = 0.7F, .min_p = 0.05F}},
@@ -50,7 +50,7 @@ void add_rounds() {
   };
   for (const bool is_flat : {false, true}) {
     const float scale = is_flat ? testing::kFlatScale : testing::kPeakedScale;
-    for (const Setting& setting : settings) {
+    for (const Setting& setting : kSettings) {
       const std::string name = std::string(is_flat ? "flat/" : "peaked/") + setting.name;
       add(name + "/ar", "ar", setting.options, scale);
       add(name + "/tree_16", "gumbel-tree:nodes=16", setting.options, scale);

@@ -74,7 +74,7 @@ std::string_view simd_name(Simd simd) {
 }
 
 Simd simd_in_use() {
-  static const Simd chosen = [] {
+  static const Simd kChosen = [] {
     const char* value = std::getenv("GUMBELSPEC_SIMD");
     const std::string_view name = value == nullptr ? "" : value;
     if (name.empty()) return best_simd();
@@ -86,7 +86,7 @@ Simd simd_in_use() {
                     "'; give scalar, avx2 or avx512, on this processor and in this build at most " +
                     std::string(simd_name(best_simd())));
   }();
-  return chosen;
+  return kChosen;
 }
 
 float noise_at(NoiseKey key, Position position, TokenId token) {

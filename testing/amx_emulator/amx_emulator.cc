@@ -164,8 +164,8 @@ long forward(long number, const long (&arguments)[6]) {
 }  // namespace gumbelspec::testing::amx
 
 bool amx_emulator_is_idle() {
-  static const bool is_idle = gumbelspec::testing::amx::has_amx();
-  return is_idle;
+  static const bool kIsIdle = gumbelspec::testing::amx::has_amx();
+  return kIsIdle;
 }
 
 unsigned long amx_emulator_count() {

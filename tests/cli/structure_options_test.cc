@@ -30,13 +30,13 @@ std::optional<Structure> structure(const std::vector<std::string>& given) {
 }
 
 LlamaModel& model() {
-  static const auto demo = [] {
+  static const auto kDemo = [] {
     LlamaModelOptions options;
     options.path = std::string(GUMBELSPEC_MODELS_DIR) + "/demo-draft-q8_0.gguf";
     options.n_context = 64;
     return LlamaModel::load(options);
   }();
-  return *demo;
+  return *kDemo;
 }
 
 // The one line that reading and compiling ends with.

@@ -48,10 +48,10 @@ SamplingOptions biased(SamplingOptions o) {
 }
 
 const std::vector<Setting>& settings() {
-  static const std::vector<Setting> all = {
+  static const std::vector<Setting> kAll = {
 #include "tests/engine/known_texts.inc"
   };
-  return all;
+  return kAll;
 }
 
 // FNV-1a over the tokens, the second best ones, and by how much these were beaten, to the bit.
@@ -74,8 +74,8 @@ class Fingerprint {
 };
 
 const std::vector<TokenId>& prompt() {
-  static const std::vector<TokenId> tokens = {TokenId{1}, TokenId{77}, TokenId{2}};
-  return tokens;
+  static const std::vector<TokenId> kTokens = {TokenId{1}, TokenId{77}, TokenId{2}};
+  return kTokens;
 }
 
 std::size_t n_tokens(std::size_t n_vocab) { return n_vocab > 10000 ? 12 : 48; }

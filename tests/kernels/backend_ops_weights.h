@@ -49,8 +49,8 @@ inline void pack(const ggml_tensor* op) {
 inline bool supports_op(ggml_backend_t backend, const ggml_tensor* op) {
   if (std::strcmp(ggml_backend_name(backend), "GumbelSpec") == 0) {
     ggml_backend_synchronize(backend);  // a backend that is in use takes attention, too
-    static const bool packs = std::getenv("BACKEND_OPS_PACKED") != nullptr;
-    if (packs && (op->op == GGML_OP_MUL_MAT || op->op == GGML_OP_GET_ROWS)) pack(op);
+    static const bool kPacks = std::getenv("BACKEND_OPS_PACKED") != nullptr;
+    if (kPacks && (op->op == GGML_OP_MUL_MAT || op->op == GGML_OP_GET_ROWS)) pack(op);
   }
   return ggml_backend_supports_op(backend, op);
 }

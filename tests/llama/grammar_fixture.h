@@ -17,13 +17,13 @@
 namespace gumbelspec::testing {
 
 inline LlamaModel& model() {
-  static const auto demo = [] {
+  static const auto kDemo = [] {
     LlamaModelOptions options;
     options.path = GUMBELSPEC_MODELS_DIR "/demo-draft-q8_0.gguf";
     options.n_context = 64;
     return LlamaModel::load(options);
   }();
-  return *demo;
+  return *kDemo;
 }
 
 inline std::unique_ptr<TokenConstraint> matcher_of(const std::string& gbnf) {

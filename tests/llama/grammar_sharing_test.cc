@@ -47,13 +47,13 @@ TEST(Grammar, TextsDoNotDisturbEachOther) {
 
 // The demo model's vocabulary without the model, for grammars that keep one mask only.
 std::shared_ptr<const internal::GrammarTokens> demo_tokens() {
-  static const internal::LlamaModelPtr vocabulary = [] {
+  static const internal::LlamaModelPtr kVocabulary = [] {
     internal::ModelFileOptions file;
     file.path = GUMBELSPEC_MODELS_DIR "/demo-draft-q8_0.gguf";
     file.vocabulary_only = true;
     return internal::load_model_file(file, {});
   }();
-  return internal::read_grammar_tokens(llama_model_get_vocab(vocabulary.get()));
+  return internal::read_grammar_tokens(llama_model_get_vocab(kVocabulary.get()));
 }
 
 TEST(Grammar, AMatcherOutlivesTheGrammarAndItsMasks) {

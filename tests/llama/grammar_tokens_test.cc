@@ -37,12 +37,12 @@ class BytesGrammar {
 
  private:
   static LlamaModel& tiny() {
-    static const auto model = [] {
+    static const auto kModel = [] {
       TinyModel tiny;
       tiny.vocabulary.n_control = 3;
       return load_tiny(tiny);
     }();
-    return *model;
+    return *kModel;
   }
   std::unique_ptr<TokenConstraint> grammar_;
 };

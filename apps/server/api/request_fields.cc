@@ -339,23 +339,23 @@ constexpr std::array kTable = {
 }  // namespace
 
 std::span<const RequestField> request_field_table() {
-  static const std::vector<RequestField> table = [] {
+  static const std::vector<RequestField> kFields = [] {
     std::vector<RequestField> all(kTable.begin(), kTable.end());
     for (const auto more : {sampler_field_table(), chat_field_table(), native_field_table()}) {
       all.insert(all.end(), more.begin(), more.end());
     }
     return all;
   }();
-  return table;
+  return kFields;
 }
 
 std::span<const FieldDoc> request_fields() {
-  static const std::vector<FieldDoc> docs = [] {
+  static const std::vector<FieldDoc> kDocs = [] {
     std::vector<FieldDoc> out;
     for (const RequestField& field : request_field_table()) out.push_back(field.doc);
     return out;
   }();
-  return docs;
+  return kDocs;
 }
 
 }  // namespace gumbelspec::server

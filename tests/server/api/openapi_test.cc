@@ -14,11 +14,11 @@ namespace gumbelspec::server::testing {
 namespace {
 
 const json& openapi() {
-  static const json document = [] {
+  static const json kDocument = [] {
     std::ifstream file(GUMBELSPEC_SOURCE_DIR "/docs/openapi.json");
     return json::parse(file);
   }();
-  return document;
+  return kDocument;
 }
 
 const json& schema_of(const std::string& name) { return openapi()["components"]["schemas"][name]; }

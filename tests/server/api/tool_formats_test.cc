@@ -113,8 +113,8 @@ class Reader {
     return (mask[index(next) / 32] >> (index(next) % 32) & 1U) != 0;
   }
   static LlamaModel& tiny() {
-    static const auto model = gumbelspec::testing::load_tiny({});
-    return *model;
+    static const auto kModel = gumbelspec::testing::load_tiny({});
+    return *kModel;
   }
   std::unique_ptr<TokenConstraint> matcher_;
 };
