@@ -1,11 +1,8 @@
 // gumbelspec serve: the models behind an OpenAI-compatible server.
-#include <unistd.h>
-
 #include <atomic>
 #include <chrono>
 #include <ctime>
 #include <filesystem>
-#include <iostream>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -15,7 +12,9 @@
 
 #include "apps/cli/commands.h"
 #include "apps/cli/guarantee.h"
+#include "apps/cli/serve_http.h"
 #include "apps/cli/serve_options.h"
+#include "apps/cli/serve_router.h"
 #include "apps/common/load_embedder.h"
 #include "apps/common/load_options.h"
 #include "apps/common/method_option.h"
@@ -34,27 +33,7 @@ using server::HttpServer;
 using server::Metrics;
 using server::Service;
 
-// What is left for the last events to be written, and for connections to be closed.
-constexpr std::chrono::seconds kLastWords{1};
 constexpr std::chrono::milliseconds kLook{500};
-
-std::vector<std::string> keys_of(const ServeOptions& options) {
-  std::vector<std::string> keys;
-  std::string rest = options.api_keys;
-  while (!rest.empty()) {
-    const std::size_t comma = std::min(rest.find(','), rest.size());
-    keys.push_back(rest.substr(0, comma));
-    rest.erase(0, comma + 1);
-  }
-  if (options.api_key_file.empty()) return keys;
-  const auto more = server::keys_of_lines(read_file(options.api_key_file));
-  if (more.empty()) {
-    throw bad_option("--api-key-file " + in_quotes(options.api_key_file) +
-                     " has no key; write one per line");
-  }
-  keys.insert(keys.end(), more.begin(), more.end());
-  return keys;
-}
 
 // Jinja; empty: the model's. Read and checked before anything is loaded.
 std::string chat_template_of(const ServeOptions& options) {
@@ -72,20 +51,36 @@ std::string chat_template_of(const ServeOptions& options) {
   return source;
 }
 
+// LoRA adapters and control vectors, for what is kept of a model's passes.
+std::string adapters_of(const LlamaModelOptions& options) {
+  std::string text;
+  for (const auto* adapters : {&options.loras, &options.control_vectors}) {
+    for (const LlamaAdapter& adapter : *adapters) {
+      text += adapter.path + " * " + std::to_string(adapter.scale) + "; ";
+    }
+  }
+  return text;
+}
+
 class ServeRun {
  public:
   ServeRun(const Arguments& arguments, const ServeOptions& options);
   int run();
 
  private:
-  [[nodiscard]] server::HttpOptions http_options();
   void start_http();
   void load();
   void start_service();
   void start_embeddings();
   [[nodiscard]] bool makes_vectors() const { return options_.makes_vectors || options_.ranks; }
   void name(server::ApiModel& model) const;
+  void bring_models();
   void wait();
+  void put_models_away();
+  void set_scales(const std::vector<float>& scales);
+  void load_and_start();
+  void release_all();
+  void release_models();
   void drain();
 
   const Arguments& arguments_;
@@ -96,7 +91,9 @@ class ServeRun {
   std::string chat_template_;  // empty: the model's
   // Passes go on while requests are being finished, whatever signal has come.
   std::atomic<bool> passes_are_stopped_{false};
-  std::mutex log_mutex_;
+  const std::int64_t created_ = static_cast<std::int64_t>(std::time(nullptr));
+  // Held while models come and go; then of what follows but for http_.
+  std::mutex models_mutex_;
   Progress progress_;
   Metrics metrics_;
   Models models_;
@@ -107,7 +104,7 @@ class ServeRun {
   std::optional<server::EmbeddingService> embeddings_;
   std::optional<Service> service_;
   // Last: its threads use the others.
-  std::optional<HttpServer> http_;
+  std::unique_ptr<HttpServer> http_;
 };
 
 // Everything that can be wrong without the models is found before they are loaded.
@@ -132,12 +129,7 @@ ServeRun::ServeRun(const Arguments& arguments, const ServeOptions& options)
 int ServeRun::run() {
   start_http();
   try {
-    if (makes_vectors()) {
-      start_embeddings();
-    } else {
-      load();
-      start_service();
-    }
+    bring_models();
     wait();
   } catch (const Stopped&) {
     // While the models were being loaded: there is nothing to finish.
@@ -152,43 +144,18 @@ int ServeRun::run() {
   return 0;
 }
 
-server::HttpOptions ServeRun::http_options() {
-  server::HttpOptions http;
-  http.host = options_.host;
-  http.port = options_.port;
-  http.io_timeout = options_.io_timeout;
-  http.keys = server::ApiKeys(keys_);
-  http.origins = {options_.cors_origin, options_.allowed_hosts};
-  for (const std::string& host : server::listed_hosts(options_.host)) {
-    http.origins.hosts.push_back(host);
-  }
-  http.prefix = options_.prefix;
-  http.has_page = options_.has_page;
-  http.has_slots = options_.has_slots;
-  http.has_metrics = options_.has_metrics;
-  http.ssl_cert_file = options_.ssl_cert_file;
-  http.ssl_key_file = options_.ssl_key_file;
-  http.log_format = options_.log_format;
-  // Lines of several threads, each whole.
-  http.log = [this](const std::string& line) {
-    const std::lock_guard lock(log_mutex_);
-    std::cerr << line << std::endl;
-  };
-  return http;
-}
-
 void ServeRun::start_http() {
-  const StopSignalsBlocked blocked;
-  http_.emplace(http_options(), metrics_);
-  say("listening on " + http_->url());
-  for (const std::string& host : server::listed_hosts(options_.host)) {
-    if (server::is_loopback(host) || !keys_.empty()) continue;
-    say("warning: anybody who can reach " + host +
-        " can use this server; give it a key with --api-key-file, or listen on 127.0.0.1");
+  server::HttpOptions http = http_options_of(options_, keys_);
+  http.wake = [this] { bring_models(); };
+  http.set_scales = [this](const std::vector<float>& scales) { set_scales(scales); };
+  for (const LlamaAdapter& adapter : model_options_.more.loras) {
+    http.adapters.push_back({adapter.path, adapter.scale});
   }
+  http_ = listen(std::move(http), !keys_.empty(), metrics_);
 }
 
 void ServeRun::load() {
+  release_models();
   models_ = load_models(model_options_, method_.drafts(), progress_);
   method_ = possible_method_told(method_, models_);
   tell_broken_guarantee(*models_.target);
@@ -206,7 +173,7 @@ void ServeRun::name(server::ApiModel& model) const {
   model.tags = options_.tags;
   model.path = model_options_.target;
   model.n_slots = options_.n_parallel;
-  model.created = static_cast<std::int64_t>(std::time(nullptr));
+  model.created = created_;
   model.refuses_unknown_fields = options_.is_strict;
 }
 
@@ -266,6 +233,7 @@ void ServeRun::start_service() {
   service.n_waiting = options_.n_queue;
   service.request_timeout = options_.request_timeout;
   service.slot_folder = options_.slot_folder;
+  service.adapters = adapters_of(model_options_.more);
   service.on_failure = [](const std::string& what) {
     say("internal error: " + visible(what) + "; please report it");
   };
@@ -280,6 +248,7 @@ void ServeRun::start_service() {
   if (!model_options_.rpc_servers.empty()) {
     service.on_loss = [](const std::string& what) { say(visible(what)); };
     service.make_engine = [this, make_engine] {
+      metrics_.begin_batch();
       models_.target->restore();
       if (models_.draft != nullptr) models_.draft->restore();
       say("ready again: the models have been loaded anew");
@@ -292,15 +261,67 @@ void ServeRun::start_service() {
   say(told);
 }
 
+void ServeRun::bring_models() {
+  const std::lock_guard lock(models_mutex_);
+  load_and_start();
+}
+
+void ServeRun::load_and_start() {
+  if (makes_vectors()) {
+    start_embeddings();
+  } else {
+    load();
+    start_service();
+  }
+}
+
 void ServeRun::wait() {
   while (!wait_for_stop(kLook)) {
+    if (options_.sleep_idle.count() > 0) put_models_away();
   }
+}
+
+void ServeRun::release_models() {
+  models_.draft.reset();  // it may be a part of the target
+  models_.target.reset();
+}
+
+// If nobody has used them for so long. Whoever comes meanwhile waits in bring_models().
+void ServeRun::put_models_away() {
+  const std::lock_guard lock(models_mutex_);
+  if (!http_->take_service_after(options_.sleep_idle)) return;
+  release_all();
+  say("asleep: nothing was asked for " + std::to_string(options_.sleep_idle.count()) +
+      " s; the next request loads the models again");
+}
+
+// From a request's thread. Nobody uses the service, nor will before this returns.
+void ServeRun::set_scales(const std::vector<float>& scales) {
+  const std::lock_guard lock(models_mutex_);
+  release_all();
+  for (std::size_t i = 0; i < scales.size(); ++i) model_options_.more.loras[i].scale = scales[i];
+  load_and_start();
+}
+
+void ServeRun::release_all() {
+  service_.reset();
+  embeddings_.reset();
+  if (calibrations_) cache_->keep(*calibrations_);
+  calibrations_.reset();
+  costs_.reset();
+  cache_.reset();
+  embedder_.reset();
+  release_models();
+  metrics_.begin_batch();
 }
 
 // At most the drain's time and twice that of the last words.
 void ServeRun::drain() {
   http_->refuse_requests();
-  if (service_) {
+  std::unique_lock lock(models_mutex_);  // a request may just have them loaded
+  const bool has_service = service_.has_value();
+  lock.unlock();
+  if (has_service) {
     service_->scheduler().stop_accepting();
     const std::size_t n_texts = service_->scheduler().n_texts();
     if (n_texts > 0) {
@@ -313,11 +334,7 @@ void ServeRun::drain() {
       (void)http_->wait_until_quiet(Clock::now() + kLastWords);
     }
   }
-  if (http_->stop(Clock::now() + kLastWords)) return;
-  // A thread writes to a client that does not read; there is nothing left to lose.
-  say("stopped");
-  std::cerr << std::flush;
-  ::_exit(0);
+  stop_listening(*http_);
 }
 
 }  // namespace
@@ -333,6 +350,7 @@ Command add_serve(Arguments& program) {
               out.close();
               return 0;
             }
+            if (options->routes()) return run_router(arguments, *options);
             return ServeRun(arguments, *options).run();
           }};
 }

@@ -115,6 +115,24 @@ void add_embedding_options(Arguments& arguments, ServeOptions& options) {
                        });
 }
 
+void add_router_options(Arguments& arguments, ServeOptions& options) {
+  add_text(arguments, "--models-dir", "FOLDER", options.models_folder,
+           "Serve the GGUF files of this folder (and of folders in it), each in a process of its "
+           "own that is started for the first request that names it");
+  add_text(arguments, "--models-preset", "FILE", options.models_presets,
+           "The same with the models of an INI file: [NAME] sections with options without their "
+           "dashes (model = FILE, c = 4096), [*] for all");
+  add_count(arguments, "--models-max", 0, 1000, options.max_models,
+            "Models loaded at once; for one more the one goes that was idle longest; 0: any number "
+            "(default: 4)");
+  arguments.add_flag(
+      "--models-autoload", [&options] { options.loads_models = true; },
+      "Load models that requests name; this is so without it, too");
+  arguments.add_flag(
+      "--no-models-autoload", [&options] { options.loads_models = false; },
+      "Refuse requests for models that are not loaded; POST /models/load loads them");
+}
+
 void add_network_options(Arguments& arguments, ServeOptions& options) {
   add_text(arguments, "--host", "ADDRESSES", options.host,
            "Where to listen, several addresses separated by commas; 0.0.0.0: everywhere; then give "
@@ -228,9 +246,6 @@ void add_peer_options(Arguments& arguments) {
                     })
         .hide();
   };
-  refuse_but("--sleep-idle-seconds", "-1",
-             "this server does not unload its models; give -1, or let systemd's socket activation "
-             "start and stop it");
   refuse_but("--cache-ram", "0",
              "past texts are kept in the context alone; give 0, and --cache-texts N for more");
 }
@@ -245,6 +260,18 @@ void add_flow_options(Arguments& arguments, ServeOptions& options) {
       arguments, "--drain-timeout", 0, options.drain_timeout,
       "Seconds that requests under way get to finish after the first SIGINT or SIGTERM; the "
       "program ends at most 2 s later (default: 10)");
+  add_integer(
+      arguments, "--sleep-idle-seconds", -1, kMostSeconds,
+      [&options](std::int64_t n) {
+        if (n == 0) {
+          throw bad_option(
+              "--sleep-idle-seconds is 0, but models that were put away at once would never "
+              "answer; give at least 1, or -1 for never");
+        }
+        options.sleep_idle = std::chrono::seconds(std::max<std::int64_t>(n, 0));
+      },
+      "Seconds without requests until the models are released; the next request loads them again, "
+      "but for GET of /health, /props, /models and /metrics; -1: never (default: -1)");
   arguments.add_option(
       "--log-format", "NAME", "Of the line per request: text or json (default: text)",
       [&options](const std::string& text) {
@@ -266,6 +293,8 @@ void add_serve_options(Arguments& arguments, ServeOptions& options) {
   arguments.group_new_options("Texts at once");
   add_embedding_options(arguments, options);
   arguments.group_new_options("Vectors");
+  add_router_options(arguments, options);
+  arguments.group_new_options("Several models");
   add_network_options(arguments, options);
   arguments.group_new_options("Network");
   add_request_options(arguments, options);

@@ -59,8 +59,14 @@ struct ServeOptions {
   std::chrono::seconds io_timeout{60};
   std::chrono::seconds request_timeout{0};  // 0: none
   std::chrono::seconds drain_timeout{10};
+  std::chrono::seconds sleep_idle{0};  // without requests, until the models are put away; 0: never
   server::LogFormat log_format = server::LogFormat::text;
+  std::string models_folder;   // of several models; empty: none
+  std::string models_presets;  // likewise, a file
+  std::size_t max_models = 4;  // loaded at once; 0: any number
+  bool loads_models = true;    // that requests name
   bool prints_docs = false;
+  [[nodiscard]] bool routes() const { return !models_folder.empty() || !models_presets.empty(); }
 };
 
 void add_serve_options(Arguments& arguments, ServeOptions& options);

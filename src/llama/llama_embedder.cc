@@ -20,6 +20,8 @@
 namespace gumbelspec {
 namespace {
 
+using Text = std::vector<TokenId>;
+
 constexpr std::size_t kMostTexts = 64;
 constexpr std::size_t kUsualTokens = 2048;
 
@@ -100,6 +102,7 @@ class LlamaEmbedder::Impl {
   void load(const LlamaEmbedderOptions& options);
   void check_model(const LlamaEmbedderOptions& options) const;
   void make_context(const LlamaEmbedderOptions& options);
+  void check_passes();
   void check_text(const std::vector<TokenId>& text) const;
   void run(std::span<const std::vector<TokenId>> texts, std::vector<std::vector<float>>& out);
   void decode(std::span<const std::vector<TokenId>> texts);
@@ -135,6 +138,7 @@ void LlamaEmbedder::Impl::load(const LlamaEmbedderOptions& options) {
     internal::check_pieces(vocab());
     check_model(options);
     make_context(options);
+    check_passes();
   } catch (const internal::AbortError& error) {
     refuse_model(std::string("cannot be used by llama.cpp: ") + error.what() +
                  "; convert it again");
@@ -190,6 +194,20 @@ void LlamaEmbedder::Impl::make_context(const LlamaEmbedderOptions& options) {
   n_dimensions = static_cast<std::size_t>(
       pooling == Pooling::rank ? static_cast<std::int32_t>(llama_model_n_cls_out(model()))
                                : llama_model_n_embd_out(model()));
+}
+
+// ggml ends the process over a tensor of a type that its operation does not take, e.g. quantized
+// token types, when a pass comes to it. In one thread, which is this one, the guard sees that.
+void LlamaEmbedder::Impl::check_passes() {
+  const std::int32_t n_threads = llama_n_threads(context_.get());
+  const std::int32_t n_threads_batch = llama_n_threads_batch(context_.get());
+  llama_set_n_threads(context_.get(), 1, 1);
+  const Text one = {TokenId{0}};
+  const Text two = {TokenId{0}, TokenId{0}};
+  const std::vector<Text> texts =
+      max_texts_ > 1 && max_tokens > 2 ? std::vector<Text>{two, one} : std::vector<Text>{one};
+  decode(texts);
+  llama_set_n_threads(context_.get(), n_threads, n_threads_batch);
 }
 
 void LlamaEmbedder::Impl::check_text(const std::vector<TokenId>& text) const {

@@ -34,7 +34,8 @@ Rules house_rules() {
   const Names engine = core + Names{"public engine"};
   const Names all = engine + Names{"public llama", "public pair"};
   const Names sources = {"src/core", "src/engine", "src/llama", "src/pair"};
-  const Names server = {"apps/server/api", "apps/server/service", "apps/server/http"};
+  const Names server = {"apps/server/api", "apps/server/service", "apps/server/router",
+                        "apps/server/http"};
   const std::string utf8 = "apps/common/utf8_stream.h";
   const Names common = all + Names{"src/pair", "apps/common", "apps/hub", "apps/structure", utf8};
   const Names free = {"*"};
@@ -61,7 +62,9 @@ Rules house_rules() {
       {"apps/common", all + Names{"src/pair", "apps/hub", utf8}},
       {"apps/server/api", common + Names{"apps/llama_common"}},
       {"apps/server/service", common + Names{"apps/server/api"}},
-      {"apps/server/http", common + Names{"apps/server/api", "apps/server/service"}},
+      {"apps/server/router", common + Names{"apps/server/api"}},
+      {"apps/server/http",
+       common + Names{"apps/server/api", "apps/server/service", "apps/server/router"}},
       {"apps/bench", common},
       // The rejection methods on a recorded text, in the shapes of the engine's own.
       {"apps/bench/hindsight.cc", common + Names{"src/core", "src/engine", "apps/bench"}},

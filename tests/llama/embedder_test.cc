@@ -1,9 +1,12 @@
 // Vectors of texts, by llama.cpp's own functions: one text alone in a context of its own.
+#include <gguf.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <llama.h>
 
 #include <cmath>
+#include <cstddef>
+#include <cstring>
 #include <memory>
 #include <random>
 #include <string>
@@ -151,6 +154,91 @@ TEST(Embedder, MakesTheVectorsOfLlamaCpp) {
     // Different texts have different vectors, or the comparison would say nothing.
     EXPECT_GT(difference(oracle[0], oracle[1]), 10 * kRounding);
   }
+}
+
+// Whatever makes a vector differ from that of its text alone: it is not what the others say.
+TEST(Embedder, WhatOtherTextsSayChangesNoBitOfAVector) {
+  std::mt19937 random(3);
+  for (const char* architecture : {"bert", "llama", "gemma3"}) {
+    for (const Pooling pooling : {Pooling::mean, Pooling::cls, Pooling::last, Pooling::none}) {
+      SCOPED_TRACE(std::string(architecture) + " " + to_string(pooling));
+      TinyModel tiny;
+      tiny.architecture = architecture;
+      tiny.n_head_kv = tiny.architecture == "bert" ? tiny.n_head : tiny.n_head_kv;
+      const auto embedder = load(tiny, pooling);
+      const Text text = random_text(random, 9, kVocabulary);
+      for (const std::size_t place : {0, 1, 2}) {
+        Vectors first;
+        for (int time = 0; time < 3; ++time) {
+          std::vector<Text> texts = {random_text(random, 17, kVocabulary),
+                                     random_text(random, 5, kVocabulary)};
+          texts.insert(texts.begin() + static_cast<std::ptrdiff_t>(place), text);
+          const Vectors vectors = embedder->embed(texts);
+          if (time == 0) first = vectors;
+          EXPECT_EQ(vectors[place], first[place]) << place;
+          EXPECT_TRUE(time == 0 || vectors[(place + 1) % 3] != first[(place + 1) % 3]);
+        }
+      }
+    }
+  }
+}
+
+// A copy of the file with one tensor of another type; its name, or none behind the last one.
+std::string with_other_type(const std::string& from, const std::string& to, std::int64_t n) {
+  ggml_context* data = nullptr;
+  const std::unique_ptr<gguf_context, decltype(&gguf_free)> source(
+      gguf_init_from_file(from.c_str(), {/*no_alloc=*/false, &data}), &gguf_free);
+  const std::unique_ptr<ggml_context, decltype(&ggml_free)> tensors(data, &ggml_free);
+  if (n >= gguf_get_n_tensors(source.get())) return {};
+  const std::unique_ptr<gguf_context, decltype(&gguf_free)> copy(gguf_init_empty(), &gguf_free);
+  gguf_set_kv(copy.get(), source.get());
+  std::string changed;
+  for (std::int64_t i = 0; i < gguf_get_n_tensors(source.get()); ++i) {
+    const char* name = gguf_get_tensor_name(source.get(), i);
+    ggml_tensor* tensor = ggml_get_tensor(tensors.get(), name);
+    gguf_add_tensor(copy.get(), tensor);
+    if (i != n || tensor->type != GGML_TYPE_F32 || tensor->ne[0] % 32 != 0) continue;
+    changed = name;
+    const std::int64_t n_rows = ggml_nrows(tensor);
+    std::vector<float> values(static_cast<std::size_t>(ggml_nelements(tensor)));
+    std::memcpy(values.data(), tensor->data, ggml_nbytes(tensor));
+    ggml_quantize_chunk(GGML_TYPE_Q8_0, values.data(), tensor->data, 0, n_rows, tensor->ne[0],
+                        nullptr);
+    gguf_set_tensor_type(copy.get(), name, GGML_TYPE_Q8_0);
+  }
+  gguf_write_to_file(copy.get(), to.c_str(), /*only_meta=*/false);
+  return changed.empty() ? "none" : changed;
+}
+
+// ggml ends the process when a pass comes to what it does not compute.
+TEST(Embedder, AFileWithAQuantizedTensorIsReadOrRefused) {
+  const TemporaryFolder folder;
+  TinyModel tiny;
+  tiny.architecture = "bert";
+  tiny.n_head_kv = tiny.n_head;
+  const std::string original = written(tiny, folder);
+  const std::string path = folder.file("other.gguf");
+  std::vector<std::string> refused;
+  std::size_t n_read = 0;
+  for (std::int64_t i = 0;; ++i) {
+    const std::string name = with_other_type(original, path, i);
+    if (name.empty()) break;
+    if (name == "none") continue;
+    SCOPED_TRACE(name);
+    try {
+      const auto embedder = LlamaEmbedder::load(options_of(path, Pooling::mean));
+      const std::vector<Text> texts = {{TokenId{5}, TokenId{6}, TokenId{7}}, {TokenId{8}}};
+      EXPECT_EQ(embedder->embed(texts).size(), 2U);
+      ++n_read;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::invalid_model);
+      EXPECT_THAT(error.what(), HasSubstr("convert it again"));
+      EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos);
+      refused.push_back(name);
+    }
+  }
+  EXPECT_GT(n_read, 5U) << "matrices";
+  EXPECT_THAT(refused, ::testing::Contains("token_types.weight"));
 }
 
 TEST(Embedder, TakesThePoolingOfTheFile) {

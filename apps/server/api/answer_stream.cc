@@ -29,7 +29,19 @@ void AnswerImpl::write_role(std::size_t i) {
 }
 
 void AnswerImpl::write_progress(std::size_t i, std::size_t n_done, std::size_t n_total) {
-  if (events_ != nullptr) return;  // other forms of a chat have no place for it
+  Json fields{{"prompt_progress",
+               {{"total", n_total},
+                {"cache", choices_[i].n_reused()},
+                {"processed", n_done},
+                {"time_ms", clocks_[i].since_prompt_ms()}}}};
+  if (request_.native.timings_per_token) fields["timings"] = clocks_[i].timings(choices_[i]);
+  if (events_ != nullptr) {
+    if (!events_->has_progress()) return;
+    const bool is_first = std::exchange(has_begun_[i], 1) == 0;
+    const std::string begin = is_first ? events_->begin(summary()) : std::string();
+    write_raw(begin + events_->progress(fields));
+    return;
+  }
   if (is_chat() && has_begun_[i] == 0) write_role(i);
   if (is_over_) return;
   Json chunk;
@@ -40,11 +52,7 @@ void AnswerImpl::write_progress(std::size_t i, std::size_t n_done, std::size_t n
     chunk["choices"] = Json::array({chunk_choice(i, "", {})});
     has_begun_[i] = is_chat() ? 1 : 0;  // what is echoed is still to come
   }
-  chunk["prompt_progress"] = {{"total", n_total},
-                              {"cache", choices_[i].n_reused()},
-                              {"processed", n_done},
-                              {"time_ms", clocks_[i].since_prompt_ms()}};
-  if (request_.native.timings_per_token) chunk["timings"] = clocks_[i].timings(choices_[i]);
+  chunk.update(fields);
   write(std::move(chunk));
 }
 
@@ -94,6 +102,9 @@ void AnswerImpl::write_message(std::size_t i, const std::vector<MessageDelta>& d
   const bool is_first = std::exchange(has_begun_[i], 1) == 0;
   if (events_ != nullptr) {
     const std::string begin = is_first ? events_->begin(summary()) : std::string();
+    if (request_.native.timings_per_token) {
+      events_->set_timings(clocks_[i].timings(choices_[i]));
+    }
     std::string events = begin + events_->add(deltas);
     if (!events.empty()) write_raw(std::move(events));
     return;

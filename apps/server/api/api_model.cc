@@ -62,6 +62,9 @@ std::size_t trained_context(const LlamaModel& model) {
 
 }  // namespace
 
+// Clients of llama.cpp's server look for a "b" in front.
+std::string router_fingerprint() { return "b0.5.0-gumbelspec-" GUMBELSPEC_VERSION; }
+
 ApiModel make_api_model(const LlamaModel& target, const std::string& chat_template) {
   ApiModel model;
   model.tokenizer = std::make_shared<ModelTokenizer>(target);
@@ -71,9 +74,7 @@ ApiModel make_api_model(const LlamaModel& target, const std::string& chat_templa
   model.chat_template = std::make_shared<ChatTemplate>(
       chat_template.empty() ? target.metadata("tokenizer.chat_template") : chat_template,
       target.bos_text(), target.eos_text(), has_chatml_tokens(target));
-  // Clients of llama.cpp's server look for a "b" in front.
-  model.fingerprint =
-      "b0.5.0-gumbelspec-" GUMBELSPEC_VERSION "-noise" + std::to_string(kNoiseVersion);
+  model.fingerprint = router_fingerprint() + "-noise" + std::to_string(kNoiseVersion);
   model.n_context = target.limits().n_context;
   model.architecture = target.metadata("general.architecture");
   const std::string about = target.description();

@@ -85,6 +85,9 @@ struct ApiModel {
 [[nodiscard]] ApiModel make_api_model(const LlamaModel& target,
                                       const std::string& chat_template = {});
 
+// "build_info" of a server that has no model itself.
+[[nodiscard]] std::string router_fingerprint();
+
 }  // namespace gumbelspec::server
 
 #endif  // GUMBELSPEC_APPS_SERVER_API_API_MODEL_H_

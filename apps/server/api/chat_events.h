@@ -25,6 +25,13 @@ class ChatEvents {
   virtual ~ChatEvents() = default;
   // Ready events, perhaps several.
   [[nodiscard]] virtual std::string begin(const AnswerSummary& so_far) = 0;
+  // Whether the form has a place for what is told of a prompt that is being read, and of the times
+  // of a text under way. Where not, the next two are never called.
+  [[nodiscard]] virtual bool has_progress() const { return false; }
+  // fields: prompt_progress, and timings where they are asked for.
+  [[nodiscard]] virtual std::string progress(const Json& /*fields*/) { return {}; }
+  // timings: the events of add() have them from now on.
+  virtual void set_timings(Json /*timings*/) {}
   [[nodiscard]] virtual std::string add(const std::vector<MessageDelta>& deltas) = 0;
   [[nodiscard]] virtual std::string end(const ChatEnd& end) = 0;
   // The answer to a request without stream.

@@ -57,7 +57,7 @@ ApiModel make_api_model(const LlamaEmbedder& embedder) {
   };
   model.chat_template = std::make_shared<ChatTemplate>(embedder.metadata("tokenizer.chat_template"),
                                                        embedder.bos_text(), embedder.eos_text());
-  model.fingerprint = "b0.5.0-gumbelspec-" GUMBELSPEC_VERSION;
+  model.fingerprint = router_fingerprint();
   model.n_context = embedder.n_context();
   model.n_context_trained = embedder.n_context_trained();
   model.architecture = embedder.metadata("general.architecture");

@@ -112,7 +112,7 @@ Json read_message(const FieldValue& message) {
 // Whether the answer goes on with the last message, which is the assistant's.
 bool goes_on(const RequestReading& reading) {
   const Json& messages = reading.messages;
-  const bool is_possible = messages.back()["role"] == "assistant";
+  const bool is_possible = !messages.empty() && messages.back()["role"] == "assistant";
   if (!reading.continues.value_or(is_possible && !reading.adds_generation_prompt_given)) {
     return false;
   }
@@ -161,9 +161,23 @@ void settle_thinking(RequestReading& reading, ChatRequest& chat) {
   chat.variables = variables.empty() ? std::string() : to_text(variables);
 }
 
+// Parts of a text that is gone on with, as llama.cpp's server joins them there.
+void join_parts(Json& content) {
+  if (!content.is_array()) return;
+  std::string text;
+  for (const Json& part : content) {
+    if (!text.empty()) text += "\n\n";
+    text += part["text"].get_ref<const std::string&>();
+  }
+  content = std::move(text);
+}
+
 ChatRequest chat_request(RequestReading& reading) {
   ChatRequest chat;
-  chat.continuation = goes_on(reading) ? reading.continuation : Continuation::none;
+  if (goes_on(reading)) {
+    chat.continuation = reading.continuation;
+    join_parts(reading.messages.back()["content"]);
+  }
   chat.adds_generation_prompt =
       chat.continuation == Continuation::none && reading.chat.adds_generation_prompt;
   chat.messages = to_text(reading.messages);
@@ -305,7 +319,9 @@ ChatPrompt apply_template(RequestReading& reading) {
 }  // namespace
 
 void read_messages(RequestReading& reading, const FieldValue& value) {
-  for (std::size_t i = 0; i < value.array(1, kMaxMessages).size(); ++i) {
+  // As llama.cpp's server has it: a system text may be all there is, or nothing.
+  const std::size_t least = reading.request.endpoint == Endpoint::messages ? 0 : 1;
+  for (std::size_t i = 0; i < value.array(least, kMaxMessages).size(); ++i) {
     reading.messages.push_back(read_message(value.element(i)));
   }
 }

@@ -18,6 +18,16 @@ class ResponsesEvents final : public ChatEvents {
     return events;
   }
 
+  [[nodiscard]] bool has_progress() const override { return true; }
+
+  std::string progress(const Json& fields) override {
+    Json data{{"response", response("in_progress", Json::array())}};
+    data.update(fields);
+    return event("response.in_progress", data);
+  }
+
+  void set_timings(Json timings) override { timings_ = std::move(timings); }
+
   std::string add(const std::vector<MessageDelta>& deltas) override {
     std::string events;
     for (const MessageDelta& delta : deltas) {
@@ -30,9 +40,9 @@ class ResponsesEvents final : public ChatEvents {
 
   std::string end(const ChatEnd& end) override {
     std::string events = close();
-    Json response = finished(end, output_);
+    timings_ = end.extra["timings"];
     const char* type = end.is_cut ? "response.incomplete" : "response.completed";
-    return events + event(type, {{"response", std::move(response)}});
+    return events + event(type, {{"response", finished(end, output_)}});
   }
 
   Json whole(const Message& message, const ChatEnd& end) override {
@@ -50,6 +60,7 @@ class ResponsesEvents final : public ChatEvents {
   std::string event(const char* type, const Json& fields) {
     Json data{{"type", type}, {"sequence_number", n_events_++}};
     data.update(fields);
+    if (!timings_.is_null()) data["timings"] = timings_;
     return named_event(data);
   }
 
@@ -186,6 +197,7 @@ class ResponsesEvents final : public ChatEvents {
   std::size_t n_events_ = 0;
   Json output_ = Json::array();  // items that are whole
   Kind kind_ = Kind::none;       // of the item that is open
+  Json timings_;                 // of the events; null: they have none
   Json item_;
   std::string text_;      // of it: text or arguments
   std::size_t call_ = 0;  // the call's number

@@ -128,7 +128,7 @@ std::string answer_input_tokens(std::string_view body, const ApiModel& model) {
   return answer_input_tokens(body, model, Endpoint::chat);
 }
 
-std::string answer_props(const ApiModel& model, std::size_t n_slots) {
+std::string answer_props(const ApiModel& model, std::size_t n_slots, bool is_asleep) {
   Json params = settings_json(model.sampling);
   // -1: random, and as many as the context holds.
   params["seed"] = model.seed ? Json(*model.seed) : Json(-1);
@@ -147,7 +147,7 @@ std::string answer_props(const ApiModel& model, std::size_t n_slots) {
                   {"bos_token", model.chat_template->bos()},
                   {"eos_token", model.chat_template->eos()},
                   {"build_info", model.fingerprint},
-                  {"is_sleeping", false}});
+                  {"is_sleeping", is_asleep}});
 }
 
 std::string answer_slots(const ApiModel& model, std::size_t n_slots, std::size_t n_texts) {

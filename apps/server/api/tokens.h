@@ -30,9 +30,10 @@ namespace gumbelspec::server {
                                               Endpoint endpoint);
 [[nodiscard]] std::string answer_input_tokens(std::string_view body, const ApiModel& model);
 
-// GET /props and /slots, of them what clients look for. n_slots: texts decoded at once; n_texts:
-// those there are, waiting ones too.
-[[nodiscard]] std::string answer_props(const ApiModel& model, std::size_t n_slots);
+// GET /props and /slots, of them what clients look for. n_slots: texts decoded at once;
+// is_asleep: the models are not loaded just now; n_texts: those there are, waiting ones too.
+[[nodiscard]] std::string answer_props(const ApiModel& model, std::size_t n_slots,
+                                       bool is_asleep = false);
 [[nodiscard]] std::string answer_slots(const ApiModel& model, std::size_t n_slots,
                                        std::size_t n_texts);
 

@@ -23,6 +23,7 @@ class CompletionRun : public std::enable_shared_from_this<CompletionRun> {
                 const httplib::Request& request, const char* type)
       : state_(state), exchange_(std::move(exchange)), type_(type) {
     state_.under_way.begin();
+    state_.gate.enter_again();
     record_.method = request.method;
     record_.path = request.path;
   }
@@ -131,6 +132,7 @@ void CompletionRun::finish(int status) {
   if (exchange_->first_token_s()) record_.first_token_ms = 1e3 * *exchange_->first_token_s();
   record_.finish = status == kClientGone ? "disconnected" : summary.finish;
   state_.record(record_);
+  state_.gate.leave();
   state_.under_way.end();
 }
 

@@ -21,7 +21,6 @@ class Work {
 };
 
 EmbeddingService& ready(HttpState& state, const ApiError& error) {
-  (void)state.ready_service();
   EmbeddingService* embeddings = state.embeddings.load();
   if (embeddings == nullptr) throw error;
   return *embeddings;

@@ -8,7 +8,7 @@
 namespace gumbelspec::server {
 namespace {
 
-constexpr std::array<EndpointDoc, 40> kEndpoints = {{
+constexpr std::array<EndpointDoc, 43> kEndpoints = {{
     {"POST", "/v1/completions", true, "Continues a prompt, as OpenAI's endpoint of that name."},
     {"POST", "/v1/chat/completions", true,
      "Answers messages, as OpenAI's endpoint of that name; the chat template is the model's."},
@@ -37,6 +37,10 @@ constexpr std::array<EndpointDoc, 40> kEndpoints = {{
     {"GET", "/v1/models", true, "The model that is served."},
     {"GET", "/v1/models/{id}", true, "The same, by its name; 404 for any other."},
     {"GET", "/models", true, "The same as `/v1/models`."},
+    {"POST", "/models/load", true,
+     "With several models (--models-dir, --models-preset): `{\"model\": NAME}` has it loaded; does "
+     "not wait for that."},
+    {"POST", "/models/unload", true, "Likewise: ends its process, once it has finished its texts."},
     {"POST", "/tokenize", true, "`{\"content\": TEXT}` to `{\"tokens\": [...]}`."},
     {"POST", "/detokenize", true, "`{\"tokens\": [...]}` to `{\"content\": TEXT}`."},
     {"GET", "/health", false,
@@ -54,8 +58,10 @@ constexpr std::array<EndpointDoc, 40> kEndpoints = {{
      "what a slot has evaluated goes into a file, comes back, is forgotten. Files of another "
      "model, "
      "and damaged ones, are refused."},
-    {"GET", "/lora-adapters", true, "`[]`: there are none."},
-    {"POST", "/lora-adapters", true, "Takes the empty list only."},
+    {"GET", "/lora-adapters", true, "The adapters of --lora: `[{\"id\", \"path\", \"scale\"}]`."},
+    {"POST", "/lora-adapters", true,
+     "`[{\"id\", \"scale\"}]`: other scales, 0 for those that are left out. Waits until no text is "
+     "under way, and has the models loaded anew, so that texts of different scales share nothing."},
     {"POST", "/v1/embeddings", true,
      "With --embeddings: vectors of `input` (a text, tokens, or an array of those) in OpenAI's "
      "form. Without: 501."},
@@ -77,9 +83,14 @@ constexpr std::array<EndpointDoc, 40> kEndpoints = {{
      "penalties) and `format`; lines of JSON unless `stream` is false."},
     {"POST", "/api/generate", true,
      "Likewise: an answer to `prompt` (and `system`); with `raw` without the chat template."},
+    {"POST", "/predict", true,
+     "Vertex AI's form, where the environment has `AIP_MODE=PREDICTION` (the path is "
+     "`AIP_PREDICT_ROUTE`'s): `instances`, each the body of another endpoint with its name as "
+     "`@requestFormat` (`chatCompletions`, `/v1/completions` ...), to `predictions`."},
     {"GET", "/metrics", true, "Counts and times in Prometheus' text format."},
     {"GET", "/", false,
-     "The page (docs/web.md) where the client accepts HTML, as browsers do; else this list."},
+     "The page (docs/web.md); this list where the client does not accept HTML (`Accept: "
+     "text/plain`)."},
 }};
 
 // A path may end with a name of any characters: "/v1/models/{id}".

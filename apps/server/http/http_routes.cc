@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "apps/server/api/tokens.h"
 #include "apps/server/http/endpoints.h"
@@ -67,10 +68,10 @@ bool refuse_page(const OriginRules& rules, const httplib::Request& request,
   return true;
 }
 
-void answer_preflight(const httplib::Request& request, const std::string& methods,
-                      httplib::Response& response) {
+void answer_preflight(const httplib::Request& request, httplib::Response& response) {
   response.status = 200;
-  response.set_header("Access-Control-Allow-Methods", methods);
+  // Of all paths; one that does not take a method says so itself.
+  response.set_header("Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS");
   // The origin is trusted; clients' libraries send headers of their own.
   const std::string wanted = request.get_header_value("Access-Control-Request-Headers");
   response.set_header("Access-Control-Allow-Headers",
@@ -78,23 +79,39 @@ void answer_preflight(const httplib::Request& request, const std::string& method
   response.set_header("Access-Control-Max-Age", "86400");
 }
 
-void tell_health(const HttpState& state, httplib::Response& response) {
-  Service* service = state.service.load();
+// Its times are those of the service, which is not there while it sleeps.
+struct EngineHealth {
+  bool has_failed = false;
+  Clock::duration in_round{0};
+};
+EngineHealth engine_health(ServiceGate& gate) {
+  if (!gate.enter_if_awake()) return {};
+  const Scheduler& scheduler = gate.service().scheduler();
+  const EngineHealth health{scheduler.has_failed(), scheduler.time_in_round()};
+  gate.leave_unused();
+  return health;
+}
+
+void tell_health(HttpState& state, httplib::Response& response) {
   const auto unavailable = [&](const std::string& status, const ApiError& error) {
     auto body = nlohmann::ordered_json::parse(error.body());
     body["status"] = status;
     response.status = 503;
     response.set_content(body.dump(), kJson);
   };
-  if (service == nullptr) return unavailable("loading model", still_loading());
+  try {
+    (void)state.gate.shown();
+  } catch (const ApiError& error) {
+    return unavailable("loading model", error);
+  }
   if (state.refuses) return unavailable("shutting down", shutting_down());
-  if (service->scheduler().has_failed()) {
+  const EngineHealth engine = engine_health(state.gate);
+  if (engine.has_failed) {
     return unavailable("failed",
                        {503, "server_error", "the engine has failed; restart the server"});
   }
-  const auto in_round = service->scheduler().time_in_round();
-  if (in_round > state.options.longest_round) {
-    const auto n = std::chrono::duration_cast<std::chrono::seconds>(in_round).count();
+  if (engine.in_round > state.options.longest_round) {
+    const auto n = std::chrono::duration_cast<std::chrono::seconds>(engine.in_round).count();
     return unavailable("stuck", {503, "server_error",
                                  "the engine has been in one round for " + std::to_string(n) +
                                      " seconds; smaller prompts or batches take less"});
@@ -129,10 +146,12 @@ void send_static(const StaticFile& file, const httplib::Request& request,
   response.set_content(bytes.data(), bytes.size(), std::string(file.content_type));
 }
 
-// The page for browsers, a list of what there is for everybody else.
+// The page, or a list of what there is for those who do not take HTML.
 void send_front(const StaticFile& page, const httplib::Request& request,
                 httplib::Response& response) {
-  if (request.get_header_value("Accept").find("text/html") != std::string::npos) {
+  const std::string accepted = request.get_header_value("Accept");
+  const auto accepts = [&](const char* type) { return accepted.find(type) != std::string::npos; };
+  if (accepted.empty() || accepts("text/html") || accepts("*/*")) {
     send_static(page, request, response);
   } else {
     response.set_header("Vary", "Accept");
@@ -214,25 +233,29 @@ void add_posts(httplib::Server& server, HttpState& state) {
 void add_gets(httplib::Server& server, HttpState& state) {
   for (const char* path : {"/v1/models", "/models"}) {
     add_get(server, state, path, [&state](const auto& /*request*/, auto& response) {
-      response.set_content(answer_models(state.ready_service().model()), kJson);
+      response.set_content(answer_models(state.gate.shown()->model), kJson);
     });
   }
   add_get(server, state, "/v1/models/(.+)", [&state](const auto& request, auto& response) {
-    response.set_content(answer_model(state.ready_service().model(), request.matches[1]), kJson);
+    response.set_content(answer_model(state.gate.shown()->model, request.matches[1]), kJson);
   });
-  for (const char* path : {"/health", "/v1/health"}) {
+  std::vector<std::string> health = {"/health", "/v1/health"};
+  if (!state.options.health_path.empty()) health.push_back(state.options.health_path);
+  for (const std::string& path : health) {
     add_get(server, state, path,
             [&state](const auto& /*request*/, auto& response) { tell_health(state, response); });
   }
   add_get(server, state, "/props", [&state](const auto& /*request*/, auto& response) {
-    const Service& service = state.ready_service();
-    response.set_content(answer_props(service.model(), service.n_active()), kJson);
+    const auto shown = state.gate.shown();
+    response.set_content(answer_props(shown->model, shown->n_active, state.gate.is_asleep()),
+                         kJson);
   });
   add_get(server, state, "/slots", [&state](const auto& request, auto& response) {
-    Service& service = state.ready_service();
     if (!state.options.has_slots) {
       throw not_served("/slots", "start the server with --slots");
     }
+    const ServiceUse use(state.gate);
+    Service& service = state.ready_service();
     const std::size_t n_texts = service.scheduler().n_texts();
     if (request.has_param("fail_on_no_slot") && n_texts >= service.n_active()) {
       throw ApiError(503, "unavailable_error", "no slot is free; try again later", "", "no_slot");
@@ -247,15 +270,28 @@ ApiError not_served(const std::string& what, const std::string& remedy) {
   return {501, "not_supported_error", what + " is not served here; " + remedy, "", "unsupported"};
 }
 
-void add_post(httplib::Server& server, const HttpState& state, const std::string& path,
-              BodyHandler handler) {
+void add_post(httplib::Server& server, HttpState& state, const std::string& path,
+              BodyHandler handler, Guard guard) {
+  const auto answer = [&state, handler = std::move(handler), guard = std::move(guard)](
+                          const httplib::Request& request, httplib::Response& response,
+                          const std::string& body) {
+    guard(response, [&] {
+      const ServiceUse use(state.gate);
+      handler(request, response, body);
+    });
+  };
+  add_body_route(server, state, path, answer);
+  state.posts.push_back({path, answer});
+}
+
+void add_body_route(httplib::Server& server, const HttpState& state, const std::string& path,
+                    BodyHandler handler) {
   server.Post(
       pattern(state, path),
       [handler = std::move(handler)](const httplib::Request& request, httplib::Response& response,
                                      const httplib::ContentReader& reader) {
         std::string body;
-        if (!read_body(reader, response, body)) return;
-        run_guarded(response, [&] { handler(request, response, body); });
+        if (read_body(reader, response, body)) handler(request, response, body);
       });
 }
 
@@ -314,7 +350,7 @@ bool answer_before_routing(const HttpState& state, const httplib::Request& reque
   const EndpointDoc* endpoint = find_endpoint(request.method, path);
   const bool is_public = is_page || (endpoint != nullptr && !endpoint->needs_key);
   if (request.method == "OPTIONS" && !origins.cors_origin.empty() && !methods.empty()) {
-    answer_preflight(request, methods, response);
+    answer_preflight(request, response);
     return true;
   }
   if (!is_public && !state.options.keys.accept(given_key(request))) {
@@ -342,12 +378,17 @@ bool answer_before_routing(const HttpState& state, const httplib::Request& reque
   return false;
 }
 
-void add_routes(httplib::Server& server, HttpState& state) {
+namespace {
+
+void add_model_routes(httplib::Server& server, HttpState& state) {
+  state.posts.clear();  // another address has the same ones
   add_posts(server, state);
   add_gets(server, state);
   add_peer_routes(server, state);
   add_ollama_routes(server, state);
   add_embedding_routes(server, state);
+  add_lora_routes(server, state);
+  add_predict_route(server, state);
   add_get(server, state, "/metrics", [&state](const auto& /*request*/, auto& response) {
     if (!state.options.has_metrics) {
       throw not_served("/metrics", "start the server with --metrics");
@@ -355,6 +396,16 @@ void add_routes(httplib::Server& server, HttpState& state) {
     response.set_header("Process-Start-Time-Unix", std::to_string(state.start_time));
     response.set_content(state.metrics.text(), "text/plain; version=0.0.4; charset=utf-8");
   });
+}
+
+}  // namespace
+
+void add_routes(httplib::Server& server, HttpState& state) {
+  if (state.options.router != nullptr) {
+    add_router_routes(server, state);
+  } else {
+    add_model_routes(server, state);
+  }
   for (const StaticFile& file : static_files()) {
     const auto send = file.path == "/" ? send_front : send_static;
     add_get(server, state, std::string(file.path),

@@ -112,19 +112,16 @@ ApiError error_of(int status, const HttpOptions& options) {
 
 }  // namespace
 
-Service& HttpState::ready_service() const {
-  Service* ready = service.load();
-  if (ready == nullptr) throw still_loading();
-  return *ready;
-}
-
 std::string HttpState::path_of(const std::string& path) const {
   const std::string& prefix = options.prefix;
-  if (prefix.empty()) return path;
-  const bool is_below = path.compare(0, prefix.size(), prefix) == 0 &&
-                        (path.size() == prefix.size() || path[prefix.size()] == '/');
+  const bool is_below =
+      prefix.empty() || (path.compare(0, prefix.size(), prefix) == 0 &&
+                         (path.size() == prefix.size() || path[prefix.size()] == '/'));
   if (!is_below) return {};
-  return path.size() == prefix.size() ? "/" : path.substr(prefix.size());
+  std::string inner = path.size() == prefix.size() ? "/" : path.substr(prefix.size());
+  if (!options.health_path.empty() && inner == options.health_path) return "/health";
+  if (!options.predict_path.empty() && inner == options.predict_path) return "/predict";
+  return inner == "/predict" ? std::string() : inner;
 }
 
 void HttpState::record(const RequestRecord& request) const {
@@ -311,7 +308,10 @@ std::string HttpServer::url() const {
   return urls;
 }
 
-void HttpServer::set_service(Service& service) { impl_->state.service = &service; }
+void HttpServer::set_service(Service& service) { impl_->state.gate.open(service); }
+bool HttpServer::take_service_after(Clock::duration idle) {
+  return impl_->state.gate.close_after(idle);
+}
 void HttpServer::set_embeddings(EmbeddingService& embeddings) {
   impl_->state.embeddings = &embeddings;
 }

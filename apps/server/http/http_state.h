@@ -13,8 +13,10 @@
 #include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "apps/server/http/http_server.h"
+#include "apps/server/http/service_gate.h"
 
 namespace gumbelspec::server {
 
@@ -43,20 +45,33 @@ class UnderWay {
   std::size_t n_ = 0;
 };
 
+// A POST route, answered with errors and all.
+struct PostRoute {
+  std::string path;  // without the prefix; a regular expression
+  std::function<void(const httplib::Request&, httplib::Response&, const std::string& body)> answer;
+};
+
 struct HttpState {
-  HttpState(HttpOptions given, Metrics& m) : options(std::move(given)), metrics(m) {}
+  HttpState(HttpOptions given, Metrics& m)
+      : options(std::move(given)), metrics(m), gate(options.wake) {
+    for (const HttpOptions::Adapter& adapter : options.adapters) scales.push_back(adapter.scale);
+  }
 
   const HttpOptions options;
   Metrics& metrics;
   const std::int64_t start_time = static_cast<std::int64_t>(std::time(nullptr));
-  std::atomic<Service*> service{nullptr};              // null: the models are being loaded
+  ServiceGate gate;
   std::atomic<EmbeddingService*> embeddings{nullptr};  // null: it generates texts
   std::atomic<bool> refuses{false};
   UnderWay under_way;
+  std::mutex scales_mutex;       // held while they change
+  std::vector<float> scales;     // of the adapters
+  std::vector<PostRoute> posts;  // complete when the server listens
 
-  // The service. Throws: ApiError{503} while there is none.
-  [[nodiscard]] Service& ready_service() const;
-  // A request's path without the prefix; empty: it is not below that.
+  // The service. Requires: a ServiceUse, as every handler of add_post() has it.
+  [[nodiscard]] Service& ready_service() const { return gate.service(); }
+  // A request's path without the prefix, with the names that endpoint_docs() has for paths of the
+  // operator's; empty: it is not below that.
   [[nodiscard]] std::string path_of(const std::string& path) const;
   // The log line and the counters of a request that is over.
   void record(const RequestRecord& request) const;
@@ -74,24 +89,34 @@ void add_routes(httplib::Server& server, HttpState& state);
 // Of them, those of peer_routes.cc.
 void add_peer_routes(httplib::Server& server, HttpState& state);
 void add_ollama_routes(httplib::Server& server, HttpState& state);
-// And those of embedding_routes.cc.
+// And those of embedding_routes.cc and lora_routes.cc.
 void add_embedding_routes(httplib::Server& server, HttpState& state);
+void add_lora_routes(httplib::Server& server, HttpState& state);
+// Those of a server of several models, instead of all others but the page.
+void add_router_routes(httplib::Server& server, HttpState& state);
+// And that of predict_route.cc, which asks those that are there before it.
+void add_predict_route(httplib::Server& server, HttpState& state);
+
+// Runs the handler; what it throws becomes the answer.
+void run_guarded(httplib::Response& response, const std::function<void()>& handler);
+using Guard = std::function<void(httplib::Response&, const std::function<void()>&)>;
 
 // A route that reads a JSON body.
 using BodyHandler =
     std::function<void(const httplib::Request&, httplib::Response&, const std::string& body)>;
 // Below the prefix; path: a regular expression. What handlers throw becomes the answer.
-void add_post(httplib::Server& server, const HttpState& state, const std::string& path,
-              BodyHandler handler);
+// POST wakes a service that sleeps, GET does not unless its handler does.
+void add_post(httplib::Server& server, HttpState& state, const std::string& path,
+              BodyHandler handler, Guard guard = run_guarded);
+// The same without a service; nothing may be thrown.
+void add_body_route(httplib::Server& server, const HttpState& state, const std::string& path,
+                    BodyHandler handler);
 void add_get(httplib::Server& server, const HttpState& state, const std::string& path,
              HttpHandler handler);
 
 // 501: "WHAT is not served here; REMEDY".
 [[nodiscard]] ApiError not_served(const std::string& what, const std::string& remedy);
 void set_error(httplib::Response& response, const ApiError& error);
-// Runs the handler; what it throws becomes the answer.
-void run_guarded(httplib::Response& response, const std::function<void()>& handler);
-
 // The whole body; false: the answer is complete already. Throws: nothing.
 bool read_body(const httplib::ContentReader& reader, httplib::Response& response,
                std::string& body);

@@ -11,11 +11,6 @@ namespace {
 
 constexpr const char* kJson = "application/json";
 
-bool is_empty_array(const std::string& body) {
-  const auto json = nlohmann::json::parse(body, nullptr, /*allow_exceptions=*/false);
-  return json.is_array() && json.empty();
-}
-
 // Runs the handler; what it throws becomes an answer that Ollama's clients read.
 void run_for_ollama(httplib::Response& response, const std::function<void()>& handler) {
   try {
@@ -39,35 +34,29 @@ void add_peer_routes(httplib::Server& server, HttpState& state) {
                                       request.matches[1], request.get_param_value("action"), body),
                                   kJson);
            });
-  add_get(server, state, "/lora-adapters",
-          [](const auto& /*request*/, auto& response) { response.set_content("[]", kJson); });
-  add_post(server, state, "/lora-adapters",
-           [](const auto& /*request*/, auto& response, auto& body) {
-             if (!is_empty_array(body)) {
-               throw ApiError(400, "invalid_request_error",
-                              "the list names adapters, but this server has none (LoRA is not "
-                              "supported); merge the adapter into the model",
-                              "", "unsupported");
-             }
-             response.set_content("[]", kJson);
-           });
+  for (const char* path : {"/models/load", "/models/unload"}) {
+    add_body_route(server, state, path,
+                   [path](const auto& /*request*/, auto& response, auto& /*body*/) {
+                     run_guarded(response, [&] {
+                       throw not_served(path, "it has one model; start it with --models-dir");
+                     });
+                   });
+  }
 }
 
 void add_ollama_routes(httplib::Server& server, HttpState& state) {
   const auto add = [&](const char* path, OllamaEndpoint endpoint) {
-    add_post(server, state, path,
-             [&state, endpoint](const auto& request, auto& response, auto& body) {
-               run_for_ollama(response, [&] {
-                 const OllamaRequest ours = read_ollama(endpoint, body);
-                 const ApiModel& model = state.ready_service().model();
-                 answer_completion(
-                     state, ours.endpoint, request, response, ours.body,
-                     [&model, endpoint, &ours](AnswerOutput output) {
-                       return ollama_output(endpoint, ours.endpoint, model, std::move(output));
-                     },
-                     "application/x-ndjson");
-               });
-             });
+    const auto answer = [&state, endpoint](const auto& request, auto& response, auto& body) {
+      const OllamaRequest ours = read_ollama(endpoint, body);
+      const ApiModel& model = state.ready_service().model();
+      answer_completion(
+          state, ours.endpoint, request, response, ours.body,
+          [&model, endpoint, &ours](AnswerOutput output) {
+            return ollama_output(endpoint, ours.endpoint, model, std::move(output));
+          },
+          "application/x-ndjson");
+    };
+    add_post(server, state, path, answer, run_for_ollama);
   };
   add("/api/chat", OllamaEndpoint::chat);
   add("/api/generate", OllamaEndpoint::generate);
@@ -76,15 +65,15 @@ void add_ollama_routes(httplib::Server& server, HttpState& state) {
   });
   add_get(server, state, "/api/tags", [&state](const auto& /*request*/, auto& response) {
     run_for_ollama(response, [&] {
-      response.set_content(answer_ollama_tags(state.ready_service().model()), kJson);
+      response.set_content(answer_ollama_tags(state.gate.shown()->model), kJson);
     });
   });
-  add_post(server, state, "/api/show",
-           [&state](const auto& /*request*/, auto& response, auto& body) {
-             run_for_ollama(response, [&] {
-               response.set_content(answer_ollama_show(state.ready_service().model(), body), kJson);
-             });
-           });
+  add_post(
+      server, state, "/api/show",
+      [&state](const auto& /*request*/, auto& response, auto& body) {
+        response.set_content(answer_ollama_show(state.ready_service().model(), body), kJson);
+      },
+      run_for_ollama);
 }
 
 }  // namespace gumbelspec::server

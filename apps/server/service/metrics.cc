@@ -99,8 +99,10 @@ constexpr std::array<MetricDoc, 37> kDocs = {{
     {kPeerDraftTokens, "counter", "", "Drafted tokens that the target verified."},
     {kPeerAccepted, "counter", "", "Drafted tokens that are in the texts."},
     {kPeerDrafts, "counter", "", "Rounds of a text in which something was drafted."},
-    {kPeerPromptRate, "gauge", "", "Prompt tokens per second of the engine's thread, so far."},
-    {kPeerRate, "gauge", "", "Generated tokens per second of the engine's thread, so far."},
+    {kPeerPromptRate, "gauge", "",
+     "Prompt tokens per second of the engine's thread, since they were last asked for."},
+    {kPeerRate, "gauge", "",
+     "Generated tokens per second of the engine's thread, since they were last asked for."},
     {kPeerActive, "gauge", "", "Texts being decoded or reading their prompts."},
     {kPeerWaiting, "gauge", "", "Texts waiting for a slot."},
     {kPeerBusy, "gauge", "", "Texts per round, on average."},
@@ -177,6 +179,35 @@ std::vector<MetricFamily> families_of(const BatchStatistics& s, std::size_t n_sl
           single(kCacheUse, use)};
 }
 
+// What both have counted; of what is there now, the second's.
+BatchStatistics sum(const BatchStatistics& before, BatchStatistics now) {
+  now.n_rounds += before.n_rounds;
+  now.n_plain_rounds += before.n_plain_rounds;
+  now.n_closed_rounds += before.n_closed_rounds;
+  now.n_drafted += before.n_drafted;
+  now.n_accepted += before.n_accepted;
+  now.n_generated += before.n_generated;
+  now.n_prompt += before.n_prompt;
+  now.n_prompt_reused += before.n_prompt_reused;
+  now.by_depth.resize(std::max(now.by_depth.size(), before.by_depth.size()));
+  for (std::size_t i = 0; i < before.by_depth.size(); ++i) {
+    now.by_depth[i].n_drafted += before.by_depth[i].n_drafted;
+    now.by_depth[i].n_accepted += before.by_depth[i].n_accepted;
+  }
+  for (const SourceCount& count : before.by_source) {
+    SourceCount& total = count_of(now.by_source, count.name);
+    total.n_drafted += count.n_drafted;
+    total.n_accepted += count.n_accepted;
+  }
+  now.prompt_s += before.prompt_s;
+  now.target_s += before.target_s;
+  now.draft_s += before.draft_s;
+  now.own_s += before.own_s;
+  return now;
+}
+
+double rounds_seconds(const BatchStatistics& s) { return s.target_s + s.draft_s + s.own_s; }
+
 // Of the requests that have ended.
 struct TextCounts {
   std::size_t n_prompt = 0;
@@ -185,25 +216,28 @@ struct TextCounts {
   std::size_t n_rounds = 0;  // of texts
 };
 
-std::vector<MetricFamily> peer_families(const BatchStatistics& s, const TextCounts& texts) {
-  const double rounds_s = s.target_s + s.draft_s + s.own_s;
+// last: when they were told before, which the rates are since.
+std::vector<MetricFamily> peer_families(const BatchStatistics& s, const BatchStatistics& last,
+                                        const TextCounts& texts) {
   const auto rate = [](double n, double seconds) { return seconds > 0.0 ? n / seconds : 0.0; };
   const auto& depths = s.by_depth;
-  return {single(kPeerPrompt, number(texts.n_prompt)),
-          single(kPeerReused, number(texts.n_reused)),
-          single(kPeerPromptSeconds, s.prompt_s),
-          single(kPeerGenerated, number(s.n_generated)),
-          single(kPeerSeconds, rounds_s),
-          single(kPeerRounds, number(s.n_rounds)),
-          single(kPeerLongest, number(texts.longest)),
-          single(kPeerDraftTokens, number(s.n_drafted)),
-          single(kPeerAccepted, number(s.n_accepted)),
-          single(kPeerDrafts, depths.empty() ? 0.0 : number(depths[0].n_drafted)),
-          single(kPeerPromptRate, rate(number(s.n_prompt), s.prompt_s)),
-          single(kPeerRate, rate(number(s.n_generated), rounds_s)),
-          single(kPeerActive, number(s.n_active)),
-          single(kPeerWaiting, number(s.n_waiting)),
-          single(kPeerBusy, rate(number(texts.n_rounds), number(s.n_rounds)))};
+  return {
+      single(kPeerPrompt, number(texts.n_prompt)),
+      single(kPeerReused, number(texts.n_reused)),
+      single(kPeerPromptSeconds, s.prompt_s),
+      single(kPeerGenerated, number(s.n_generated)),
+      single(kPeerSeconds, rounds_seconds(s)),
+      single(kPeerRounds, number(s.n_rounds)),
+      single(kPeerLongest, number(texts.longest)),
+      single(kPeerDraftTokens, number(s.n_drafted)),
+      single(kPeerAccepted, number(s.n_accepted)),
+      single(kPeerDrafts, depths.empty() ? 0.0 : number(depths[0].n_drafted)),
+      single(kPeerPromptRate, rate(number(s.n_prompt - last.n_prompt), s.prompt_s - last.prompt_s)),
+      single(kPeerRate, rate(number(s.n_generated - last.n_generated),
+                             rounds_seconds(s) - rounds_seconds(last))),
+      single(kPeerActive, number(s.n_active)),
+      single(kPeerWaiting, number(s.n_waiting)),
+      single(kPeerBusy, rate(number(texts.n_rounds), number(s.n_rounds)))};
 }
 
 template <class Builder>
@@ -243,8 +277,11 @@ class Metrics::Impl {
   prometheus::Family<prometheus::Counter>& requests;
   prometheus::Family<prometheus::Histogram>& request_seconds;
   mutable std::mutex mutex;
-  BatchStatistics batch;  // under the mutex
-  TextCounts texts;       // likewise
+  // Under the mutex.
+  BatchStatistics earlier;    // of batches that are gone
+  BatchStatistics batch;      // the same, with that of now
+  BatchStatistics last_told;  // by text()
+  TextCounts texts;
 };
 
 Metrics::Metrics(std::size_t n_slots) : impl_(std::make_unique<Impl>(n_slots)) {}
@@ -252,7 +289,14 @@ Metrics::~Metrics() = default;
 
 void Metrics::set_batch(const BatchStatistics& statistics) {
   const std::lock_guard lock(impl_->mutex);
-  impl_->batch = statistics;
+  impl_->batch = sum(impl_->earlier, statistics);
+}
+
+void Metrics::begin_batch() {
+  const std::lock_guard lock(impl_->mutex);
+  BatchStatistics& batch = impl_->batch;
+  batch.n_active = batch.n_waiting = batch.n_cached_tokens = batch.n_cache_tokens = 0;
+  impl_->earlier = batch;
 }
 
 void Metrics::observe_first_token(double seconds) { impl_->first.Observe(seconds); }
@@ -276,13 +320,14 @@ void Metrics::count_request(const std::string& path, int status, double seconds)
   impl_->request_seconds.Add({{"path", path}}, kSecondBuckets).Observe(seconds);
 }
 
-std::string Metrics::text() const {
+std::string Metrics::text() {
   std::vector<MetricFamily> families = impl_->registry.Collect();
   {
     const std::lock_guard lock(impl_->mutex);
     auto more = families_of(impl_->batch, impl_->n_slots);
     std::move(more.begin(), more.end(), std::back_inserter(families));
-    auto peers = peer_families(impl_->batch, impl_->texts);
+    auto peers = peer_families(impl_->batch, impl_->last_told, impl_->texts);
+    impl_->last_told = impl_->batch;
     std::move(peers.begin(), peers.end(), std::back_inserter(families));
   }
   return prometheus::TextSerializer().Serialize(families);

@@ -32,6 +32,9 @@ class Metrics {
 
   // What a batch has counted since it was made; the next call replaces it.
   void set_batch(const BatchStatistics& statistics);
+  // Another batch is made in its place: what the last one has counted stays counted, and its cache
+  // is gone.
+  void begin_batch();
   void observe_first_token(double seconds);
   // Between two rounds of one text.
   void observe_gap(double seconds);
@@ -42,8 +45,8 @@ class Metrics {
   // path: one of a few (routes, not what clients make up).
   void count_request(const std::string& path, int status, double seconds);
 
-  // Text format 0.0.4.
-  [[nodiscard]] std::string text() const;
+  // Text format 0.0.4. llama.cpp's two rates are those since the last call.
+  [[nodiscard]] std::string text();
 
  private:
   class Impl;

@@ -22,11 +22,12 @@ std::string random_id() {
 }
 
 // What makes states of two models differ.
-std::string identity_of(const ApiModel& model) {
+std::string identity_of(const ApiModel& model, const std::string& adapters) {
   return model.architecture + " " + model.file_type + " of " +
          std::to_string(model.size.n_parameters) + " parameters, " +
          std::to_string(model.size.n_bytes) + " bytes, " +
-         std::to_string(model.tokenizer->n_vocab()) + " tokens, llama.cpp 0.5.0";
+         std::to_string(model.tokenizer->n_vocab()) + " tokens, llama.cpp 0.5.0" +
+         (adapters.empty() ? "" : ", with " + adapters);
 }
 
 ApiError error_of(Interruption reason) {
@@ -70,7 +71,7 @@ Service::Service(ApiModel model, std::unique_ptr<TextEngine> engine, ServiceOpti
                  Metrics& metrics)
     : model_(std::move(model)),
       options_(std::move(options)),
-      slot_files_(options_.slot_folder, identity_of(model_)),
+      slot_files_(options_.slot_folder, identity_of(model_, options_.adapters)),
       metrics_(metrics),
       scheduler_(std::move(engine),
                  {.n_active = options_.n_active,

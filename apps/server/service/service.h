@@ -28,6 +28,9 @@ struct ServiceOptions {
   std::size_t max_event_bytes = std::size_t{1} << 20U;  // that a client has not read yet
   std::chrono::seconds request_timeout{0};              // 0: none
   std::string slot_folder = {};                         // where slots are saved; empty: nowhere
+  // What the model computes with besides its file (adapters and their scales): slots of another are
+  // refused.
+  std::string adapters = {};
   std::function<std::uint64_t()> draw_seed = apps::random_seed;
   // The engine has broken. From its thread; empty: nobody wants to know.
   std::function<void(const std::string&)> on_failure = {};

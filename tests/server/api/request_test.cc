@@ -154,6 +154,11 @@ TEST(Request, GoesOnWithAnAnswerThatHasBegun) {
   EXPECT_EQ(of({{"continue_final_message", true}, {"add_generation_prompt", false}},
                json::array({user, begun})),
             expected);
+  // Parts, as llama.cpp's server joins them where they are gone on with.
+  const json parts = {{{"type", "text"}, {"text", "The"}}, {{"type", "text"}, {"text", "old"}}};
+  EXPECT_EQ(
+      of(json::object(), json::array({user, {{"role", "assistant"}, {"content", parts}}})),
+      of(json::object(), json::array({user, {{"role", "assistant"}, {"content", "The\n\nold"}}})));
   // A turn that is over.
   const auto closed = of({{"continue_final_message", false}}, json::array({user, begun}));
   EXPECT_EQ(std::count(closed.begin(), closed.end(), kImEnd), 2);

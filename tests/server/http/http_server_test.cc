@@ -148,10 +148,15 @@ TEST_F(HttpTest, TokenizesAndBack) {
 
 TEST_F(HttpTest, SaysWhatItIs) {
   listen();
-  const auto result = client().Get("/");
-  ASSERT_TRUE(result);
-  EXPECT_EQ(result->status, 200);
-  EXPECT_THAT(result->body, AllOf(StartsWith("gumbelspec"), HasSubstr("/v1/chat/completions")));
+  const auto accept = [&](const char* types) {
+    return client().Get("/", httplib::Headers{{"Accept", types}})->body;
+  };
+  const std::string list = accept("text/plain");
+  EXPECT_THAT(list, AllOf(StartsWith("gumbelspec"), HasSubstr("/v1/chat/completions")));
+  EXPECT_EQ(accept("application/json"), list);
+  for (const char* types : {"*/*", "text/html,application/xhtml+xml;q=0.9"}) {
+    EXPECT_THAT(accept(types), StartsWith("<!doctype html>")) << types;
+  }
 }
 
 TEST_F(HttpTest, RefusesWhatIsNotJson) {
@@ -215,7 +220,8 @@ TEST_F(HttpTest, WebPagesMayOnlyUseItWhereTheirOriginIsAllowed) {
   const auto open = client().Options(kCompletions);
   EXPECT_EQ(open->status, 200);
   EXPECT_EQ(open->get_header_value("Access-Control-Allow-Origin"), "https://page.example");
-  EXPECT_EQ(open->get_header_value("Access-Control-Allow-Methods"), "POST");
+  EXPECT_EQ(open->get_header_value("Access-Control-Allow-Methods"), "GET, POST, DELETE, OPTIONS");
+  EXPECT_FALSE(open->has_header("Access-Control-Allow-Credentials"));
 }
 
 TEST_F(HttpTest, PagesOfThisMachineMayUseItWhereTheyAreAllowed) {

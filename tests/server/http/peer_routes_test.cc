@@ -89,6 +89,9 @@ TEST_F(HttpTest, SaysWhatIsNotServed) {
   EXPECT_EQ(client().Get("/slots")->status, 501);
   EXPECT_EQ(client().Post("/slots/0?action=erase", "", kJson)->status, 200) << "as llama.cpp's";
   EXPECT_EQ(client().Get("/metrics")->status, 501);
+  for (const char* path : {"/models/load", "/models/unload"}) {
+    EXPECT_EQ(client().Post(path, R"({"model": "bytes"})", kJson)->status, 501);
+  }
   EXPECT_EQ(client().Get("/", httplib::Headers{{"Accept", "text/html"}})->status, 404);
   for (const char* path : {"/v1/embeddings", "/embeddings"}) {
     const auto refused = client().Post(path, R"({"input": "a"})", kJson);
@@ -146,7 +149,9 @@ TEST_F(HttpTest, HasNoAdapters) {
   EXPECT_EQ(client().Get("/lora-adapters")->body, "[]");
   EXPECT_EQ(client().Post("/lora-adapters", "[]", kJson)->status, 200);
   EXPECT_EQ(client().Post("/lora-adapters", R"([{"id": 0, "scale": 1}])", kJson)->status, 400);
-  EXPECT_EQ(client().Post("/lora-adapters", "x", kJson)->status, 400);
+  for (const char* wrong : {"x", "{}", "1", "[1]", R"([{"id": 0}])"}) {
+    EXPECT_EQ(client().Post("/lora-adapters", wrong, kJson)->status, 400) << wrong;
+  }
   const auto wrong = client().Delete("/lora-adapters");
   EXPECT_EQ(wrong->status, 405);
   EXPECT_EQ(wrong->get_header_value("Allow"), "GET, HEAD, POST");
@@ -233,6 +238,58 @@ TEST_F(HttpTest, ServesBelowAPrefix) {
   EXPECT_EQ(client().Get("/llm.v1/v1/models/bytes", key)->status, 200);
   EXPECT_EQ(client().Get("/v1/models", key)->status, 404);
   EXPECT_EQ(client().Get("/llm.v1", key)->status, 200) << "the list";
+}
+
+TEST_F(HttpTest, PredictsForVertex) {
+  HttpOptions options;
+  options.predict_path = "/v1/models/x:predict";
+  options.health_path = "/ping";
+  options.keys = ApiKeys({"secret"});
+  listen(options);
+  serve();
+  const httplib::Headers key = {{"Authorization", "Bearer secret"}};
+  EXPECT_EQ(client().Get("/ping")->status, 200);
+  EXPECT_EQ(client().Post("/predict", key, "{}", kJson)->status, 404);
+  EXPECT_EQ(client().Post(options.predict_path, "{}", kJson)->status, 401);
+  const auto predict = [&](const Json& instances) {
+    return client().Post(options.predict_path, key, Json{{"instances", instances}}.dump(), kJson);
+  };
+  // More than there are places, whole also where a stream is asked for, each with its own errors.
+  Json instances = Json::array();
+  for (int i = 0; i < 8; ++i) {
+    instances.push_back({{"@requestFormat", i % 2 == 0 ? "completion" : "/completion"},
+                         {"prompt", std::string(1, static_cast<char>('a' + i))},
+                         {"n_predict", 2},
+                         {"stream", true}});
+  }
+  instances.push_back({{"@requestFormat", "chatCompletions"},
+                       {"max_tokens", 2},
+                       {"messages", {{{"role", "user"}, {"content", "a"}}}}});
+  instances.push_back({{"@requestFormat", "tokenize"}, {"content", "a"}});
+  instances.push_back({{"@requestFormat", "completions"}, {"prompt", 1}});
+  for (const char* format : {"apiChat", "/api/chat", "health", "", "predict", "slots"}) {
+    instances.push_back({{"@requestFormat", format}});
+  }
+  instances.push_back({{"prompt", "a"}});
+  instances.push_back(1);
+  const auto result = predict(instances);
+  ASSERT_EQ(result->status, 200) << result->body;
+  const Json predictions = Json::parse(result->body)["predictions"];
+  ASSERT_EQ(predictions.size(), instances.size());
+  for (std::size_t i = 0; i < 8; ++i) {
+    const char first = static_cast<char>('a' + i);
+    EXPECT_EQ(predictions[i]["content"], (std::string{first, static_cast<char>(first + 1)}));
+  }
+  EXPECT_EQ(predictions[8]["object"], "chat.completion");
+  EXPECT_EQ(predictions[9]["tokens"], Json({97}));
+  for (std::size_t i = 10; i < predictions.size(); ++i) {
+    EXPECT_EQ(predictions[i]["error"]["type"], "invalid_request_error") << i << predictions[i];
+  }
+  for (const Json& wrong : {Json(1), Json(nullptr), Json::object(), Json(std::vector<int>(129))}) {
+    EXPECT_EQ(predict(wrong)->status, 400) << wrong;
+  }
+  EXPECT_EQ(client().Post(options.predict_path, key, "{}", kJson)->status, 400);
+  EXPECT_EQ(Json::parse(predict(Json::array())->body)["predictions"], Json::array());
 }
 
 TEST_F(HttpTest, CountsUnderLlamaCppsNames) {

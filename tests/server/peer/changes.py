@@ -7,6 +7,8 @@ for it, merges by score), where texts become longer or shorter so that they stil
 COMPLETION, CHAT, SHIFT = "test_completion.py", "test_chat_completion.py", "test_ctx_shift.py"
 SLOTS, INFILL, SPECULATIVE = "test_slot_save.py", "test_infill.py", "test_speculative.py"
 BASIC, RANK, RESPONSES = "test_basic.py", "test_rerank.py", "test_compat_oai_responses.py"
+SLEEP, SECURITY, ROUTER = "test_sleep.py", "test_security.py", "test_router.py"
+LORA = "test_lora.py"
 
 CHANGES = [
     # Any words; with the prompt's and the text's tokens.
@@ -38,6 +40,8 @@ CHANGES = [
     (INFILL, '"(Ann|small|shiny|Daddy|Jimmy)+"', '".+"'),
     (INFILL, '"(Dad|excited|park|Jimmy)+"', '".+"'),
     (BASIC, '"(little|girl)+"', '".+"'),
+    (LORA, '"(little|girl|three|years|old)+"', '".+"'),
+    (LORA, '"(eye|love|glass|sun)+"', '".+"'),
     # Which document is the best one, a model of random weights does not know.
     (RANK, 'most_relevant["index"] == 2', 'most_relevant["index"] in range(4)'),
     (RANK, 'least_relevant["index"] == 3', 'least_relevant["index"] in range(4)'),
@@ -46,4 +50,19 @@ CHANGES = [
     (RESPONSES, '"(Suddenly)+"', '".+"'),
     (SPECULATIVE, '"(wise|kind|owl|answer)+"', '".+"'),
     (SPECULATIVE, '"Hello " * 248', '"Hello " * 80'),
+    # The page has other files.
+    (SECURITY, '["/", "/sw.js", "/manifest.webmanifest", "/_app/version.json"]',
+     '["/", "/app.js", "/app.css", "/icon.svg"]'),
+    # A request that takes a while by its work, not by a sleep that is built into the server.
+    (ROUTER, "    busy = _Bg(lambda: _tokenize(MODEL_A)).start()", "    busy = _Bg(_work).start()"),
+    (ROUTER, "class _Bg:", """def _work() -> ServerResponse:
+    return server.make_request("POST", "/completion", data={
+        "model": MODEL_A, "prompt": ["hello"] * 16, "n_predict": 900, "ignore_eos": True})
+
+
+class _Bg:"""),
+    # Requests are counted, too, under our own names; llama.cpp's metrics stand still.
+    (SLEEP, "    return res.body\n\n\ndef get_metric",
+     '    return "\\n".join(ln for ln in res.body.splitlines() if ln.startswith("llamacpp:"))\n\n\n'
+     "def get_metric"),
 ]

@@ -157,6 +157,24 @@ def bert(vocabulary, target, ranks):
     write(target, entries, tensors)
 
 
+def lora(base, target):
+    """An adapter of rank 4 and random weights for the attention of all layers."""
+    entries, tensors = read(base)
+    draw = random.Random(2)
+    rank = 4
+    own = []
+    for name, dimensions, *_ in tensors:
+        if ".attn_q." not in name and ".attn_v." not in name:
+            continue
+        for end, shape in [("lora_a", [dimensions[0], rank]), ("lora_b", [rank, dimensions[1]])]:
+            values = array.array("f", (draw.uniform(-0.5, 0.5) for _ in range(shape[0] * shape[1])))
+            own.append((f"{name}.{end}", shape, 0, values.tobytes()))
+    about = {"general.type": (TEXT, "adapter"), "adapter.type": (TEXT, "lora"),
+             "adapter.lora.alpha": (6, float(rank))}
+    kept = {"general.architecture": entries["general.architecture"]}
+    write(target, {**kept, **{name: entry(name, *value) for name, value in about.items()}}, own)
+
+
 def make(demo, vocabularies, folder):
     """vocabularies: llama.cpp's models/ggml-vocab-*.gguf."""
     os.makedirs(folder, exist_ok=True)
@@ -170,6 +188,7 @@ def make(demo, vocabularies, folder):
                                   ("infill", "demo-target-q8_0", {**bos, **middle})]:
         copy(os.path.join(demo, source + ".gguf"), os.path.join(folder, name + ".gguf"), changes)
     split(os.path.join(folder, "target.gguf"), folder)
+    lora(os.path.join(folder, "target.gguf"), os.path.join(folder, "lora.gguf"))
     words = os.path.join(vocabularies, "ggml-vocab-bert-bge.gguf")
     bert(words, os.path.join(folder, "embedding.gguf"), ranks=False)
     bert(words, os.path.join(folder, "reranker.gguf"), ranks=True)

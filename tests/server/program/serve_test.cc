@@ -17,6 +17,7 @@
 
 #include "tests/cli/process.h"
 #include "tests/llama/tiny_model.h"
+#include "tests/server/program/server_process.h"
 
 namespace gumbelspec::testing {
 namespace {
@@ -28,33 +29,6 @@ using Json = nlohmann::json;
 
 constexpr const char* kCompletions = "/v1/completions";
 constexpr const char* kJson = "application/json";
-
-// A server of the demo pair.
-class Server {
- public:
-  explicit Server(const std::vector<std::string>& options = {}) {
-    std::vector<std::string> arguments = {"serve", "-t", "1", "--port", "0"};
-    arguments.insert(arguments.end(), options.begin(), options.end());
-    process_ = std::make_unique<Process>(GUMBELSPEC_PROGRAM, arguments);
-    const std::string& said = process_->wait_for_errors_with("gumbelspec: ready");
-    const std::string before = "listening on http://127.0.0.1:";
-    port_ = std::stoi(said.substr(said.find(before) + before.size()));
-  }
-  [[nodiscard]] httplib::Client client() const {
-    httplib::Client client("127.0.0.1", port_);
-    client.set_read_timeout(120);
-    return client;
-  }
-  Process& process() { return *process_; }
-  ProcessResult stop() {
-    process_->send(SIGTERM);
-    return process_->finish();
-  }
-
- private:
-  std::unique_ptr<Process> process_;
-  int port_ = 0;
-};
 
 std::string body(int n_tokens, bool streams, int seed = 7) {
   return Json({{"prompt", "The old house"},
@@ -217,6 +191,9 @@ TEST(Serve, WarnsWhenEverybodyCanUseIt) {
 
 TEST(Serve, RefusesWrongOptionsBeforeItListens) {
   const TemporaryFile empty("# no key\n");
+  const TemporaryFile no_model("[a]\nc = 4096\n");
+  const TemporaryFile no_option("[a]\nmodel = x.gguf\nmystery = 1\n");
+  const TemporaryFile not_its_own("[a]\nmodel = x.gguf\nport = 1\n");
   const std::vector<std::vector<std::string>> wrong = {
       {"--port", "65536"},
       {"--parallel", "0"},
@@ -229,6 +206,14 @@ TEST(Serve, RefusesWrongOptionsBeforeItListens) {
       {"--method", "rejection", "--guarantee", "seed"},
       {"--guarantee", "always"},
       {"--host", "192.0.2.1"},
+      {"--sleep-idle-seconds", "0"},
+      {"--models-dir", "/nowhere"},
+      {"--models-dir", "/tmp", "-m", "model.gguf"},
+      {"--models-dir", "/tmp", "--alias", "name"},
+      {"--models-preset", "/nowhere"},
+      {"--models-preset", no_model.path()},
+      {"--models-preset", no_option.path()},
+      {"--models-preset", not_its_own.path()},
   };
   for (const std::vector<std::string>& options : wrong) {
     std::vector<std::string> arguments = {"serve"};

@@ -66,6 +66,60 @@ TEST(Metrics, ObservesTimesAndTokens) {
   EXPECT_THAT(text, HasSubstr("gumbelspec:tokens_per_pass_sum 3\n"));
 }
 
+TEST(Metrics, WhatABatchHasCountedStaysWhenAnotherIsMade) {
+  Metrics metrics(1);
+  BatchStatistics batch;
+  batch.n_generated = 30;
+  batch.target_s = 1.5;
+  batch.by_depth = {{10, 8}, {9, 4}};
+  batch.by_source = {{"draft", 5, 3}};
+  batch.n_cached_tokens = 25;
+  metrics.set_batch(batch);
+  metrics.begin_batch();
+  EXPECT_THAT(metrics.text(), HasSubstr("\ngumbelspec:kv_cache_tokens 0\n"));
+  batch = {};
+  batch.n_generated = 2;
+  batch.target_s = 0.5;
+  batch.by_depth = {{1, 1}};
+  batch.by_source = {{"suffix", 2, 1}, {"draft", 1, 1}};
+  metrics.set_batch(batch);
+  metrics.set_batch(batch);
+  const std::string text = metrics.text();
+  for (const char* line :
+       {"\ngumbelspec:generation_tokens_total 32\n",
+        "\ngumbelspec:engine_seconds_total{part=\"target\"} 2\n",
+        "\ngumbelspec:spec_decode_accepted_tokens_per_pos_total{position=\"0\"} 9\n",
+        "\ngumbelspec:spec_decode_accepted_tokens_per_pos_total{position=\"1\"} 4\n",
+        "\ngumbelspec:draft_tokens_by_source_total{source=\"draft\"} 6\n",
+        "\ngumbelspec:draft_tokens_by_source_total{source=\"suffix\"} 2\n"}) {
+    EXPECT_THAT(text, HasSubstr(line));
+  }
+}
+
+TEST(Metrics, LlamaCppsRatesAreThoseSinceTheyWereLastAskedFor) {
+  Metrics metrics(1);
+  BatchStatistics batch;
+  batch.n_generated = 30;
+  batch.target_s = 1.0;
+  batch.own_s = 0.5;
+  batch.n_prompt = 8;
+  batch.prompt_s = 2.0;
+  metrics.set_batch(batch);
+  const auto expect_rates = [&](const char* prompt, const char* text) {
+    const std::string told = metrics.text();
+    EXPECT_THAT(told, HasSubstr(std::string("\nllamacpp:prompt_tokens_seconds ") + prompt + "\n"));
+    EXPECT_THAT(told, HasSubstr(std::string("\nllamacpp:predicted_tokens_seconds ") + text + "\n"));
+  };
+  expect_rates("4", "20");
+  expect_rates("0", "0");
+  metrics.begin_batch();
+  batch = {};
+  batch.n_generated = 3;
+  batch.draft_s = 1.0;
+  metrics.set_batch(batch);
+  expect_rates("0", "3");
+}
+
 TEST(Metrics, EveryDocumentedOneIsThereWithItsTypeAndHelp) {
   Metrics metrics(1);
   BatchStatistics batch;

@@ -2,7 +2,7 @@
 import os
 import shutil
 
-FILES = {"stories15M-q4_0.gguf": "draft.gguf"}
+FILES = {"stories15M-q4_0.gguf": "draft.gguf", "moe_shakespeare15M.gguf": "lora.gguf"}
 
 
 def download(url, out):
