@@ -45,8 +45,8 @@ Proposals::Limits proposal_limits(const TextOptions& options, const ModelLimits*
   const auto length = static_cast<std::size_t>(method.length);
   const auto n_nodes = std::max(width * length, static_cast<std::size_t>(method.node_limit()));
   const bool draws = !method.keeps_seed() || is_mixed(options);
-  // A look may end in a proposal for each of two sources.
-  const std::size_t n_looks = sources_of(options, draft).any() ? 2 * TextSources::kMostLooks : 0;
+  // A look may end in a proposal for each source.
+  const std::size_t n_looks = sources_of(options, draft).any() ? 3 * TextSources::kMostLooks : 0;
   return {.n_vocab = n_vocab,
           .n_expanded = n_nodes + 1 + n_looks,
           .n_ranks = draws ? kMaxChildren : std::max(kRanks, width),

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "gumbelspec/token_constraint.h"
+#include "src/engine/draft_mask.h"
 
 namespace gumbelspec {
 namespace {
@@ -18,6 +19,8 @@ constexpr double kTau = 0.6;
 // A mixture's rest is spread over about so many tokens, for learning its weights.
 constexpr double kRestTokens = 200.0;
 constexpr double kWeightStep = 0.03;
+// Of the habits of a grammar's few tokens, beside the others.
+constexpr double kOfAllowed = 0.5;
 // No value is certain.
 constexpr double kForced = 0.995;
 // Proposals of a round, about; more of them allocate.
@@ -46,6 +49,7 @@ TextSources::TextSources(const DraftSources& sources, const SamplingOptions& sam
     : sources_(sources), has_noise_(sampling.temperature > 0.0F), n_vocab_(n_vocab) {
   if (sources.suffix) suffix_.emplace();
   if (sources.recycled) recycled_.emplace(sampling);
+  if (sources.grammar) allowed_.emplace();
   // Long matches are surer than any row of the past.
   for (std::size_t i = 0; i < weights_.size(); ++i) {
     weights_[i] = 0.3 + 0.65 * static_cast<double>(i) / static_cast<double>(weights_.size() - 1);
@@ -127,15 +131,20 @@ void TextSources::grow(const DraftRound& round) {
 }
 
 void TextSources::look(const DraftRound& round, std::size_t node) {
-  const TextView text{round.text, round.proposals->path(node)};
   Look& found = looks_.emplace_back();
   found.node = node;
+  const std::span<const std::uint32_t> allowed = allowed_
+                                                     ? allowed_below(round, node, /*in_time=*/true)
+                                                 : node == 0 ? round.allowed
+                                                             : std::span<const std::uint32_t>{};
+  if (allowed_) found.n_allowed = allowed_->look(allowed, found.allowed);
+  const TextView text{round.text, round.proposals->path(node)};
   if (suffix_) {
     found.n_suffix = suffix_->look(text, found.suffix);
     found.confidence = suffix_->confidence();
   }
   if (recycled_) found.n_recycled = recycled_->look(text, found.recycled);
-  mix(round, found);
+  mix(found, allowed);
   if (mixed_.empty()) return;
   add_noise(round, static_cast<std::size_t>((*round.proposals)[node].depth));
   propose(round, node);
@@ -146,23 +155,33 @@ double TextSources::weight(const Look& look) const {
   return look.n_recycled == 0 ? 1.0 : weights_[look.confidence];
 }
 
-void TextSources::mix(const DraftRound& round, const Look& look) {
+void TextSources::mix(const Look& look, std::span<const std::uint32_t> allowed) {
   mixed_.clear();
   const double w = weight(look);
-  const bool is_root = look.node == 0;
-  const auto add = [&](const Guess& guess, double chance, bool is_suffix) {
+  const auto add = [&](const Guess& guess, double chance, std::size_t source) {
     if (index(guess.token) >= n_vocab_ || chance < kLeastChance) return;
-    if (is_root && !is_allowed(round.allowed, guess.token)) return;
+    if (!is_allowed(allowed, guess.token)) return;
     auto at = std::find_if(mixed_.begin(), mixed_.end(),
                            [&](const Mixed& m) { return m.token == guess.token; });
     if (at == mixed_.end()) at = mixed_.insert(at, Mixed{.token = guess.token});
-    (is_suffix ? at->from_suffix : at->from_recycled) += chance;
+    at->from[source] += chance;
   };
   for (const Guess& g : std::span(look.suffix).first(look.n_suffix)) {
-    add(g, w * static_cast<double>(g.chance), true);
+    add(g, w * static_cast<double>(g.chance), 0);
   }
   for (const Guess& g : std::span(look.recycled).first(look.n_recycled)) {
-    add(g, (1.0 - w) * static_cast<double>(g.chance), false);
+    add(g, (1.0 - w) * static_cast<double>(g.chance), 1);
+  }
+  if (look.n_allowed == 0) return;
+  // All that can come is known, so what the others say of it is worth more.
+  double sum = 0.0;
+  for (const Mixed& m : mixed_) sum += m.chance();
+  const double of_allowed = sum > 0.0 ? kOfAllowed : 1.0;
+  for (Mixed& m : mixed_) {
+    for (double& from : m.from) from *= (1.0 - of_allowed) / sum;
+  }
+  for (const Guess& g : std::span(look.allowed).first(look.n_allowed)) {
+    add(g, of_allowed * static_cast<double>(g.chance), 2);
   }
 }
 
@@ -205,17 +224,20 @@ void TextSources::add_noise(const DraftRound& round, std::size_t depth) {
 
 void TextSources::propose(const DraftRound& round, std::size_t node) {
   Proposals& proposals = *round.proposals;
-  for (const bool is_suffix : {true, false}) {
+  for (std::size_t source = 0; source < kDraftSourceNames.size(); ++source) {
     std::span<Candidate> room = proposals.room(mixed_.size());
     std::size_t n = 0;
     for (const Mixed& m : mixed_) {
-      if ((m.from_suffix >= m.from_recycled) != is_suffix) continue;
+      const auto most = std::max_element(m.from.begin(), m.from.end());
+      if (static_cast<std::size_t>(most - m.from.begin()) != source) continue;
       if (static_cast<double>(m.score) < std::log(kLeastChance)) continue;
       room[n++] = {.token = m.token, .score = m.score, .log_value = m.score};
     }
     if (n == 0) continue;
-    const SourceId source = proposals.source(kDraftSourceNames[is_suffix ? 0 : 1]);
-    proposals.propose(node, source, room.first(n));
+    const std::string_view name = kDraftSourceNames[source];
+    // Of the grammar chances are shares already.
+    const SourceId id = source == 2 ? proposals.source_at_its_word(name) : proposals.source(name);
+    proposals.propose(node, id, room.first(n));
   }
 }
 
@@ -230,6 +252,7 @@ void TextSources::learn(const Look& look, TokenId choice) {
   }
   for (const Guess& g : of_suffix) suffix_->learn(g, g.token == choice);
   for (const Guess& g : of_recycled) recycled_->learn(g, g.token == choice);
+  if (look.n_allowed > 1) allowed_->learn(std::span(look.allowed).first(look.n_allowed), choice);
 }
 
 void TextSources::see(const VerifiedTree& verified) {

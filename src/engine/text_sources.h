@@ -10,6 +10,7 @@
 
 #include "gumbelspec/draft_sources.h"
 #include "gumbelspec/drafter.h"
+#include "src/engine/allowed_source.h"
 #include "src/engine/recycled_source.h"
 #include "src/engine/suffix_source.h"
 
@@ -17,7 +18,9 @@ namespace gumbelspec {
 
 // At a node the suffix's guesses and the recycled row's are mixed, p = w * suffix + (1 - w) *
 // recycled, with a weight for each degree of the suffix's confidence; then the position's noise is
-// added to log p. A token is proposed under the name of the source that it has most from.
+// added to log p. Where a grammar leaves a few tokens only, p is shared out among them, a half by
+// what the target's habits are. A token is proposed under the name of the source that it has most
+// from.
 //
 // Chances: let s = log p + noise. If p were the target's distribution, and the tokens not guessed
 // had the rest r of it, the best of the guessed ones would be the choice with the chance
@@ -38,25 +41,27 @@ class TextSources {
   static constexpr std::size_t kMostLooks = 48;
 
  private:
-  static constexpr std::size_t kMostGuesses = SuffixSource::kMost + RecycledSource::kMost;
+  static constexpr std::size_t kMostGuesses =
+      SuffixSource::kMost + RecycledSource::kMost + AllowedSource::kMost;
   struct Look {
     std::size_t node = 0;
     std::size_t n_suffix = 0;
     std::size_t n_recycled = 0;
+    std::size_t n_allowed = 0;  // 0: many
     std::size_t confidence = 0;
     std::array<Guess, SuffixSource::kMost> suffix;
     std::array<Guess, RecycledSource::kMost> recycled;
+    std::array<Guess, AllowedSource::kMost> allowed;
   };
   struct Mixed {
     TokenId token{};
-    double from_suffix = 0.0;
-    double from_recycled = 0.0;
+    std::array<double, 3> from{};  // by source: suffix, recycled, grammar
     float score = 0.0F;
-    [[nodiscard]] double chance() const { return from_suffix + from_recycled; }
+    [[nodiscard]] double chance() const { return from[0] + from[1] + from[2]; }
   };
 
   void look(const DraftRound& round, std::size_t node);
-  void mix(const DraftRound& round, const Look& look);
+  void mix(const Look& look, std::span<const std::uint32_t> allowed);
   void add_noise(const DraftRound& round, std::size_t depth);
   void propose(const DraftRound& round, std::size_t node);
   void force(const DraftRound& round);
@@ -68,6 +73,7 @@ class TextSources {
   std::size_t n_vocab_;
   std::optional<SuffixSource> suffix_;
   std::optional<RecycledSource> recycled_;
+  std::optional<AllowedSource> allowed_;
   std::array<double, 2 * SuffixSource::kLengths> weights_{};  // of the suffix, by its confidence
 
   // The round.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <memory>
 #include <random>
@@ -12,12 +13,14 @@
 #include "gumbelspec/error.h"
 #include "gumbelspec/session.h"
 #include "gumbelspec/token_constraint.h"
+#include "src/engine/allowed_source.h"
 #include "src/engine/recycled_source.h"
 #include "src/engine/suffix_source.h"
 #include "testing/reference.h"
 #include "testing/sabotage.h"
 #include "testing/statistics.h"
 #include "testing/table_model.h"
+#include "testing/wrapped_model.h"
 
 namespace gumbelspec {
 namespace {
@@ -240,6 +243,81 @@ TEST(Sources, AGrammarsOnlyChoiceIsDrafted) {
   EXPECT_EQ(s.n_accepted, s.n_drafted);
   ASSERT_EQ(s.by_source.size(), 1U);
   EXPECT_EQ(s.by_source[0].name, "grammar");
+}
+
+// Every fourth token is free, of the others there are three: the wanted text's beginnings. The
+// target has a habit: of the three, the one with this remainder by three.
+class Few final : public TokenConstraint {
+ public:
+  std::span<const std::uint32_t> allowed(std::span<const TokenId> generated,
+                                         std::span<const TokenId> path) override {
+    const std::size_t at = generated.size() + path.size();
+    const std::size_t first = 3 * (at * 7 % 9);
+    mask_ = at % 4 == 0 ? 0x3fffffffU : 7U << first;
+    return {&mask_, 1};
+  }
+
+ private:
+  std::uint32_t mask_ = 0;
+};
+
+class Habitual final : public WrappedModel {
+ public:
+  using WrappedModel::WrappedModel;
+  [[nodiscard]] std::span<const float> row(std::size_t i) const override {
+    const std::span<const float> row = model_.row(i);
+    row_.assign(row.begin(), row.end());
+    for (std::size_t t = 1; t < row_.size(); t += 3) row_[t] += 4.0F;
+    return row_;
+  }
+
+ private:
+  mutable std::vector<float> row_;
+};
+
+TEST(Sources, WhatAGrammarLeavesIsGuessedByTheTargetsHabits) {
+  TableModel table({.n_vocab = 30, .seed = 12, .n_context = 400});
+  Habitual target(table);
+  const auto run = [&](const char* method, float temperature) {
+    TextOptions options{.method = parse_method(method), .max_tokens = 200};
+    options.sampling.temperature = temperature;
+    options.constraint = std::make_shared<Few>();
+    const auto costs =
+        std::make_shared<CostModel>(CostModel{PassCost({{1, 1.0}, {66, 1.6}}, false), PassCost()});
+    Session session(target, nullptr, options, {.costs = costs});
+    Outcome outcome = session.start(std::vector<TokenId>{TokenId{1}, TokenId{2}});
+    while (outcome == Outcome::running) outcome = session.step();
+    return std::pair(std::vector<TokenId>(session.text().begin(), session.text().end()),
+                     session.statistics().tokens_per_pass());
+  };
+  for (const float temperature : {0.0F, 1.0F}) {
+    const auto plain = run("ar", temperature);
+    const auto drafted = run("gumbel-tree:sources=grammar", temperature);
+    EXPECT_EQ(drafted.first, plain.first);
+    EXPECT_GT(drafted.second, 2.0) << temperature;
+  }
+}
+
+TEST(AllowedSource, LearnsWhichOfAFewIsTaken) {
+  AllowedSource source;
+  std::array<Guess, AllowedSource::kMost> guesses;
+  const std::array<std::uint32_t, 2> allowed = {1U << 3U | 1U << 30U, 1U << 2U};
+  ASSERT_EQ(source.look(allowed, guesses), 3U);
+  for (const Guess& g : std::span(guesses).first(3)) EXPECT_NEAR(g.chance, 0.33, 0.01);
+  for (int i = 0; i < 40; ++i) {
+    const std::size_t n = source.look(allowed, guesses);
+    source.learn(std::span(guesses).first(n), token_id(30));
+  }
+  ASSERT_EQ(source.look(allowed, guesses), 3U);
+  EXPECT_EQ(guesses[0].token, token_id(30));
+  EXPECT_GT(guesses[0].chance, 0.8F);
+  // Others that stand so among three are thought to be alike.
+  const std::array<std::uint32_t, 1> others = {7U};
+  ASSERT_EQ(source.look(others, guesses), 3U);
+  EXPECT_EQ(guesses[0].token, token_id(1));
+  const std::array<std::uint32_t, 1> many = {0x1ffffU};
+  EXPECT_EQ(source.look(many, guesses), 0U);
+  EXPECT_EQ(source.look({}, guesses), 0U);
 }
 
 // Three tokens behind a prompt that repeats itself, against the enumerated distribution.
