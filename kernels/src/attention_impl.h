@@ -90,6 +90,15 @@ inline uint32_t any_visible(const AttentionJob& job, const AttentionScratch& s, 
   return any;
 }
 
+// The mask of as many cells as a vector has lanes, from cell `first` on; zero beyond the last one.
+template <class V>
+inline typename V::Float mask_of(const uint16_t* mask, int64_t first, int64_t n_cells) {
+  if (first + V::kLanes <= n_cells) return V::load_half(mask + first);
+  uint16_t halves[V::kLanes] = {};
+  for (int64_t j = first; j < n_cells; ++j) halves[j - first] = mask[j];
+  return V::load_half(halves);
+}
+
 // Scores of one query against kCells keys.
 template <class V, class Rows>
 inline void score_step(const AttentionJob& job, const AttentionScratch& s, const Rows& keys, int i,
@@ -117,12 +126,8 @@ inline void score_step(const AttentionJob& job, const AttentionScratch& s, const
       score = V::load(at);
     }
     if (job.mask[i]) {
-      uint16_t halves[kLanes] = {};
-      const int64_t first = t * kCells + part;
-      const int64_t left = job.n_cells - first;
-      const auto n = static_cast<size_t>(left < 0 ? 0 : left < kLanes ? left : kLanes);
-      std::memcpy(halves, job.mask[i] + first, n * 2);
-      score = V::fma(V::load_half(halves), V::set1(job.slope[i]), score);
+      const F slopes = V::set1(job.slope[i]);
+      score = V::fma(mask_of<V>(job.mask[i], t * kCells + part, job.n_cells), slopes, score);
     }
     score = V::select(bits >> part, score, V::set1(-std::numeric_limits<float>::infinity()));
     best = V::max(best, score);
@@ -215,37 +220,69 @@ inline float weigh(const AttentionJob& job, const AttentionScratch& s, int i) {
   return static_cast<float>(unit);
 }
 
-// sums += round(weight_j * value_j) for the visible cells, kWide vectors of a value, from element
-// `first` on.
-template <class V, int kWide, class Rows>
-inline void gather_columns(const float* weights, const Rows& values, int64_t first, uint32_t bits,
-                           int32_t* sums) {
+// sums += round(weight_j * value_j) for the visible cells and kQueries queries that see the same
+// ones, kWide vectors of a value, from element `first` on. A value is loaded once for all of them.
+template <class V, int kQueries, int kWide, class Rows>
+inline void gather_columns(const AttentionScratch& s, const Rows& values, int query, int64_t t,
+                           int64_t first) {
   constexpr int kLanes = V::kLanes;
-  typename V::Int acc[kWide];
-  GUMBELSPEC_UNROLL for (int d = 0; d < kWide; ++d) acc[d] = V::load_int(sums + d * kLanes);
-  for (uint32_t rest = bits; rest != 0; rest &= rest - 1) {
-    const int j = __builtin_ctz(rest);
-    const typename V::Float w = V::set1(weights[j]);
+  const uint32_t bits = s.visible[query * s.steps + t];
+  const float* weights = s.scores + query * s.padded + t * kCells;
+  int32_t* sums = s.sums + query * s.row_v + first;
+  typename V::Int acc[kQueries][kWide];
+  GUMBELSPEC_UNROLL for (int i = 0; i < kQueries; ++i) {
     GUMBELSPEC_UNROLL for (int d = 0; d < kWide; ++d) {
-      const typename V::Float v = values.load(j, first + d * kLanes);
-      acc[d] = V::add_int(acc[d], V::round(V::mul(w, v)));
+      acc[i][d] = V::load_int(sums + i * s.row_v + d * kLanes);
     }
   }
-  GUMBELSPEC_UNROLL for (int d = 0; d < kWide; ++d) V::store_int(sums + d * kLanes, acc[d]);
+  for (uint32_t rest = bits; rest != 0; rest &= rest - 1) {
+    const int j = __builtin_ctz(rest);
+    typename V::Float v[kWide];
+    GUMBELSPEC_UNROLL for (int d = 0; d < kWide; ++d) v[d] = values.load(j, first + d * kLanes);
+    GUMBELSPEC_UNROLL for (int i = 0; i < kQueries; ++i) {
+      const typename V::Float w = V::set1(weights[i * s.padded + j]);
+      GUMBELSPEC_UNROLL for (int d = 0; d < kWide; ++d) {
+        acc[i][d] = V::add_int(acc[i][d], V::round(V::mul(w, v[d])));
+      }
+    }
+  }
+  GUMBELSPEC_UNROLL for (int i = 0; i < kQueries; ++i) {
+    GUMBELSPEC_UNROLL for (int d = 0; d < kWide; ++d) {
+      V::store_int(sums + i * s.row_v + d * kLanes, acc[i][d]);
+    }
+  }
 }
 
-template <class V, class Rows>
-inline void gather_step(const AttentionScratch& s, const Rows& values, int i, int64_t t) {
+template <class V, int kQueries, class Rows>
+inline void gather_step(const AttentionScratch& s, const Rows& values, int query, int64_t t) {
   constexpr int kLanes = V::kLanes;
-  const uint32_t bits = s.visible[i * s.steps + t];
-  if (bits == 0) return;
-  const float* weights = s.scores + i * s.padded + t * kCells;
-  int32_t* sums = s.sums + i * s.row_v;
+  if (s.visible[query * s.steps + t] == 0) return;
   int64_t d = 0;
   for (; d + 4 * kLanes <= s.row_v; d += 4 * kLanes) {
-    gather_columns<V, 4>(weights, values, d, bits, sums + d);
+    gather_columns<V, kQueries, 4>(s, values, query, t, d);
   }
-  for (; d < s.row_v; d += kLanes) gather_columns<V, 1>(weights, values, d, bits, sums + d);
+  for (; d < s.row_v; d += kLanes) gather_columns<V, kQueries, 1>(s, values, query, t, d);
+}
+
+// Heads of one token see the same cells, and are neighbours.
+template <class V, class Rows>
+inline void gather_queries(const AttentionJob& job, const AttentionScratch& s, const Rows& values,
+                           int64_t t) {
+  constexpr int kShare = V::kLanes == 16 ? 4 : 2;  // as many as have room in the registers
+  const auto see_the_same = [&](int query) {
+    for (int i = 1; i < kShare; ++i) {
+      if (s.visible[(query + i) * s.steps + t] != s.visible[query * s.steps + t]) return false;
+    }
+    return true;
+  };
+  for (int query = 0; query < job.n_q;) {
+    if (query + kShare <= job.n_q && see_the_same(query)) {
+      gather_step<V, kShare>(s, values, query, t);
+      query += kShare;
+    } else {
+      gather_step<V, 1>(s, values, query++, t);
+    }
+  }
 }
 
 template <class V>
@@ -305,12 +342,12 @@ inline void gather_all(const AttentionJob& job, const AttentionScratch& s) {
     if (in_place(job, job.v_type, job.head_v, t)) {
       const HalfRows<V> values = {job.v + static_cast<size_t>(t * kCells) * job.v_stride,
                                   job.v_stride};
-      for (int i = 0; i < job.n_q; ++i) gather_step<V>(s, values, i, t);
+      gather_queries<V>(job, s, values, t);
       continue;
     }
     widen_cells<V>(job.v_type, job.v, job.v_stride, job.head_v, s.row_v, t, any, s.cells);
     const FloatRows<V> values = {s.cells, s.row_v};
-    for (int i = 0; i < job.n_q; ++i) gather_step<V>(s, values, i, t);
+    gather_queries<V>(job, s, values, t);
   }
 }
 

@@ -178,6 +178,24 @@ TEST_P(AttentionTest, IsTheSameBitsForEveryBatch) {
   }
 }
 
+// Neighbours that see the same cells, as the heads of a token do, share what is read of a value:
+// groups of one to nine queries, next to ones that see others.
+TEST_P(AttentionTest, IsTheSameBitsForQueriesThatSeeTheSame) {
+  constexpr int kGroups = 9, kQueries = kGroups * (kGroups + 1) / 2;
+  Attention a = random_masks(kQueries, 150, 64, 80, 12);
+  for (int group = 1, first = 0; group <= kGroups; first += group++) {
+    const auto mask = a.mask.begin() + int64_t{first} * a.n_cells;
+    for (int i = 1; i < group; ++i) std::copy_n(mask, a.n_cells, mask + i * a.n_cells);
+  }
+  const auto all = a.run(*set_, 0, kQueries);
+  for (int i = 0; i < kQueries; ++i) {
+    const auto one = a.run(*set_, i, 1);
+    ASSERT_EQ(std::memcmp(one.data(), all.data() + int64_t{i} * 80, one.size() * sizeof(float)), 0)
+        << i;
+  }
+  EXPECT_LT(relative_error(all, a.reference()), 1e-5);
+}
+
 TEST_P(AttentionTest, IgnoresWhatHiddenCellsHold) {
   Attention a = random_masks(2, 60, 64, 64, 3);
   const auto want = a.run(*set_, 0, 2);
