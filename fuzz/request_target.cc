@@ -30,7 +30,7 @@ void check_limits(const server::ParsedRequest& request) {
   require(!request.prompts.empty(), "no prompt");
   require(request.n_texts() <= server::kMaxTexts, "too many texts");
   require(request.n >= 1 && request.n <= server::kMaxChoices, "n out of range");
-  require(request.method.keeps_seed(), "a method that does not keep the seed");
+  require(request.text.method.keeps_seed(), "a method that does not keep the seed");
   for (const auto& prompt : request.prompts) {
     require(!prompt.empty() && prompt.size() < model().n_context, "a prompt that does not fit");
     for (const TokenId token : prompt) {
@@ -48,7 +48,7 @@ void sample(const server::ParsedRequest& request) {
   }
   std::vector<float> noise(kVocabulary);
   fill_noise({.seed = request.seed.value_or(1)}, Position{0}, noise);
-  LogWeights weights(request.sampling, kVocabulary);
+  LogWeights weights(request.text.sampling, kVocabulary);
   try {
     const Choice choice = choose(weights(logits, TextView{request.prompts.front(), {}}), noise);
     require(index(choice.token) < kVocabulary, "a choice outside the vocabulary");
@@ -72,7 +72,7 @@ void answer(const server::ParsedRequest& request) {
   const auto answer = server::Answer::make(model(), request, {"1", 1, 1}, output);
   auto jobs = answer->take_jobs();
   const FakeRound round(server::testing::byte_tokens("ab\xE2\x82\xAC.\n"),
-                        request.n_logprobs > 0 ? 1U : 0U);
+                        request.text.n_logprobs > 0 ? 1U : 0U);
   for (auto& job : jobs) {
     if (job.sink->on_round(round.view())) (void)job.sink->on_round(round.view());
     job.sink->on_end(Outcome::eos, server::testing::statistics_of(job.prompt.size(), 6), nullptr);

@@ -6,19 +6,10 @@
 namespace gumbelspec::server {
 
 TextOptions text_options(const ParsedRequest& request, std::uint64_t seed, std::size_t i) {
-  TextOptions options;
-  options.sampling = request.sampling;
-  options.method = request.method;
-  options.guarantee = request.guarantee;
+  TextOptions options = request.text;
   options.seed = seed;
   options.stream = static_cast<std::uint32_t>(i % static_cast<std::size_t>(request.n));
-  options.max_tokens = request.max_tokens;
-  options.ignores_end = request.ignores_end;
-  options.n_logprobs = request.n_logprobs;
-  options.final_logprobs = request.native.final_probs;
   options.scores_prompt = request.scores_prompts();
-  options.reuses_prefix = request.native.reuses_prefix;
-  options.slot = request.native.slot;
   if (request.grammar != nullptr) options.constraint = request.grammar->matcher();
   return options;
 }

@@ -37,7 +37,7 @@ class AnswerChoice final {
       : model_(model),
         index_(index),
         prompt_(index / static_cast<std::size_t>(request.n)),
-        n_logprobs_(request.n_logprobs),
+        n_logprobs_(request.text.n_logprobs),
         chat_(request.chat),
         text_(request.stop) {}
 

@@ -229,8 +229,8 @@ Json gumbelspec_json(const ParsedRequest& request, std::uint64_t seed,
                      const AnswerSummary& summary) {
   return {{"seed", seed},
           {"noise_version", kNoiseVersion},
-          {"guarantee", to_string(request.guarantee)},
-          {"method", to_string(request.method)},
+          {"guarantee", to_string(request.text.guarantee)},
+          {"method", to_string(request.text.method)},
           {"tokens_per_pass", summary.tokens_per_pass}};
 }
 

@@ -29,7 +29,7 @@ Json prob_json(const std::string& bytes, const TokenLogprob& token, bool is_fina
 
 Json probs_json(const ApiModel& model, const ParsedRequest& request,
                 std::span<const TokenReport> reports) {
-  const bool is_final = request.native.final_probs;
+  const bool is_final = request.text.final_logprobs;
   Json out = Json::array();
   for (const TokenReport& report : reports) {
     Json token = prob_json(report.bytes, report.chosen, is_final);
@@ -56,16 +56,16 @@ Json bias_json(const SamplingOptions& sampling) {
 }
 
 Json request_settings(const ParsedRequest& request, std::uint64_t seed) {
-  Json settings = settings_json(request.sampling);
+  Json settings = settings_json(request.text.sampling);
   settings["seed"] = seed;
-  settings["n_predict"] = request.max_tokens;
-  settings["max_tokens"] = request.max_tokens;
+  settings["n_predict"] = request.text.max_tokens;
+  settings["max_tokens"] = request.text.max_tokens;
   settings["stop"] = request.stop;
   settings["stream"] = request.stream;
-  settings["ignore_eos"] = request.ignores_end;
-  settings["logit_bias"] = bias_json(request.sampling);
-  settings["n_probs"] = request.native.has_probs ? request.n_logprobs : 0;
-  settings["post_sampling_probs"] = request.native.final_probs;
+  settings["ignore_eos"] = request.text.ignores_end;
+  settings["logit_bias"] = bias_json(request.text.sampling);
+  settings["n_probs"] = request.native.has_probs ? request.text.n_logprobs : 0;
+  settings["post_sampling_probs"] = request.text.final_logprobs;
   settings["timings_per_token"] = request.native.timings_per_token;
   return settings;
 }
@@ -74,7 +74,7 @@ void add_part(const ApiModel& model, const ParsedRequest& request, const NativeP
               Json& out) {
   out["content"] = part.text;
   out["tokens"] = ids_json(part.tokens);
-  if (request.n_logprobs >= 0 && !part.reports.empty()) {
+  if (request.text.n_logprobs >= 0 && !part.reports.empty()) {
     out["completion_probabilities"] = probs_json(model, request, part.reports);
   }
 }
@@ -102,9 +102,8 @@ Json native_event(const ApiModel& model, const AnswerChoice& choice, const Parse
   Json out{{"index", choice.index()}};
   add_part(model, request, part, out);
   out["stop"] = false;
-  out["id_slot"] = request.native.slot == kAnySlot
-                       ? Json(-1)
-                       : Json(static_cast<std::int64_t>(request.native.slot));
+  out["id_slot"] =
+      request.text.slot == kAnySlot ? Json(-1) : Json(static_cast<std::int64_t>(request.text.slot));
   out["tokens_predicted"] = choice.n_generated();
   out["tokens_evaluated"] = request.prompts[choice.prompt()].size();
   return out;

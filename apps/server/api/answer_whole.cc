@@ -11,7 +11,7 @@
 namespace gumbelspec::server {
 
 Json AnswerImpl::logprobs(std::span<const TokenReport> reports) const {
-  if (request_.n_logprobs < 0) return nullptr;
+  if (request_.text.n_logprobs < 0) return nullptr;
   return is_chat() ? chat_logprobs(model_, reports) : completion_logprobs(model_, reports);
 }
 

@@ -71,7 +71,7 @@ void check_prompts(const RequestReading& reading, const std::string& param) {
 
 void settle_logprobs(RequestReading& reading) {
   ParsedRequest& request = reading.request;
-  if (reading.wants_logprobs) request.n_logprobs = reading.n_top_logprobs.value_or(0);
+  if (reading.wants_logprobs) request.text.n_logprobs = reading.n_top_logprobs.value_or(0);
   if (reading.n_top_logprobs && !reading.wants_logprobs) {
     throw bad_request("top_logprobs is given without logprobs; set logprobs to true",
                       "top_logprobs", "invalid_value");
@@ -80,7 +80,7 @@ void settle_logprobs(RequestReading& reading) {
 
 void compile(RequestReading& reading) {
   ParsedRequest& request = reading.request;
-  if (request.ignores_end) {
+  if (request.text.ignores_end) {
     throw bad_request(
         "ignore_eos is given with a grammar, whose end is the end of the text; leave "
         "it out",
@@ -103,10 +103,10 @@ void settle_grammar(RequestReading& reading) {
 // The newer forms of a chat have no place for these in their answers.
 void check_form(const ParsedRequest& request) {
   if (request.endpoint != Endpoint::responses && request.endpoint != Endpoint::messages) return;
-  const char* field = request.n != 1            ? "n"
-                      : request.n_logprobs >= 0 ? "logprobs"
-                      : request.traces          ? "gumbelspec_trace"
-                                                : nullptr;
+  const char* field = request.n != 1                 ? "n"
+                      : request.text.n_logprobs >= 0 ? "logprobs"
+                      : request.traces               ? "gumbelspec_trace"
+                                                     : nullptr;
   if (field == nullptr) return;
   throw bad_request(std::string(field) +
                         " is given, but this endpoint's answers have no place for it; leave it "
@@ -116,17 +116,17 @@ void check_form(const ParsedRequest& request) {
 
 void settle_guarantee(RequestReading& reading) {
   ParsedRequest& request = reading.request;
-  if (request.method.keeps_seed()) {
-    request.guarantee = guarantee_for(reading.guarantee.value_or(reading.model.guarantee),
-                                      request.seed.has_value());
+  if (request.text.method.keeps_seed()) {
+    request.text.guarantee = guarantee_for(reading.guarantee.value_or(reading.model.guarantee),
+                                           request.seed.has_value());
     return;
   }
   if (reading.guarantee == Guarantee::seed) {
-    throw bad_request("guarantee is seed, but method " + to_string(request.method) +
+    throw bad_request("guarantee is seed, but method " + to_string(request.text.method) +
                           " keeps the distribution only; give distribution, or another method",
                       "guarantee", "invalid_value");
   }
-  request.guarantee = Guarantee::distribution;
+  request.text.guarantee = Guarantee::distribution;
 }
 
 }  // namespace
@@ -136,15 +136,15 @@ ParsedRequest parse_request(std::string_view text, const ApiModel& model, Endpoi
   RequestReading reading{model};
   ParsedRequest& request = reading.request;
   request.endpoint = endpoint;
-  request.sampling = model.sampling;
-  request.method = model.method;
-  request.max_tokens = model.max_tokens > 0 ? model.max_tokens : model.n_context;
+  request.text.sampling = model.sampling;
+  request.text.method = model.method;
+  request.text.max_tokens = model.max_tokens > 0 ? model.max_tokens : model.n_context;
   request.seed = model.seed;
   request.native.is_verbose = model.is_verbose;
   refuse_unsupported(body);
   if (model.refuses_unknown_fields) refuse_unknown(body, endpoint);
   read_fields(reading, body);
-  check_sampling(request.sampling);
+  check_sampling(request.text.sampling);
   settle_breakers(reading);
   settle_logprobs(reading);
   check_form(request);
@@ -153,8 +153,8 @@ ParsedRequest parse_request(std::string_view text, const ApiModel& model, Endpoi
                       "gumbelspec_trace", "invalid_value");
   }
   // What needs a draft model is decoded plainly without one.
-  if (!model.has_draft && request.method.kind != MethodKind::gumbel_tree) {
-    request.method = Method::of(MethodKind::ar);
+  if (!model.has_draft && request.text.method.kind != MethodKind::gumbel_tree) {
+    request.text.method = Method::of(MethodKind::ar);
   }
   settle_guarantee(reading);
   const bool has_messages = is_chat(endpoint);

@@ -15,8 +15,7 @@
 #include "apps/server/api/api_model.h"
 #include "apps/server/api/chat_format.h"
 #include "apps/server/api/native_options.h"
-#include "gumbelspec/method.h"
-#include "gumbelspec/sampling.h"
+#include "gumbelspec/text_options.h"
 #include "gumbelspec/token_constraint.h"
 #include "gumbelspec/types.h"
 
@@ -43,24 +42,21 @@ struct ParsedRequest {
   std::vector<std::string> stop = {};
   std::optional<std::uint64_t> seed = {};  // none: the caller draws one, below 2^53 so that
                                            // JavaScript's numbers can hold it
-  std::size_t max_tokens = 0;              // to generate; bounded by the context
-  SamplingOptions sampling = {};
-  int n_logprobs = -1;  // likeliest tokens besides the chosen one; -1: no logprobs
+  // What each of its texts asks for. The seed, the stream and the grammar's matcher are a text's
+  // own (text_options()).
+  TextOptions text = {};
   // Also of response_format; null: none. Compiled here, where the request is read, and matched by
   // each of its texts where they are generated.
   std::shared_ptr<const Grammar> grammar = {};
   bool echo = false;
-  bool ignores_end = false;
-  Method method = {};
-  Guarantee guarantee = Guarantee::seed;  // what the texts get: seed or distribution
-  bool traces = false;                    // gumbelspec_trace
+  bool traces = false;  // gumbelspec_trace
   NativeOptions native = {};
   // How a chat's answers are read; null: as they are.
   std::shared_ptr<const ChatFormat> chat = {};
   std::size_t n_template_stops = 0;  // the last ones of stop, which the client did not give
 
   // echo with logprobs: the prompt's tokens have theirs.
-  [[nodiscard]] bool scores_prompts() const { return echo && n_logprobs >= 0; }
+  [[nodiscard]] bool scores_prompts() const { return echo && text.n_logprobs >= 0; }
 
   // Texts that it asks for: for each prompt n.
   [[nodiscard]] std::size_t n_texts() const { return prompts.size() * static_cast<std::size_t>(n); }

@@ -222,7 +222,7 @@ void check_tools(const RequestReading& reading) {
     throw bad_request("grammar and tools are both given, and calls have a grammar; give one",
                       "grammar", "invalid_value");
   }
-  if (reading.request.ignores_end) {
+  if (reading.request.text.ignores_end) {
     throw bad_request("ignore_eos is given with tools, whose calls have an end; leave it out",
                       "ignore_eos", "invalid_value");
   }

@@ -26,7 +26,7 @@ void read_n(Reading& reading, const Value& value) {
 // Of several names the newest wins, which is read last. -1: as many as the context holds.
 void read_max_tokens(Reading& reading, const Value& value) {
   const std::int64_t n = value.integer(-1, kMaxInt);
-  reading.request.max_tokens = n < 0 ? reading.model.n_context : static_cast<std::size_t>(n);
+  reading.request.text.max_tokens = n < 0 ? reading.model.n_context : static_cast<std::size_t>(n);
 }
 
 void read_stop(Reading& reading, const Value& value) {
@@ -50,18 +50,18 @@ void read_stream_options(Reading& reading, const Value& value) {
 void read_temperature(Reading& reading, const Value& value) {
   constexpr float kLeast = 1e-4F;  // of SamplingOptions; the text is that of 0 long before
   const float temperature = value.number();
-  reading.request.sampling.temperature =
+  reading.request.text.sampling.temperature =
       temperature > 0.0F && temperature < kLeast ? 0.0F : temperature;
 }
 
 void read_top_k(Reading& reading, const Value& value) {
   // -1 is how others say "all".
   const std::int64_t k = value.integer(-1, kMaxInt);
-  reading.request.sampling.top_k = k < 0 ? 0 : static_cast<int>(k);
+  reading.request.text.sampling.top_k = k < 0 ? 0 : static_cast<int>(k);
 }
 
 void read_repeat_last_n(Reading& reading, const Value& value) {
-  reading.request.sampling.penalty_last_n = static_cast<int>(value.integer(-1, kMaxInt));
+  reading.request.text.sampling.penalty_last_n = static_cast<int>(value.integer(-1, kMaxInt));
 }
 
 void read_logprobs(Reading& reading, const Value& value) {
@@ -70,7 +70,7 @@ void read_logprobs(Reading& reading, const Value& value) {
   } else {
     // false: none.
     if (value.json().is_boolean() && !value.boolean()) return;
-    reading.request.n_logprobs = static_cast<int>(value.integer(0, kMaxLogprobs));
+    reading.request.text.n_logprobs = static_cast<int>(value.integer(0, kMaxLogprobs));
   }
 }
 
@@ -96,7 +96,7 @@ void read_parse_special(Reading& reading, const Value& value) {
 
 void read_method(Reading& reading, const Value& value) {
   try {
-    reading.request.method = parse_method(value.text());
+    reading.request.text.method = parse_method(value.text());
   } catch (const Error& error) {
     throw bad_field(error, value.name());
   }
@@ -303,7 +303,7 @@ constexpr std::array kTable = {
                  set_flag<&ParsedRequest::echo>},
     RequestField{{"ignore_eos", "boolean", R"({"type": "boolean"})", "false", kBoth, kBoth,
                   "Go on behind the model's end of text; not together with a grammar."},
-                 set_flag<&ParsedRequest::ignores_end>},
+                 set_text_flag<&TextOptions::ignores_end>},
     RequestField{{"add_generation_prompt", "boolean", R"({"type": "boolean"})", "true", false, true,
                   "Whether the chat template ends with the beginning of the assistant's answer."},
                  read_generation_prompt},

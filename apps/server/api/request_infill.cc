@@ -91,7 +91,7 @@ void read_infill(RequestReading& reading, const Json& body) {
   // What does not fit is left out: of what is around, and of the prefix, what is farthest from the
   // gap. Half of the context, but for what is asked for, is for the text itself.
   const std::size_t n_fixed = prompt.size() + begin.size() + 3;
-  const std::size_t n_text = std::min(reading.request.max_tokens, model.n_context / 2);
+  const std::size_t n_text = std::min(reading.request.text.max_tokens, model.n_context / 2);
   if (n_fixed + n_text >= model.n_context) {
     throw too_long(n_fixed + prefix.size() + suffix.size(), model.n_context, "prompt");
   }

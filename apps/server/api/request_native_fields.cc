@@ -20,7 +20,7 @@ void read_n_probs(Reading& reading, const Value& value) {
   if (n == 0) return;
   const auto n_vocab = static_cast<int>(reading.model.tokenizer->n_vocab());
   reading.request.native.has_probs = true;
-  reading.request.n_logprobs = std::min(n, n_vocab);
+  reading.request.text.n_logprobs = std::min(n, n_vocab);
 }
 
 void read_max_predict_ms(Reading& reading, const Value& value) {
@@ -37,7 +37,7 @@ void read_response_fields(Reading& reading, const Value& value) {
 void read_slot(Reading& reading, const Value& value) {
   const auto n = static_cast<std::int64_t>(reading.model.n_slots);
   const std::int64_t slot = value.integer(-1, n - 1);
-  if (slot >= 0) reading.request.native.slot = static_cast<std::size_t>(slot);
+  if (slot >= 0) reading.request.text.slot = static_cast<std::size_t>(slot);
 }
 
 constexpr bool kBoth = true;
@@ -53,7 +53,7 @@ constexpr std::array kTable = {
                   "Log-probabilities are those of the distribution that the token is drawn from, "
                   "after temperature, penalties, truncation and grammar; /completion has prob and "
                   "top_probs then, without tokens that cannot come."},
-                 set_option<&NativeOptions::final_probs>},
+                 set_text_flag<&TextOptions::final_logprobs>},
     RequestField{{"return_tokens", "boolean", R"({"type": "boolean"})", "false", true, false,
                   "Of /completion: tokens has the ids of the text's tokens; events always do."},
                  set_option<&NativeOptions::returns_tokens>},
@@ -85,7 +85,7 @@ constexpr std::array kTable = {
     RequestField{{"cache_prompt", "boolean", R"({"type": "boolean"})", "true", kBoth, kBoth,
                   "Whether what past texts have in common with the prompt is reused; false: it is "
                   "read anew."},
-                 set_option<&NativeOptions::reuses_prefix>},
+                 set_text_flag<&TextOptions::reuses_prefix>},
 };
 
 }  // namespace

@@ -15,7 +15,7 @@ void add_bias(RequestReading& reading, const FieldValue& token, const FieldValue
     try {
       for (const TokenId id :
            reading.model.tokenizer->tokenize(token.text(), {.adds_special = false})) {
-        reading.request.sampling.logit_bias.push_back({id, value});
+        reading.request.text.sampling.logit_bias.push_back({id, value});
       }
     } catch (const Error& error) {
       throw bad_field(error, token.name());
@@ -23,7 +23,7 @@ void add_bias(RequestReading& reading, const FieldValue& token, const FieldValue
     return;
   }
   const auto n_vocab = static_cast<std::int64_t>(reading.model.tokenizer->n_vocab());
-  reading.request.sampling.logit_bias.push_back(
+  reading.request.text.sampling.logit_bias.push_back(
       {static_cast<TokenId>(token.integer(0, n_vocab - 1)), value});
 }
 
@@ -75,7 +75,7 @@ void read_logit_bias(RequestReading& reading, const FieldValue& value) {
       add_bias(reading, pair.element(0), pair.element(1));
     }
   }
-  if (reading.request.sampling.logit_bias.size() > kMaxBiases) {
+  if (reading.request.text.sampling.logit_bias.size() > kMaxBiases) {
     value.refuse("of at most " + std::to_string(kMaxBiases) + " tokens");
   }
 }

@@ -72,11 +72,15 @@ struct RequestField {
 // The fields that go where they belong as they are: &SamplingOptions::top_p, &ParsedRequest::echo.
 template <float SamplingOptions::*kMember>
 void set_number(RequestReading& reading, const FieldValue& value) {
-  reading.request.sampling.*kMember = value.number();
+  reading.request.text.sampling.*kMember = value.number();
 }
 template <bool ParsedRequest::*kMember>
 void set_flag(RequestReading& reading, const FieldValue& value) {
   reading.request.*kMember = value.boolean();
+}
+template <bool TextOptions::*kMember>
+void set_text_flag(RequestReading& reading, const FieldValue& value) {
+  reading.request.text.*kMember = value.boolean();
 }
 template <bool NativeOptions::*kMember>
 void set_option(RequestReading& reading, const FieldValue& value) {

@@ -37,18 +37,18 @@ std::optional<Sampler> sampler_of_name(const FieldValue& value) {
 }  // namespace
 
 void read_min_keep(RequestReading& reading, const FieldValue& value) {
-  reading.request.sampling.min_keep =
+  reading.request.text.sampling.min_keep =
       static_cast<int>(value.integer(0, std::numeric_limits<std::int32_t>::max()));
 }
 
 // Others take more than 1 for off.
 void read_typical_p(RequestReading& reading, const FieldValue& value) {
-  reading.request.sampling.typical_p = std::min(value.number(), 1.0F);
+  reading.request.text.sampling.typical_p = std::min(value.number(), 1.0F);
 }
 
 // And less than 0.
 void read_xtc_probability(RequestReading& reading, const FieldValue& value) {
-  reading.request.sampling.xtc_probability = std::max(value.number(), 0.0F);
+  reading.request.text.sampling.xtc_probability = std::max(value.number(), 0.0F);
 }
 
 // An empty list is the default, as llama.cpp's server has it.
@@ -67,7 +67,7 @@ void read_samplers(RequestReading& reading, const FieldValue& value) {
     if (n == 0) return;
     for (std::size_t i = 0; i < n; ++i) add(sampler_of_name(value.element(i)));
   }
-  reading.request.sampling.samplers = std::move(samplers);
+  reading.request.text.sampling.samplers = std::move(samplers);
 }
 
 namespace {
@@ -78,21 +78,23 @@ using Value = FieldValue;
 constexpr std::int64_t kMostTokens = std::numeric_limits<std::int32_t>::max();
 
 void read_dry_multiplier(Reading& reading, const Value& value) {
-  reading.request.sampling.dry_multiplier = value.number();
+  reading.request.text.sampling.dry_multiplier = value.number();
 }
 
 // Below 1 it is the default, as llama.cpp's server has it.
 void read_dry_base(Reading& reading, const Value& value) {
   const float base = value.number();
-  if (base >= 1.0F) reading.request.sampling.dry_base = base;
+  if (base >= 1.0F) reading.request.text.sampling.dry_base = base;
 }
 
 void read_dry_allowed_length(Reading& reading, const Value& value) {
-  reading.request.sampling.dry_allowed_length = static_cast<int>(value.integer(0, kMostTokens));
+  reading.request.text.sampling.dry_allowed_length =
+      static_cast<int>(value.integer(0, kMostTokens));
 }
 
 void read_dry_penalty_last_n(Reading& reading, const Value& value) {
-  reading.request.sampling.dry_penalty_last_n = static_cast<int>(value.integer(-1, kMostTokens));
+  reading.request.text.sampling.dry_penalty_last_n =
+      static_cast<int>(value.integer(-1, kMostTokens));
 }
 
 void read_dry_breakers(Reading& reading, const Value& value) {
@@ -105,23 +107,23 @@ void read_dry_breakers(Reading& reading, const Value& value) {
 }
 
 void read_mirostat(Reading& reading, const Value& value) {
-  reading.request.sampling.mirostat = static_cast<int>(value.integer(0, 2));
+  reading.request.text.sampling.mirostat = static_cast<int>(value.integer(0, 2));
 }
 
 void read_mirostat_tau(Reading& reading, const Value& value) {
-  reading.request.sampling.mirostat_tau = value.number();
+  reading.request.text.sampling.mirostat_tau = value.number();
 }
 
 void read_mirostat_eta(Reading& reading, const Value& value) {
-  reading.request.sampling.mirostat_eta = value.number();
+  reading.request.text.sampling.mirostat_eta = value.number();
 }
 
 void read_adaptive_target(Reading& reading, const Value& value) {
-  reading.request.sampling.adaptive_target = value.number();
+  reading.request.text.sampling.adaptive_target = value.number();
 }
 
 void read_adaptive_decay(Reading& reading, const Value& value) {
-  reading.request.sampling.adaptive_decay = value.number();
+  reading.request.text.sampling.adaptive_decay = value.number();
 }
 
 constexpr bool kBoth = true;
@@ -174,7 +176,7 @@ const std::array kTable = {
 std::span<const RequestField> sampler_field_table() { return kTable; }
 
 void settle_breakers(RequestReading& reading) {
-  SamplingOptions& sampling = reading.request.sampling;
+  SamplingOptions& sampling = reading.request.text.sampling;
   if (!(sampling.dry_multiplier > 0.0F)) return;
   try {
     sampling.dry_breakers = reading.model.tokenizer->dry_breakers(

@@ -158,9 +158,9 @@ TEST(Native, PlacesTheText) {
   model.n_slots = 4;
   const ParsedRequest request =
       native({{"prompt", "a"}, {"id_slot", 3}, {"cache_prompt", false}}, model);
-  EXPECT_EQ(request.native.slot, 3U);
-  EXPECT_FALSE(request.native.reuses_prefix);
-  EXPECT_EQ(native({{"prompt", "a"}, {"id_slot", -1}}, model).native.slot, kAnySlot);
+  EXPECT_EQ(request.text.slot, 3U);
+  EXPECT_FALSE(request.text.reuses_prefix);
+  EXPECT_EQ(native({{"prompt", "a"}, {"id_slot", -1}}, model).text.slot, kAnySlot);
   EXPECT_NE(refusal({{"prompt", "a"}, {"id_slot", 4}}, Endpoint::native, model), "");
 }
 
@@ -169,10 +169,10 @@ TEST(Native, ServesWithDefaultsOfItsOwn) {
   model.seed = 9;
   model.max_tokens = 7;
   EXPECT_EQ(native({{"prompt", "a"}}, model).seed, 9U);
-  EXPECT_EQ(native({{"prompt", "a"}}, model).max_tokens, 7U);
+  EXPECT_EQ(native({{"prompt", "a"}}, model).text.max_tokens, 7U);
   EXPECT_EQ(native({{"prompt", "a"}, {"seed", 2.0}}, model).seed, 2U);
   EXPECT_FALSE(native({{"prompt", "a"}, {"seed", -1}}, model).seed.has_value());
-  EXPECT_EQ(native({{"prompt", "a"}, {"n_predict", -1}}, model).max_tokens, model.n_context);
+  EXPECT_EQ(native({{"prompt", "a"}, {"n_predict", -1}}, model).text.max_tokens, model.n_context);
 }
 
 TEST(Prompts, MixTextsAndTokens) {
@@ -252,7 +252,7 @@ TEST(Ollama, ReadsChatsAndPrompts) {
           "options": {"num_predict": 5, "temperature": 0, "seed": 3, "stop": ["."]}})");
   EXPECT_TRUE(chat.streams);
   const ParsedRequest ours = parse_request(chat.body, fake_model(), chat.endpoint);
-  EXPECT_EQ(ours.max_tokens, 5U);
+  EXPECT_EQ(ours.text.max_tokens, 5U);
   EXPECT_EQ(ours.seed, 3U);
   EXPECT_EQ(ours.stop, std::vector<std::string>{"."});
   EXPECT_NE(ours.grammar, nullptr);

@@ -153,7 +153,7 @@ TEST(RequestErrors, RefuseFieldsThatWouldChangeTheText) {
 TEST(RequestErrors, SamplersHaveLlamaCppsNamesLettersAndLimits) {
   const auto sampling = [](json fields) {
     fields["prompt"] = "Hi";
-    return parse_completion(fields.dump(), fake_model()).sampling;
+    return parse_completion(fields.dump(), fake_model()).text.sampling;
   };
   const std::vector<Sampler> order = {Sampler::temperature, Sampler::dry, Sampler::top_k};
   EXPECT_EQ(sampling({{"samplers", {"temperature", "dry", "infill", "top-k"}}}).samplers, order);

@@ -58,15 +58,15 @@ TEST(Request, HasTheModelsDefaults) {
   EXPECT_FALSE(request.includes_usage);
   EXPECT_TRUE(request.stop.empty());
   EXPECT_FALSE(request.seed.has_value());
-  EXPECT_EQ(request.max_tokens, 1000U);
-  EXPECT_EQ(request.sampling.temperature, 1.0F);
-  EXPECT_EQ(request.n_logprobs, -1);
+  EXPECT_EQ(request.text.max_tokens, 1000U);
+  EXPECT_EQ(request.text.sampling.temperature, 1.0F);
+  EXPECT_EQ(request.text.n_logprobs, -1);
   EXPECT_EQ(request.grammar, nullptr);
   EXPECT_FALSE(request.traces);
-  EXPECT_EQ(request.method.kind, MethodKind::gumbel_tree);
+  EXPECT_EQ(request.text.method.kind, MethodKind::gumbel_tree);
   ApiModel model = fake_model();
   model.sampling.temperature = 0.5F;
-  EXPECT_EQ(parse_completion(R"({"prompt": "a"})", model).sampling.temperature, 0.5F);
+  EXPECT_EQ(parse_completion(R"({"prompt": "a"})", model).text.sampling.temperature, 0.5F);
 }
 
 TEST(Request, ReadsSamplingOptions) {
@@ -87,25 +87,26 @@ TEST(Request, ReadsSamplingOptions) {
   EXPECT_EQ(s.presence_penalty, 0.2F);
   EXPECT_EQ(s.frequency_penalty, -0.3F);
   EXPECT_EQ(s.penalty_last_n, -1);
-  EXPECT_EQ(completion({{"top_k", -1}}).sampling.top_k, 0);
+  EXPECT_EQ(completion({{"top_k", -1}}).text.sampling.top_k, 0);
 }
 
 TEST(Request, TakesWholeNumbersWrittenAsFractions) {
-  EXPECT_EQ(completion({{"max_tokens", 5.0}}).max_tokens, 5U);
+  EXPECT_EQ(completion({{"max_tokens", 5.0}}).text.max_tokens, 5U);
 }
 
 TEST(Request, TakesMaxTokensUnderThreeNames) {
-  EXPECT_EQ(completion({{"max_tokens", 5}}).max_tokens, 5U);
-  EXPECT_EQ(completion({{"n_predict", 6}}).max_tokens, 6U);
-  EXPECT_EQ(completion({{"n_predict", -1}}).max_tokens, 1000U);
-  EXPECT_EQ(chat({{"max_completion_tokens", 7}}).max_tokens, 7U);
-  EXPECT_EQ(completion({{"max_completion_tokens", 8}}).max_tokens, 8U);
-  EXPECT_EQ(completion({{"max_tokens", -1}}).max_tokens, 1000U);
-  EXPECT_EQ(completion({{"max_tokens", 0}}).max_tokens, 0U);
+  EXPECT_EQ(completion({{"max_tokens", 5}}).text.max_tokens, 5U);
+  EXPECT_EQ(completion({{"n_predict", 6}}).text.max_tokens, 6U);
+  EXPECT_EQ(completion({{"n_predict", -1}}).text.max_tokens, 1000U);
+  EXPECT_EQ(chat({{"max_completion_tokens", 7}}).text.max_tokens, 7U);
+  EXPECT_EQ(completion({{"max_completion_tokens", 8}}).text.max_tokens, 8U);
+  EXPECT_EQ(completion({{"max_tokens", -1}}).text.max_tokens, 1000U);
+  EXPECT_EQ(completion({{"max_tokens", 0}}).text.max_tokens, 0U);
   // Of several the newest, in whatever order they come.
-  EXPECT_EQ(completion({{"n_predict", 6}, {"max_tokens", 5}}).max_tokens, 5U);
-  EXPECT_EQ(chat({{"max_completion_tokens", 7}, {"max_tokens", 5}, {"n_predict", 6}}).max_tokens,
-            7U);
+  EXPECT_EQ(completion({{"n_predict", 6}, {"max_tokens", 5}}).text.max_tokens, 5U);
+  EXPECT_EQ(
+      chat({{"max_completion_tokens", 7}, {"max_tokens", 5}, {"n_predict", 6}}).text.max_tokens,
+      7U);
 }
 
 TEST(Request, TakesSeedsOf64Bits) {
@@ -118,13 +119,13 @@ TEST(Request, TakesSeedsOf64Bits) {
 
 TEST(Request, TakesTemperaturesNextToZeroForZero) {
   for (const double temperature : {1e-8, 1e-5, 9e-5}) {
-    EXPECT_EQ(completion({{"temperature", temperature}}).sampling.temperature, 0.0F);
+    EXPECT_EQ(completion({{"temperature", temperature}}).text.sampling.temperature, 0.0F);
   }
-  EXPECT_EQ(completion({{"temperature", 1e-3}}).sampling.temperature, 1e-3F);
+  EXPECT_EQ(completion({{"temperature", 1e-3}}).text.sampling.temperature, 1e-3F);
 }
 
 TEST(Request, TakesTextsInALogitBias) {
-  const auto bias = completion({{"logit_bias", {{"ab", -2}}}}).sampling.logit_bias;
+  const auto bias = completion({{"logit_bias", {{"ab", -2}}}}).text.sampling.logit_bias;
   ASSERT_EQ(bias.size(), 2U);
   EXPECT_EQ(bias[0].token, token_id('a'));
   EXPECT_EQ(bias[1].bias, -2.0F);
@@ -190,7 +191,8 @@ TEST(Request, ReadsStreamOptions) {
 }
 
 TEST(Request, TakesOpenAisLogitBias) {
-  const auto bias = completion({{"logit_bias", {{"65", -100}, {"66", 1.5}}}}).sampling.logit_bias;
+  const auto bias =
+      completion({{"logit_bias", {{"65", -100}, {"66", 1.5}}}}).text.sampling.logit_bias;
   ASSERT_EQ(bias.size(), 2U);
   EXPECT_EQ(bias[0].token, token_id(65));
   EXPECT_EQ(bias[0].bias, -100.0F);
@@ -198,7 +200,7 @@ TEST(Request, TakesOpenAisLogitBias) {
 
 TEST(Request, TakesLlamaCppsLogitBias) {
   const json list = {json::array({65, 2}), json::array({"xy", -1}), json::array({66, false})};
-  const auto bias = completion({{"logit_bias", list}}).sampling.logit_bias;
+  const auto bias = completion({{"logit_bias", list}}).text.sampling.logit_bias;
   ASSERT_EQ(bias.size(), 4U);
   EXPECT_EQ(bias[1].token, token_id('x'));
   EXPECT_EQ(bias[2].token, token_id('y'));
@@ -207,11 +209,11 @@ TEST(Request, TakesLlamaCppsLogitBias) {
 }
 
 TEST(Request, ReadsLogprobsOfBothEndpoints) {
-  EXPECT_EQ(completion({{"logprobs", 3}}).n_logprobs, 3);
-  EXPECT_EQ(completion({{"logprobs", 0}}).n_logprobs, 0);
-  EXPECT_EQ(chat({{"logprobs", true}}).n_logprobs, 0);
-  EXPECT_EQ(chat({{"logprobs", true}, {"top_logprobs", 4}}).n_logprobs, 4);
-  EXPECT_EQ(chat({{"logprobs", false}}).n_logprobs, -1);
+  EXPECT_EQ(completion({{"logprobs", 3}}).text.n_logprobs, 3);
+  EXPECT_EQ(completion({{"logprobs", 0}}).text.n_logprobs, 0);
+  EXPECT_EQ(chat({{"logprobs", true}}).text.n_logprobs, 0);
+  EXPECT_EQ(chat({{"logprobs", true}, {"top_logprobs", 4}}).text.n_logprobs, 4);
+  EXPECT_EQ(chat({{"logprobs", false}}).text.n_logprobs, -1);
 }
 
 std::string gbnf_of(const ParsedRequest& request) {
@@ -239,14 +241,14 @@ TEST(Request, MakesGrammarsOfResponseFormats) {
 }
 
 TEST(Request, TakesAMethod) {
-  const Method method = completion({{"method", "gumbel-beam:width=4,length=5"}}).method;
+  const Method method = completion({{"method", "gumbel-beam:width=4,length=5"}}).text.method;
   EXPECT_EQ(method.kind, MethodKind::gumbel_beam);
   EXPECT_EQ(method.width, 4);
-  EXPECT_EQ(completion({{"method", "ar"}}).method.kind, MethodKind::ar);
+  EXPECT_EQ(completion({{"method", "ar"}}).text.method.kind, MethodKind::ar);
 }
 
 TEST(Request, SettlesWhatATextKeeps) {
-  const auto guarantee = [](json fields) { return completion(std::move(fields)).guarantee; };
+  const auto guarantee = [](json fields) { return completion(std::move(fields)).text.guarantee; };
   EXPECT_EQ(guarantee(json::object()), Guarantee::seed);
   EXPECT_EQ(guarantee({{"guarantee", "distribution"}, {"seed", 1}}), Guarantee::distribution);
   EXPECT_EQ(guarantee({{"guarantee", "auto"}}), Guarantee::distribution);
@@ -255,9 +257,10 @@ TEST(Request, SettlesWhatATextKeeps) {
 }
 
 TEST(Request, DecodesPlainlyWithoutADraft) {
-  EXPECT_EQ(completion({{"method", "gumbel-beam"}}, false).method.kind, MethodKind::ar);
+  EXPECT_EQ(completion({{"method", "gumbel-beam"}}, false).text.method.kind, MethodKind::ar);
   // It drafts from the text itself.
-  EXPECT_EQ(completion({{"method", "gumbel-tree"}}, false).method.kind, MethodKind::gumbel_tree);
+  EXPECT_EQ(completion({{"method", "gumbel-tree"}}, false).text.method.kind,
+            MethodKind::gumbel_tree);
 }
 
 TEST(Request, ReadsEchoIgnoreEosAndTrace) {
@@ -265,7 +268,7 @@ TEST(Request, ReadsEchoIgnoreEosAndTrace) {
       {{"echo", true}, {"ignore_eos", true}, {"stream", true}, {"gumbelspec_trace", true}});
   EXPECT_TRUE(request.echo);
   EXPECT_EQ(request.prompt_texts, std::vector<std::string>{"Hi"});
-  EXPECT_TRUE(request.ignores_end);
+  EXPECT_TRUE(request.text.ignores_end);
   EXPECT_TRUE(request.traces);
   EXPECT_EQ(completion({{"prompt", {72, 105}}, {"echo", true}}).prompt_texts.front(), "Hi");
 }
