@@ -91,8 +91,9 @@ void validate(const Method& method);
 
 [[nodiscard]] std::span<const std::string_view> method_names();
 
-// What of a method these models can run: recurrent models cannot forget, so they decode plainly;
-// where the tree may not branch, a chain is left. `reason` is one line, empty if nothing changes.
+// What of a method these models can run: where the tree may not branch, as in recurrent and hybrid
+// models, a chain is left; a target that can drop no evaluated token at all decodes plainly.
+// `reason` is one line, empty if nothing changes.
 struct PossibleMethod {
   Method method;
   std::string reason;
