@@ -166,8 +166,8 @@ class LogWeights {
                              std::span<const std::uint32_t> allowed = {});
 
   // The same for a row of the draft. If its truncation differs, that only costs accepted tokens, so
-  // top-p is skipped where it would keep many tokens of a large vocabulary, mirostat is left out,
-  // and adaptive-p takes the average for what it is to be.
+  // top-k, top-p and min-p are skipped where they would keep many tokens of a large vocabulary,
+  // mirostat is left out, and adaptive-p takes the average for what it is to be.
   [[nodiscard]] KeptRow kept_of_draft(std::span<const float> logits, const TextView& text,
                                       std::span<const std::uint32_t> allowed = {});
 

@@ -194,7 +194,7 @@ KeptRow LogWeights::truncated(std::span<const float> row, bool is_of_draft) {
     if (options_.top_k > 0) truncation_->keep_top_k(static_cast<std::size_t>(options_.top_k));
     if (options_.top_p < 1.0F) truncation_->keep_top_p(options_.top_p, is_of_draft);
     if (options_.min_p > 0.0F) truncation_->keep_within(least_ratio_);
-    result = truncation_->finish(weights_);
+    result = truncation_->finish(weights_, is_of_draft);
   }
   if (uses_noise()) result.factor = 1.0F / options_.temperature;
   return result;

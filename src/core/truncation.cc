@@ -341,7 +341,7 @@ void Truncation::keep_within(float distance) {
   }
 }
 
-KeptRow Truncation::finish(std::span<float> whole) {
+KeptRow Truncation::finish(std::span<float> whole, bool if_short) {
   const std::size_t most = KeptRow::most_listed(row_.size());
   if (!is_listed_ && !is_cut_) return KeptRow::of(row_);
   if (!is_listed_ && list_from(cut_.least, most)) filter(cut_);
@@ -352,6 +352,7 @@ KeptRow Truncation::finish(std::span<float> whole) {
     kept.is_whole = false;
     return kept;
   }
+  if (if_short && row_.size() >= kLongRow) return KeptRow::of(row_);
   if (is_listed_) {
     std::fill(whole.begin(), whole.end(), kForbidden);
     for (std::size_t i = 0; i < n_listed_; ++i) whole[index(tokens_[i])] = values_[i];

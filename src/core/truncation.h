@@ -44,8 +44,9 @@ class Truncation {
   // The weights that are at most so far (<= 0) from the largest one.
   void keep_within(float distance);
   // What is left: a list where it is short, else the row with -infinity elsewhere, written to
-  // `whole`, which may be the row. Lifetime: until begin(). Shape: whole [n_vocab].
-  [[nodiscard]] KeptRow finish(std::span<float> whole);
+  // `whole`, which may be the row. Lifetime: until begin(). Shape: whole [n_vocab]. if_short: a
+  // long row of which too much is left for a list stays as it was.
+  [[nodiscard]] KeptRow finish(std::span<float> whole, bool if_short = false);
 
  private:
   // What a token counts towards a cut.

@@ -176,6 +176,32 @@ TEST(Truncation, LeavesOutTheLongNucleusOfADraft) {
   }
 }
 
+// What is left of a flat row is too much for a list, and a row of the draft is not written anew.
+TEST(Truncation, LeavesADraftsRowAsItIsWhereALongListWouldBeLeft) {
+  constexpr float kFlat = 0.1F;
+  for (const SamplingOptions& options :
+       {SamplingOptions{.min_p = 0.05F}, SamplingOptions{.top_k = 20000}}) {
+    for (const float scale : {testing::kPeakedScale, kFlat}) {
+      for (const std::size_t n : {4096U, 151936U}) {
+        std::vector<float> row(n);
+        testing::fill_row(7, 0, scale, row);
+        LogWeights weights(options, n);
+        const std::size_t n_kept = kept_tokens(weights, row).size();
+        const bool is_left_out = n > 4096 && n_kept > KeptRow::most_listed(n);
+        EXPECT_EQ(is_left_out, n > 4096 && (scale == kFlat || options.top_k > 0));
+        const KeptRow of_draft = weights.kept_of_draft(row, {});
+        const auto n_of_draft = static_cast<std::size_t>(
+            std::count_if(of_draft.weights.begin(), of_draft.weights.end(),
+                          [](float weight) { return weight > -kInfinity; }));
+        EXPECT_EQ(n_of_draft, is_left_out ? n : n_kept);
+        if (is_left_out) {
+          EXPECT_EQ(of_draft.weights.data(), row.data());
+        }
+      }
+    }
+  }
+}
+
 TEST(Truncation, LeavesRowsWithoutAFiniteLargestWeightAsTheyAre) {
   for (const float x : {-kInfinity, kNaN, kInfinity}) {
     std::vector<float> row(300, -kInfinity);
