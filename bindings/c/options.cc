@@ -92,7 +92,7 @@ void refuse_unknown(const std::string& name, std::span<const OptionDoc> known) {
 }
 
 std::span<const OptionDoc> text_option_docs() {
-  static const std::vector<OptionDoc> docs = [] {
+  static const std::vector<OptionDoc> kDocs = [] {
     std::vector<OptionDoc> out;
     for (const server::FieldDoc& field : server::request_fields()) {
       const bool is_left_out =
@@ -103,16 +103,16 @@ std::span<const OptionDoc> text_option_docs() {
     out.insert(out.end(), kOwn.begin(), kOwn.end());
     return out;
   }();
-  return docs;
+  return kDocs;
 }
 
 std::span<const OptionDoc> batch_option_docs() {
-  static const std::vector<OptionDoc> docs = [] {
+  static const std::vector<OptionDoc> kDocs = [] {
     std::vector<OptionDoc> out;
     for (const BatchOption& option : kBatchOptions) out.push_back(option.doc);
     return out;
   }();
-  return docs;
+  return kDocs;
 }
 
 TextOptions TextRequest::fresh() const {
@@ -131,20 +131,19 @@ TextRequest read_text_options(const LoadedPair& pair, const char* text) {
                           });
     if (!is_known) refuse_unknown(item.key(), known);
   }
-  TextRequest out;
-  out.options.n_logprobs = static_cast<int>(own_value(json, "logprobs", 1000, -1));
-  out.options.stream = static_cast<std::uint32_t>(
+  const auto n_logprobs = static_cast<int>(own_value(json, "logprobs", 1000, -1));
+  const auto stream = static_cast<std::uint32_t>(
       own_value(json, "noise_stream", std::numeric_limits<std::uint32_t>::max(), 0));
   // The rest is a request, whose prompt is not looked at.
   json["prompt"] = Json::array({0});
   server::ParsedRequest request =
       server::parse_request(json.dump(), pair.api, server::Endpoint::completions);
-  out.options.sampling = std::move(request.sampling);
-  out.options.method = possible(request.method, pair);
-  out.options.guarantee = request.guarantee;
+  TextRequest out;
+  out.options = std::move(request.text);
+  out.options.n_logprobs = n_logprobs;
+  out.options.stream = stream;
+  out.options.method = possible(out.options.method, pair);
   out.options.seed = request.seed ? *request.seed : apps::random_seed();
-  out.options.max_tokens = request.max_tokens;
-  out.options.ignores_end = request.ignores_end;
   out.grammar = std::move(request.grammar);
   out.stop = std::move(request.stop);
   return out;
