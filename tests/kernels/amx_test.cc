@@ -107,8 +107,12 @@ TEST(AmxSet, IsChosenWhereTheProcessorHasIt) {
   const KernelSet* amx = find_kernels("amx", &known);
   EXPECT_TRUE(known);
   EXPECT_EQ(instruction_sets().front(), "amx");
-  if (!amx_emulator_is_idle()) EXPECT_EQ(amx, nullptr);
-  if (amx != nullptr) EXPECT_EQ(find_kernels("auto", &known), amx);
+  if (!amx_emulator_is_idle()) {
+    EXPECT_EQ(amx, nullptr);
+  }
+  if (amx != nullptr) {
+    EXPECT_EQ(find_kernels("auto", &known), amx);
+  }
 }
 
 }  // namespace
