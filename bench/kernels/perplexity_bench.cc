@@ -112,7 +112,7 @@ double perplexity(Arguments& args, const std::string& path, const std::string& t
     llama_memory_clear(llama_get_memory(ctx), false);
     llama_batch batch = llama_batch_init(size, 0, 1);
     batch.n_tokens = size;
-    const llama_token* at = tokens.data() + chunk * size;
+    const llama_token* at = tokens.data() + static_cast<ptrdiff_t>(chunk) * size;
     for (int i = 0; i < size; ++i) {
       batch.token[i] = at[i];
       batch.pos[i] = i;

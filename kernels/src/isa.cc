@@ -60,8 +60,8 @@ bool has_amx_int8() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
   const bool has_tiles = ((d >> 24) & 1) != 0, has_int8 = ((d >> 25) & 1) != 0;
-  static const bool kMay = has_tiles && has_int8 && may_use_tiles();
-  return kMay;
+  static const bool kMayUseThem = has_tiles && has_int8 && may_use_tiles();
+  return kMayUseThem;
 }
 
 constexpr Feature kFeatures[] = {

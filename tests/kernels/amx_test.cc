@@ -30,6 +30,8 @@ std::vector<ggml_type> quantised_types() {
   return types;
 }
 
+// Numbers of columns: at the first pass on tiles, and where a pass gets a tile more.
+constexpr int kColumns[] = {1, 11, 12, 13, 15, 16, 17, 18, 23, 31, 32, 33, 40};
 // From here on all columns of a pass are computed on tiles.
 constexpr int kFirstOnTiles = 12;
 
@@ -64,16 +66,17 @@ TEST_F(TileProducts, HaveTheBitsOfVnni) {
     const int64_t least = ggml_blck_size(type);
     for (const int64_t rows : {1, 16, 37}) {
       const Matrix small(type, rows == 1 ? least : 3 * least, rows);
-      for (int n = 1; n <= 40; ++n) expect_same(model_, small, n, nullptr);
+      for (const int n : kColumns) expect_same(model_, small, n, nullptr);
     }
     const Matrix large(type, int64_t{2304} / least * least, 21);
-    for (int n = 12; n <= 40; n += 7) expect_same(model_, large, n, nullptr);
+    for (const int n : {12, 33}) expect_same(model_, large, n, nullptr);
   }
 }
 
 // A pass of a prompt's size: the order of the pieces changes once the activations outgrow a cache.
 TEST_F(TileProducts, HaveTheBitsOfVnniForPrompts) {
-  for (const ggml_type type : quantised_types()) {
+  // One type of each form of scales: past unpacking, types do not differ.
+  for (const ggml_type type : {GGML_TYPE_Q8_0, GGML_TYPE_Q4_K, GGML_TYPE_Q6_K, GGML_TYPE_Q2_K}) {
     const Matrix m(type, 2304, 21);
     for (const int n : {150, 263}) expect_same(model_, m, n, nullptr);
   }
@@ -90,7 +93,9 @@ TEST_F(TileProducts, GoToTheirPlaces) {
 // The instructions as they are encoded. Emulated, each takes some microseconds.
 TEST_F(TileProducts, HaveTheBitsOfVnniWithTheInstructions) {
   constexpr int kAskPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM
-  ASSERT_EQ(::syscall(SYS_arch_prctl, kAskPermission, kTileData), 0);
+  if (::syscall(SYS_arch_prctl, kAskPermission, kTileData) != 0) {
+    GTEST_SKIP() << "this processor has AMX, and its system does not permit it";
+  }
   for (const ggml_type type : quantised_types()) {
     const Matrix m(type, 1280, 21);
     for (const int n : {kFirstOnTiles - 1, kFirstOnTiles, 16, 17, 35}) {
@@ -107,8 +112,12 @@ TEST(AmxSet, IsChosenWhereTheProcessorHasIt) {
   const KernelSet* amx = find_kernels("amx", &known);
   EXPECT_TRUE(known);
   EXPECT_EQ(instruction_sets().front(), "amx");
-  if (!amx_emulator_is_idle()) EXPECT_EQ(amx, nullptr);
-  if (amx != nullptr) EXPECT_EQ(find_kernels("auto", &known), amx);
+  if (!amx_emulator_is_idle()) {
+    EXPECT_EQ(amx, nullptr);
+  }
+  if (amx != nullptr) {
+    EXPECT_EQ(find_kernels("auto", &known), amx);
+  }
 }
 
 }  // namespace
