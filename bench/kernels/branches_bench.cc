@@ -1,7 +1,7 @@
 // Whether several chains that repeat the prefix pay on a model with recurrent layers, where a tree
 // cannot be verified: w sequences of the same text in one pass, a chain of l drafted tokens each.
 //
-//   branches_bench -m hybrid.gguf [-md hybrid-draft.gguf] [--target t.gguf --draft d.gguf]
+//   branches_bench [-m hybrid.gguf [-md hybrid-draft.gguf]] [--target t.gguf --draft d.gguf]
 //                  [-w 3] [-l 5] [-s 5] [-c 256] [-r 9] [-t 1] [--texts 24] [-n 128]
 //
 // -m, -md: whose passes are timed (without -md the draft is free). --target, --draft: a pair that
@@ -289,6 +289,7 @@ int run(const Options& o) {
       }
       std::printf("\n");
     }
+    if (o.model.empty()) continue;
     print_best(target, free, n, "draft for nothing:");
     if (!o.model_draft.empty()) print_best(target, draft, n, "with the draft:");
   }
