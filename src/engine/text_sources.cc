@@ -284,13 +284,13 @@ void TextSources::see(const VerifiedTree& verified) {
   }
   if (!recycled_) return;
   const DraftTree& tree = verified.tree;
-  const auto keep = [&](NodeId node) {
-    const TokenId last = tree.token(node);
-    if (node == kRoot) {
-      recycled_->keep(end_[0], last, verified.row(node));
+  const auto keep = [&](NodeId of) {
+    const TokenId last = tree.token(of);
+    if (of == kRoot) {
+      recycled_->keep(end_[0], last, verified.row(of));
     } else {
-      const NodeId parent = tree.parent(node);
-      recycled_->keep(tree.token(parent), last, verified.row(node));
+      const NodeId parent = tree.parent(of);
+      recycled_->keep(tree.token(parent), last, verified.row(of));
     }
   };
   // Parents come before their children, so the likeliest ones come first.
