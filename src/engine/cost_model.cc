@@ -36,6 +36,8 @@ constexpr double kNoticeable = 0.005;
 
 // The median may be so much above the shortest.
 constexpr double kSteady = 1.3;
+// Other code for larger passes may be faster than that for smaller ones, but not by more.
+constexpr double kLeastGrowth = 0.7;
 
 double median_of(std::span<double> values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
@@ -88,8 +90,9 @@ class Measurement {
     }
     return sum;
   }
-  // Most sizes took about the same in the end.
-  [[nodiscard]] bool is_steady() const { return 2 * n_unsteady_ < sizes_.size(); }
+  // Most sizes took about the same in the end, and none took much less than a smaller one: on a
+  // machine that was busy for a part of the time they do, and planners would draft for nothing.
+  [[nodiscard]] bool is_steady() const { return is_plausible_ && 2 * n_unsteady_ < sizes_.size(); }
 
  private:
   // Returns: whether any token was read.
@@ -178,12 +181,17 @@ class Measurement {
     }
     std::sort(result.begin(), result.end(),
               [](const CostPoint& a, const CostPoint& b) { return a.n < b.n; });
+    is_plausible_ = std::adjacent_find(result.begin(), result.end(),
+                                       [](const CostPoint& a, const CostPoint& b) {
+                                         return b.seconds < kLeastGrowth * a.seconds;
+                                       }) == result.end();
     return result;
   }
 
  private:
   LanguageModel& model_;
   std::size_t n_unsteady_ = 0;
+  bool is_plausible_ = true;
   const CostMeasurement& options_;
   const Stopwatch& watch_;
   SeqId seq_;

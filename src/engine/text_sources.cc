@@ -50,6 +50,9 @@ TextSources::TextSources(const DraftSources& sources, const SamplingOptions& sam
   if (sources.suffix) suffix_.emplace();
   if (sources.recycled) recycled_.emplace(sampling);
   if (sources.grammar) allowed_.emplace();
+  for (std::size_t bin = 0; bin < kChances; ++bin) {
+    of_allowed_.begin(bin, 0.7 * (static_cast<double>(bin) + 0.5) / kChances);
+  }
   // Long matches are surer than any row of the past.
   for (std::size_t i = 0; i < weights_.size(); ++i) {
     weights_[i] = 0.3 + 0.65 * static_cast<double>(i) / static_cast<double>(weights_.size() - 1);
@@ -147,7 +150,7 @@ void TextSources::look(const DraftRound& round, std::size_t node) {
   mix(found, allowed);
   if (mixed_.empty()) return;
   add_noise(round, static_cast<std::size_t>((*round.proposals)[node].depth));
-  propose(round, node);
+  propose(round, found);
 }
 
 double TextSources::weight(const Look& look) const {
@@ -222,7 +225,17 @@ void TextSources::add_noise(const DraftRound& round, std::size_t depth) {
   });
 }
 
-void TextSources::propose(const DraftRound& round, std::size_t node) {
+// The target knows more than its habits, so that the noise decides less than it would by them.
+float TextSources::corrected(Look& look, const Mixed& mixed) const {
+  const double chance = std::exp(static_cast<double>(mixed.score));
+  const auto bin = std::min(static_cast<std::size_t>(chance * kChances), kChances - 1);
+  if (look.n_offered < look.offered.size()) {
+    look.offered[look.n_offered++] = {mixed.token, mixed.score, static_cast<std::uint8_t>(bin)};
+  }
+  return static_cast<float>(std::log(of_allowed_.rate(bin)));
+}
+
+void TextSources::propose(const DraftRound& round, Look& look) {
   Proposals& proposals = *round.proposals;
   for (std::size_t source = 0; source < kDraftSourceNames.size(); ++source) {
     std::span<Candidate> room = proposals.room(mixed_.size());
@@ -231,13 +244,13 @@ void TextSources::propose(const DraftRound& round, std::size_t node) {
       const auto most = std::max_element(m.from.begin(), m.from.end());
       if (static_cast<std::size_t>(most - m.from.begin()) != source) continue;
       if (static_cast<double>(m.score) < std::log(kLeastChance)) continue;
-      room[n++] = {.token = m.token, .score = m.score, .log_value = m.score};
+      const float value = source == 2 ? corrected(look, m) : m.score;
+      room[n++] = {.token = m.token, .score = m.score, .log_value = value};
     }
     if (n == 0) continue;
     const std::string_view name = kDraftSourceNames[source];
-    // Of the grammar chances are shares already.
     const SourceId id = source == 2 ? proposals.source_at_its_word(name) : proposals.source(name);
-    proposals.propose(node, id, room.first(n));
+    proposals.propose(look.node, id, room.first(n));
   }
 }
 
@@ -253,6 +266,9 @@ void TextSources::learn(const Look& look, TokenId choice) {
   for (const Guess& g : of_suffix) suffix_->learn(g, g.token == choice);
   for (const Guess& g : of_recycled) recycled_->learn(g, g.token == choice);
   if (look.n_allowed > 1) allowed_->learn(std::span(look.allowed).first(look.n_allowed), choice);
+  for (const Guess& g : std::span(look.offered).first(look.n_offered)) {
+    of_allowed_.learn(g.kind, g.token == choice);
+  }
 }
 
 void TextSources::see(const VerifiedTree& verified) {
@@ -268,13 +284,13 @@ void TextSources::see(const VerifiedTree& verified) {
   }
   if (!recycled_) return;
   const DraftTree& tree = verified.tree;
-  const auto keep = [&](NodeId node) {
-    const TokenId last = tree.token(node);
-    if (node == kRoot) {
-      recycled_->keep(end_[0], last, verified.row(node));
+  const auto keep = [&](NodeId of) {
+    const TokenId last = tree.token(of);
+    if (of == kRoot) {
+      recycled_->keep(end_[0], last, verified.row(of));
     } else {
-      const NodeId parent = tree.parent(node);
-      recycled_->keep(tree.token(parent), last, verified.row(node));
+      const NodeId parent = tree.parent(of);
+      recycled_->keep(tree.token(parent), last, verified.row(of));
     }
   };
   // Parents come before their children, so the likeliest ones come first.

@@ -41,6 +41,7 @@ class TextSources {
   static constexpr std::size_t kMostLooks = 48;
 
  private:
+  static constexpr std::size_t kChances = 12;
   static constexpr std::size_t kMostGuesses =
       SuffixSource::kMost + RecycledSource::kMost + AllowedSource::kMost;
   struct Look {
@@ -48,10 +49,12 @@ class TextSources {
     std::size_t n_suffix = 0;
     std::size_t n_recycled = 0;
     std::size_t n_allowed = 0;  // 0: many
+    std::size_t n_offered = 0;
     std::size_t confidence = 0;
     std::array<Guess, SuffixSource::kMost> suffix;
     std::array<Guess, RecycledSource::kMost> recycled;
     std::array<Guess, AllowedSource::kMost> allowed;
+    std::array<Guess, AllowedSource::kMost> offered;  // as grammar, with their noise
   };
   struct Mixed {
     TokenId token{};
@@ -63,7 +66,8 @@ class TextSources {
   void look(const DraftRound& round, std::size_t node);
   void mix(const Look& look, std::span<const std::uint32_t> allowed);
   void add_noise(const DraftRound& round, std::size_t depth);
-  void propose(const DraftRound& round, std::size_t node);
+  void propose(const DraftRound& round, Look& look);
+  float corrected(Look& look, const Mixed& mixed) const;
   void force(const DraftRound& round);
   [[nodiscard]] double weight(const Look& look) const;
   void learn(const Look& look, TokenId choice);
@@ -74,6 +78,8 @@ class TextSources {
   std::optional<SuffixSource> suffix_;
   std::optional<RecycledSource> recycled_;
   std::optional<AllowedSource> allowed_;
+  // How often a token came true that was thought to with about this chance, under the noise.
+  HitRates<kChances> of_allowed_;
   std::array<double, 2 * SuffixSource::kLengths> weights_{};  // of the suffix, by its confidence
 
   // The round.

@@ -1,11 +1,13 @@
 // What passes cost: interpolation, correction, and robustness against a machine that stumbles.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <random>
 #include <stdexcept>
 
 #include "gumbelspec/costs.h"
 #include "testing/table_model.h"
+#include "testing/wrapped_model.h"
 
 namespace gumbelspec {
 namespace {
@@ -148,6 +150,24 @@ TEST(MeasureCosts, StopsWhenItIsAskedTo) {
   const CostModel costs =
       measure_costs(target, draft, {.budget_s = 1e9, .is_cancelled = [] { return true; }});
   EXPECT_TRUE(costs.target.is_known()) << "two sizes are measured whatever happens";
+}
+
+// Passes over one token take three milliseconds, larger ones next to nothing.
+class Stumbling final : public testing::WrappedModel {
+ public:
+  using WrappedModel::WrappedModel;
+  [[nodiscard]] PassOutcome evaluate(std::span<const PassNode> nodes) override {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(3);
+    while (nodes.size() == 1 && std::chrono::steady_clock::now() < until) {
+    }
+    return model_.evaluate(nodes);
+  }
+};
+
+TEST(MeasureCosts, AreNotSteadyWhereALargerPassTakesMuchLess) {
+  testing::TableModel table({.n_vocab = 10, .n_context = 400});
+  Stumbling model(table);
+  EXPECT_FALSE(measure_costs(model, {.budget_s = 0.2}).is_steady);
 }
 
 }  // namespace
