@@ -142,12 +142,12 @@ SequenceLease::SequenceLease(LoadedPair& pair, std::size_t n) : pair_(pair), n_(
 }
 
 std::span<const OptionDoc> load_option_docs() {
-  static const std::vector<OptionDoc> docs = [] {
+  static const std::vector<OptionDoc> kDocs = [] {
     std::vector<OptionDoc> out;
     for (const LoadOption& option : kOptions) out.push_back(option.doc);
     return out;
   }();
-  return docs;
+  return kDocs;
 }
 
 std::shared_ptr<LoadedPair> load_pair(const char* target, const char* draft, const char* options,
