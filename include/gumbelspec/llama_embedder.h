@@ -60,8 +60,8 @@ class LlamaEmbedder {
   // One vector for each text, as llama.cpp's pooling makes it and not normalized; with
   // Pooling::none one after the other for each of its tokens. Several texts share a pass as far as
   // they fit. What the others say changes no bit of a vector; how many tokens they have does, since
-  // ggml then sums up in another order, attention in float16: by up to 4e-3 where numbers are about
-  // 1 (bert, mean).
+  // ggml then sums up in another order, attention in float16: by up to 8e-3 where numbers are about
+  // 1.
   // Shape: [texts.size()][n_dimensions()], with Pooling::none [texts.size()][n_tokens *
   // n_dimensions()]. Requires: one call at a time. Throws: Error{invalid_prompt} for an empty text
   // and for tokens that the vocabulary does not have; Error{prompt_too_long}, Error{peer_lost},

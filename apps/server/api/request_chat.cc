@@ -112,7 +112,7 @@ Json read_message(const FieldValue& message) {
 // Whether the answer goes on with the last message, which is the assistant's.
 bool goes_on(const RequestReading& reading) {
   const Json& messages = reading.messages;
-  const bool is_possible = !messages.empty() && messages.back()["role"] == "assistant";
+  const bool is_possible = messages.back()["role"] == "assistant";
   if (!reading.continues.value_or(is_possible && !reading.adds_generation_prompt_given)) {
     return false;
   }
@@ -319,9 +319,7 @@ ChatPrompt apply_template(RequestReading& reading) {
 }  // namespace
 
 void read_messages(RequestReading& reading, const FieldValue& value) {
-  // As llama.cpp's server has it: a system text may be all there is, or nothing.
-  const std::size_t least = reading.request.endpoint == Endpoint::messages ? 0 : 1;
-  for (std::size_t i = 0; i < value.array(least, kMaxMessages).size(); ++i) {
+  for (std::size_t i = 0; i < value.array(1, kMaxMessages).size(); ++i) {
     reading.messages.push_back(read_message(value.element(i)));
   }
 }

@@ -14,7 +14,6 @@ namespace gumbelspec::server {
 namespace {
 
 constexpr const char* kJson = "application/json";
-constexpr const char* kPlain = "text/plain; charset=utf-8";
 constexpr const char* kRetryAfter = "1";  // seconds
 
 // "Bearer KEY", or the header that some clients send instead.
@@ -117,46 +116,6 @@ void tell_health(HttpState& state, httplib::Response& response) {
                                      " seconds; smaller prompts or batches take less"});
   }
   response.set_content(answer_health(), kJson);
-}
-
-std::string greeting() {
-  std::string text = std::string("gumbelspec ") + GUMBELSPEC_VERSION + "\n\n";
-  for (const EndpointDoc& endpoint : endpoint_docs()) {
-    text += std::string(endpoint.method) + " " + std::string(endpoint.path) + "\n";
-  }
-  return text;
-}
-
-void send_static(const StaticFile& file, const httplib::Request& request,
-                 httplib::Response& response) {
-  response.set_header("Content-Security-Policy", std::string(kContentSecurityPolicy));
-  response.set_header("Referrer-Policy", "no-referrer");
-  response.set_header("X-Content-Type-Options", "nosniff");
-  // Asked about each time: another program may listen here tomorrow.
-  response.set_header("Cache-Control", "no-cache");
-  response.set_header("ETag", std::string(file.etag));
-  response.set_header("Vary", "Accept, Accept-Encoding");
-  if (request.get_header_value("If-None-Match") == file.etag) {
-    response.status = 304;
-    return;
-  }
-  const bool is_compressed = accepts_gzip(request.get_header_value("Accept-Encoding"));
-  if (is_compressed) response.set_header("Content-Encoding", "gzip");
-  const std::string_view bytes = is_compressed ? file.gzip : file.bytes;
-  response.set_content(bytes.data(), bytes.size(), std::string(file.content_type));
-}
-
-// The page, or a list of what there is for those who do not take HTML.
-void send_front(const StaticFile& page, const httplib::Request& request,
-                httplib::Response& response) {
-  const std::string accepted = request.get_header_value("Accept");
-  const auto accepts = [&](const char* type) { return accepted.find(type) != std::string::npos; };
-  if (accepted.empty() || accepts("text/html") || accepts("*/*")) {
-    send_static(page, request, response);
-  } else {
-    response.set_header("Vary", "Accept");
-    response.set_content(greeting(), kPlain);
-  }
 }
 
 // A route below the prefix. httplib takes paths with characters of patterns for patterns.
@@ -406,11 +365,7 @@ void add_routes(httplib::Server& server, HttpState& state) {
   } else {
     add_model_routes(server, state);
   }
-  for (const StaticFile& file : static_files()) {
-    const auto send = file.path == "/" ? send_front : send_static;
-    add_get(server, state, std::string(file.path),
-            [&file, send](const auto& request, auto& response) { send(file, request, response); });
-  }
+  add_page_routes(server, state);
 }
 
 }  // namespace gumbelspec::server

@@ -86,7 +86,9 @@ bool answer_before_routing(const HttpState& state, const httplib::Request& reque
 // All routes of endpoint_docs() and static_files().
 void add_routes(httplib::Server& server, HttpState& state);
 
-// Of them, those of peer_routes.cc.
+// Of them, those of page_routes.cc.
+void add_page_routes(httplib::Server& server, const HttpState& state);
+// Those of peer_routes.cc.
 void add_peer_routes(httplib::Server& server, HttpState& state);
 void add_ollama_routes(httplib::Server& server, HttpState& state);
 // And those of embedding_routes.cc and lora_routes.cc.
