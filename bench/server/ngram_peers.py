@@ -16,6 +16,7 @@ too, give one thread (-t 1): llama-server's wait for each other. Python's standa
 import argparse
 import json
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -63,7 +64,10 @@ class Server:
 
     def stop(self):
         self.process.terminate()
-        self.process.wait(30)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
 
 
 def servers_of(arguments):
@@ -121,6 +125,7 @@ def main():
     arguments = parser.parse_args()
     lines = pathlib.Path(arguments.prompts).read_text().splitlines()
     prompts = [json.loads(line)["prompt"] for line in lines if line.strip()][: arguments.n_prompts]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     servers = servers_of(arguments)
     try:
         for server in servers:

@@ -18,8 +18,7 @@
 namespace gumbelspec::testing {
 namespace {
 
-constexpr const char* kNames[] = {"gpt-2", "llama-bpe",      "llama-spm",
-                                  "qwen2", "deepseek-coder", "phi-3"};
+constexpr const char* kNames[] = {"deepseek-coder", "llama-spm", "qwen2", "gpt-2"};
 
 struct Loaded {
   std::unique_ptr<LlamaModel> model;
@@ -95,11 +94,9 @@ TEST(Translated, DraftsReadTextsAsTheirOwnTokenizersHaveThem) {
   std::mt19937 random(2);
   constexpr std::size_t kMost = std::size(kNames);
   for (std::size_t i = 0; i < kMost; ++i) {
-    for (const std::size_t step : {1U, 2U}) {
-      const char* of_draft = kNames[(i + step) % kMost];
-      SCOPED_TRACE(std::string(kNames[i]) + " read by " + of_draft);
-      expect_its_own_view(loaded(kNames[i]), loaded(of_draft), random);
-    }
+    const char* of_draft = kNames[(i + 1) % kMost];
+    SCOPED_TRACE(std::string(kNames[i]) + " read by " + of_draft);
+    expect_its_own_view(loaded(kNames[i]), loaded(of_draft), random);
   }
 }
 
@@ -133,7 +130,7 @@ TEST(Translated, NoTextDependsOnADraftOfAnotherFamily) {
     std::vector<std::vector<TokenId>> texts;
     for (const char* method : {"ar", "gumbel-beam", "gumbel-tree"}) {
       Session session(target, draft.model.get(),
-                      {.method = parse_method(method), .seed = 3, .max_tokens = 24});
+                      {.method = parse_method(method), .seed = 3, .max_tokens = 12});
       Outcome outcome = session.start(prompt);
       while (outcome == Outcome::running) outcome = session.step();
       texts.emplace_back(session.text().begin(), session.text().end());
