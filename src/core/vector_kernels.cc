@@ -81,6 +81,7 @@ std::size_t keep_from_scalar(const float* in, float least, float* out, std::size
   std::size_t n_equal = 0;
   for (std::size_t i = 0; i < n; ++i) {
     n_equal += in[i] == least ? 1U : 0U;
+    // NOLINTNEXTLINE(bugprone-narrowing-conversions): both are floats
     out[i] = in[i] >= least ? in[i] : kLowest;
   }
   return n_equal;
@@ -88,6 +89,7 @@ std::size_t keep_from_scalar(const float* in, float least, float* out, std::size
 
 void keep_allowed_scalar(const float* in, const std::uint32_t* allowed, float* out, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) {
+    // NOLINTNEXTLINE(bugprone-narrowing-conversions): both are floats
     out[i] = ((allowed[i / 32] >> (i % 32)) & 1U) != 0 ? in[i] : kLowest;
   }
 }

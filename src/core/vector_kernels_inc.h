@@ -52,7 +52,7 @@ inline Blocks philox(NoiseKey key, Position position, Wide::U64 block) {
   U64 c0 = block;  // of which the multiplication ignores the upper half, as of the others
   U64 c1 = U64{} + static_cast<std::uint32_t>(position);
   U64 c2 = U64{} + key.stream;
-  U64 c3 = U64{} + 2 * key.use;
+  U64 c3 = U64{} + std::uint64_t{2 * key.use};
   auto k0 = static_cast<std::uint32_t>(key.seed);
   auto k1 = static_cast<std::uint32_t>(key.seed >> 32U);
   for (int round = 0; round < 10; ++round) {
@@ -310,6 +310,7 @@ std::size_t keep_from_wide(const float* in, float least, float* out, std::size_t
   for (std::size_t j = 0; j < kLanes; ++j) n_equal += static_cast<std::size_t>(-equal[j]);
   for (; i < n; ++i) {
     n_equal += in[i] == least ? 1U : 0U;
+    // NOLINTNEXTLINE(bugprone-narrowing-conversions): both are floats
     out[i] = in[i] >= least ? in[i] : kLowest;
   }
   return n_equal;
@@ -326,6 +327,7 @@ void keep_allowed_wide(const float* in, const std::uint32_t* allowed, float* out
     const Wide::U bits = (Wide::U{} + (allowed[i / 32] >> (i % 32))) & bit_of_lane;
     store(bits != Wide::U{} ? load<F>(in + i) : lowest, out + i);
   }
+  // NOLINTNEXTLINE(bugprone-narrowing-conversions): both are floats
   for (; i < n; ++i) out[i] = ((allowed[i / 32] >> (i % 32)) & 1U) != 0 ? in[i] : kLowest;
 }
 
