@@ -52,7 +52,7 @@ inline Blocks philox(NoiseKey key, Position position, Wide::U64 block) {
   U64 c0 = block;  // of which the multiplication ignores the upper half, as of the others
   U64 c1 = U64{} + static_cast<std::uint32_t>(position);
   U64 c2 = U64{} + key.stream;
-  U64 c3 = U64{} + std::uint64_t{2 * key.use};
+  U64 c3 = U64{} + static_cast<std::uint64_t>(2 * key.use);
   auto k0 = static_cast<std::uint32_t>(key.seed);
   auto k1 = static_cast<std::uint32_t>(key.seed >> 32U);
   for (int round = 0; round < 10; ++round) {
