@@ -78,7 +78,7 @@ TEST(Request, ReadsSamplingOptions) {
                                         {"presence_penalty", 0.2},
                                         {"frequency_penalty", -0.3},
                                         {"repeat_last_n", -1}})
-                                .sampling;
+                                .text.sampling;
   EXPECT_EQ(s.temperature, 0.7F);
   EXPECT_EQ(s.top_p, 0.9F);
   EXPECT_EQ(s.top_k, 40);
