@@ -193,7 +193,11 @@ Automaton multiples(std::uint32_t m, std::size_t k, bool is_integer) {
   std::map<std::array<std::uint32_t, 3>, std::uint32_t> ids;  // phase, remainder, digits behind
   std::vector<std::array<std::uint32_t, 3>> keys;
   std::vector<Automaton::State> states;
-  enum : std::uint32_t { kBegin, kMinus, kWhole, kPoint, kFraction };
+  constexpr std::uint32_t kBegin = 0;
+  constexpr std::uint32_t kMinus = 1;
+  constexpr std::uint32_t kWhole = 2;
+  constexpr std::uint32_t kPoint = 3;
+  constexpr std::uint32_t kFraction = 4;
   const auto id_of = [&](std::uint32_t phase, std::uint32_t rest, std::uint32_t behind) {
     const std::array<std::uint32_t, 3> key = {phase, rest, behind};
     const auto [found, is_new] = ids.emplace(key, static_cast<std::uint32_t>(keys.size()));

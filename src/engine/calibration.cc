@@ -131,7 +131,7 @@ void Calibration::learn(std::span<const Candidate> candidates, const ScoreMoment
     if (k == chosen) ++shown.n_hit;
     const double estimate = std::exp(static_cast<double>(candidates[k].log_value));
     const double hit = k == chosen ? 1.0 : 0.0;
-    Bin& bin = bins_[static_cast<std::size_t>(bin_place(estimate, kBins) + 0.5)];
+    Bin& bin = bins_[static_cast<std::size_t>(std::lround(bin_place(estimate, kBins)))];
     bin.expected = bin.expected * kFade + estimate;
     bin.hit = bin.hit * kFade + hit;
     if (estimate < kLeastCounted) continue;

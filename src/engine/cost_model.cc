@@ -205,6 +205,7 @@ class Measurement {
 
 }  // namespace
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): a list is given as it is written
 PassCost::PassCost(std::vector<CostPoint> curve, bool refines) : refines_(refines) {
   points_.reserve(curve.size());
   for (const CostPoint& p : curve) {

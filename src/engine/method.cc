@@ -15,15 +15,15 @@ constexpr int kMaxLength = 64;
 // With the root 256, the most that one llama.cpp cache can tell apart.
 constexpr int kMaxNodes = 255;
 
-enum Field : unsigned {
-  kWidth = 1,
-  kLength = 2,
-  kNodes = 4,
-  kTau = 8,
-  kKeep = 16,
-  kMost = 32,
-  kSources = 64
-};
+// Bits.
+using Field = unsigned;
+constexpr Field kWidth = 1;
+constexpr Field kLength = 2;
+constexpr Field kNodes = 4;
+constexpr Field kTau = 8;
+constexpr Field kKeep = 16;
+constexpr Field kMost = 32;
+constexpr Field kSources = 64;
 
 struct Option {
   Field field;

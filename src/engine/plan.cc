@@ -8,7 +8,7 @@ namespace gumbelspec {
 namespace {
 
 // Of a level with its children; what can be expanded adds up over the levels.
-constexpr std::size_t kMostChildren = 64 * 16;
+constexpr std::size_t kMostChildren = std::size_t{64} * 16;
 constexpr std::size_t kMostNodes = 256;
 
 constexpr std::array<std::size_t, 10> kWidths = {1, 2, 3, 4, 6, 8, 12, 16, 32, 64};

@@ -6,7 +6,10 @@ namespace gumbelspec::testing::amx {
 namespace {
 
 // The prefix that a VEX encoding implies.
-enum Implied : unsigned { kNone = 0, k66 = 1, kF3 = 2, kF2 = 3 };
+constexpr unsigned kNone = 0;
+constexpr unsigned k66 = 1;
+constexpr unsigned kF3 = 2;
+constexpr unsigned kF2 = 3;
 
 struct Vex {
   bool r = false, x = false, b = false;  // the registers' fourth bits

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <memory>
 #include <random>
@@ -47,7 +48,7 @@ class AverageText {
     costs_->target.observe(round.n_nodes + 1, seconds);
     round.seconds += seconds;
     for (const double value : std::span(values_).first(round.n_nodes)) round.tokens += value;
-    planner_.end_round(static_cast<std::size_t>(round.tokens + 0.5), round.seconds);
+    planner_.end_round(static_cast<std::size_t>(std::lround(round.tokens)), round.seconds);
     n_missing_ = std::min<std::size_t>(n_missing_ + (round.n_nodes == 0 ? 1 : 0), 24);
     return round;
   }
