@@ -1,5 +1,5 @@
-// The parts of a Batch; batch.cc has the texts' coming and going, batch_round.cc what surrounds
-// their rounds.
+// The parts of a Batch; batch.cc has the texts' coming and going, batch_prompts.cc their prompts,
+// batch_round.cc what surrounds their rounds.
 #ifndef GUMBELSPEC_ENGINE_BATCH_IMPL_H_
 #define GUMBELSPEC_ENGINE_BATCH_IMPL_H_
 
@@ -49,7 +49,7 @@ class Batch::Impl {
   [[nodiscard]] bool admit_one();
   [[nodiscard]] bool pays_to_read_on() const;
   BatchSlot& idle_slot(std::size_t slot);
-  // Prompts.
+  // Prompts; batch_prompts.cc.
   void read_prompts();
   [[nodiscard]] BatchText* next_reader();
   [[nodiscard]] std::size_t next_piece(const BatchText& text) const;

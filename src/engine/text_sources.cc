@@ -30,7 +30,8 @@ constexpr std::size_t kMostOther = 4;
 
 bool is_allowed(std::span<const std::uint32_t> allowed, TokenId token) {
   const std::size_t word = index(token) / 32;
-  return allowed.empty() || (word < allowed.size() && (allowed[word] >> (index(token) % 32) & 1U));
+  return allowed.empty() ||
+         (word < allowed.size() && (allowed[word] >> (index(token) % 32) & 1U) != 0);
 }
 
 double chance_of(std::span<const Guess> guesses, TokenId token) {

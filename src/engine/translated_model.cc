@@ -251,7 +251,9 @@ void TranslatedModel::drop_new(std::size_t n_evaluated) {
     Text& t = text(place.seq);
     t.nodes.resize(std::min(t.nodes.size(), t.n_old_nodes));
     std::size_t n = t.n_old_pending;
-    for (const PassNode& node : std::span(pass_).first(n_evaluated)) n += node.seq == place.seq;
+    for (const PassNode& node : std::span(pass_).first(n_evaluated)) {
+      n += node.seq == place.seq ? 1U : 0U;
+    }
     t.pending.resize(std::min(t.pending.size(), n));
     if (t.n_old_nodes == 0) t.n_before = 0;
   }

@@ -100,7 +100,6 @@ void TranslatedText::split_from(std::size_t begin, std::vector<ReadToken>& out) 
       map_.draft_tokenizer().split(std::string_view(bytes_).substr(begin, end - begin), begin,
                                    is_first, out);
     }
-    begin = end;
     if (mark == marks_.end()) break;
     out.push_back({mark->token, mark->begin + 1});
     begin = mark->begin + 1;
