@@ -199,8 +199,8 @@ bool has_registers_for(std::string_view variant) {
   };
   // The compiler's check asks the operating system, ggml's does not.
   if (is_in(kNarrow)) return true;
-  if (is_in(kAvx)) return __builtin_cpu_supports("avx") != 0;
-  return __builtin_cpu_supports("avx512f") != 0;
+  if (is_in(kAvx)) return static_cast<bool>(__builtin_cpu_supports("avx"));
+  return static_cast<bool>(__builtin_cpu_supports("avx512f"));
 #else
   (void)variant;
   return true;

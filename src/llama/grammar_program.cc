@@ -89,6 +89,7 @@ class Compiler {
     find_empty(bodies);
     out_.accept = add(Kind::accept, 0, 0);
     std::vector<std::uint32_t> entries;
+    entries.reserve(bodies.size());
     for (const GbnfNode& body : bodies) entries.push_back(code(body, add(Kind::end, 0, 0)));
     for (const std::uint32_t entry : entries) out_.begins.push_back(begin_of(entry));
     out_.root = static_cast<std::uint32_t>(gbnf_.root);

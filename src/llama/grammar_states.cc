@@ -62,7 +62,7 @@ GrammarPlace* GrammarStates::next(GrammarPlace& from, std::uint8_t byte) {
   const std::uint8_t byte_class = program_.byte_class[byte];
   if (from.next_.empty()) {
     from.next_.assign(program_.byte_of_class.size(), nullptr);
-    n_bytes_ += from.next_.size() * sizeof(GrammarPlace*);
+    n_bytes_ += from.next_.size() * sizeof(from.next_[0]);
   }
   GrammarPlace*& known = from.next_[byte_class];
   if (known == nullptr) {

@@ -22,8 +22,8 @@ std::string architecture(const llama_model* model) {
   return model_metadata(model, "general.architecture");
 }
 
-template <std::size_t n>
-bool is_one_of(const std::array<std::string_view, n>& names, std::string_view name) {
+template <std::size_t kN>
+bool is_one_of(const std::array<std::string_view, kN>& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 

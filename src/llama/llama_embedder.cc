@@ -260,6 +260,7 @@ void LlamaEmbedder::Impl::decode(std::span<const std::vector<TokenId>> texts) {
   }
   std::vector<std::int32_t> n_ids(tokens.size(), 1);
   std::vector<llama_seq_id*> id_places;
+  id_places.reserve(ids.size());
   for (llama_seq_id& id : ids) id_places.push_back(&id);
   // Pooling wants the vectors of all of them.
   std::vector<std::int8_t> wants_row(tokens.size(), 1);
