@@ -77,8 +77,8 @@ constexpr std::array<Name, 56> kNames = {{
 constexpr std::array<std::string_view, 3> kTargets = {"--model", "--hf-repo", "--model-url"};
 constexpr std::array<std::string_view, 2> kDrafts = {"--model-draft", "--hf-repo-draft"};
 
-template <std::size_t n>
-void add_others(const std::array<std::string_view, n>& group, std::string_view name,
+template <std::size_t kN>
+void add_others(const std::array<std::string_view, kN>& group, std::string_view name,
                 std::vector<std::string_view>& rivals) {
   if (std::find(group.begin(), group.end(), name) == group.end()) return;
   std::copy_if(group.begin(), group.end(), std::back_inserter(rivals),

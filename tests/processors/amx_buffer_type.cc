@@ -12,9 +12,10 @@ std::vector<ggml_backend_buffer_type_t>& ggml_backend_cpu_get_extra_buffer_types
 
 void add_amx_buffer_type() {
   // The rest of this library is compiled for these.
-  const bool is_able =
-      __builtin_cpu_supports("avx512vnni") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
-      __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512dq") != 0;
+  const bool is_able = static_cast<bool>(__builtin_cpu_supports("avx512vnni")) &&
+                       static_cast<bool>(__builtin_cpu_supports("avx512bw")) &&
+                       static_cast<bool>(__builtin_cpu_supports("avx512vl")) &&
+                       static_cast<bool>(__builtin_cpu_supports("avx512dq"));
   auto& types = ggml_backend_cpu_get_extra_buffer_types();
   const bool is_there = std::any_of(types.begin(), types.end(), [](ggml_backend_buffer_type_t t) {
     return std::string(ggml_backend_buft_name(t)) == "AMX";
