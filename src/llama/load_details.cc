@@ -155,6 +155,7 @@ std::size_t stretched_context(std::size_t n_trained, const RopeOptions& rope) {
 
 std::vector<llama_model_kv_override> metadata_overrides(const std::vector<std::string>& texts) {
   std::vector<llama_model_kv_override> overrides;
+  overrides.reserve(texts.size() + 1);
   for (const std::string& text : texts) overrides.push_back(metadata_override(text));
   if (!overrides.empty()) overrides.emplace_back();
   return overrides;

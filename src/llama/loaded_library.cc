@@ -56,7 +56,7 @@ int look_at(dl_phdr_info* info, std::size_t, void* data) {
   for (int i = 0; i < info->dlpi_phnum && search.found->build_id.empty(); ++i) {
     const ElfW(Phdr)& part = info->dlpi_phdr[i];
     if (part.p_type != PT_NOTE) continue;
-    // The loader tells places as numbers.
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): the loader tells places as numbers
     const auto* notes = reinterpret_cast<const unsigned char*>(info->dlpi_addr + part.p_vaddr);
     search.found->build_id = build_id_in(notes, part.p_memsz);
   }

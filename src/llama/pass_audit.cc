@@ -30,6 +30,7 @@ struct Kind {
   std::string device;
   bool holds = true;
   std::string why;
+  // NOLINTNEXTLINE(readability-implicit-bool-conversion): what the compiler makes of it
   friend auto operator<=>(const Kind&, const Kind&) = default;
 };
 

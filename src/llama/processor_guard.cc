@@ -5,6 +5,7 @@
 // and programs alone ask for it, by the symbol (src/llama/CMakeLists.txt).
 #include "src/llama/processor_check.h"
 
+// NOLINTBEGIN(readability-identifier-naming): a symbol of C
 extern "C" {
 
 using PreinitFunction = void (*)(int, char**, char**);
@@ -14,3 +15,4 @@ extern const PreinitFunction gumbelspec_processor_guard;
     gumbelspec::internal::refuse_lesser_processor;
 
 }  // extern "C"
+// NOLINTEND(readability-identifier-naming)
