@@ -61,15 +61,15 @@ FileName read_file_name(const std::string& path) {
   name.stem = path;
   if (path.size() <= kEnd.size() || path.substr(path.size() - kEnd.size()) != kEnd) return name;
   name.stem.resize(path.size() - kEnd.size());
-  static const std::regex part_pattern("^(.+)-([0-9]{5})-of-([0-9]{5})$");
-  static const std::regex quant_pattern("[-.]([A-Za-z0-9_]+)$");
+  static const std::regex kPartPattern("^(.+)-([0-9]{5})-of-([0-9]{5})$");
+  static const std::regex kQuantPattern("[-.]([A-Za-z0-9_]+)$");
   std::smatch match;
-  if (std::regex_match(name.stem, match, part_pattern)) {
+  if (std::regex_match(name.stem, match, kPartPattern)) {
     name.part = std::stoi(match[2]);
     name.n_parts = std::stoi(match[3]);
     name.stem = std::string(match[1]);
   }
-  if (std::regex_search(name.stem, match, quant_pattern)) name.quant = upper(match[1]);
+  if (std::regex_search(name.stem, match, kQuantPattern)) name.quant = upper(match[1]);
   const std::string file = path.substr(path.rfind('/') + 1);
   constexpr std::array<std::string_view, 6> kOthers = {"mmproj",  "imatrix", "mtp-",
                                                        "eagle3-", "dflash-", "dspark-"};

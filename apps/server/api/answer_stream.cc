@@ -121,11 +121,12 @@ void AnswerImpl::write_message(std::size_t i, const std::vector<MessageDelta>& d
     if (request_.native.timings_per_token) chunk["timings"] = clocks_[i].timings(choices_[i]);
     write(std::move(chunk));
   };
+  const bool is_alone = deltas.empty() && (!reports.empty() || !trace.is_null());
   if (is_first) write_delta({{"role", "assistant"}, {"content", nullptr}}, false);
   for (std::size_t k = 0; k < deltas.size(); ++k) {
     write_delta(delta_json(deltas[k]), k + 1 == deltas.size());
   }
-  if (deltas.empty() && (!reports.empty() || !trace.is_null())) write_delta(Json::object(), true);
+  if (is_alone) write_delta(Json::object(), true);
 }
 
 void AnswerImpl::write_last(std::size_t i) {

@@ -31,7 +31,7 @@ class ChatEvents {
   // fields: prompt_progress, and timings where they are asked for.
   [[nodiscard]] virtual std::string progress(const Json& /*fields*/) { return {}; }
   // timings: the events of add() have them from now on.
-  virtual void set_timings(Json /*timings*/) {}
+  virtual void set_timings(const Json& /*timings*/) {}
   [[nodiscard]] virtual std::string add(const std::vector<MessageDelta>& deltas) = 0;
   [[nodiscard]] virtual std::string end(const ChatEnd& end) = 0;
   // The answer to a request without stream.

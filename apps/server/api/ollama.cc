@@ -166,7 +166,8 @@ AnswerOutput ollama_output(OllamaEndpoint endpoint, Endpoint ours, const ApiMode
                            AnswerOutput inner) {
   AnswerOutput output;
   output.on_tokens = std::move(inner.on_tokens);
-  output.write = [endpoint, ours, &model, write = std::move(inner.write)](std::string event) {
+  output.write = [endpoint, ours, &model,
+                  write = std::move(inner.write)](const std::string& event) {
     constexpr std::string_view kBegin = "data: ";
     const std::string_view data = std::string_view(event).substr(kBegin.size());
     if (data.substr(0, 6) == "[DONE]") return true;

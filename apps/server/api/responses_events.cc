@@ -26,7 +26,7 @@ class ResponsesEvents final : public ChatEvents {
     return event("response.in_progress", data);
   }
 
-  void set_timings(Json timings) override { timings_ = std::move(timings); }
+  void set_timings(const Json& timings) override { timings_ = timings; }
 
   std::string add(const std::vector<MessageDelta>& deltas) override {
     std::string events;

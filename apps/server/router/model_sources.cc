@@ -19,9 +19,9 @@ std::optional<std::string> model_name(const fs::path& path) {
   if (path.extension() != ".gguf") return {};
   const std::string stem = path.stem().string();
   if (stem.rfind("mmproj", 0) == 0) return {};
-  static const std::regex part("(.+)-([0-9]{5})-of-[0-9]{5}");
+  static const std::regex kPart("(.+)-([0-9]{5})-of-[0-9]{5}");
   std::smatch match;
-  if (!std::regex_match(stem, match, part)) return stem;
+  if (!std::regex_match(stem, match, kPart)) return stem;
   if (match[2].str() != "00001") return {};
   return match[1].str();
 }
