@@ -28,6 +28,7 @@ const std::array<ChatRun::ChatCommand, 10> ChatRun::kCommands = {{
 
 std::vector<std::string> ChatRun::command_names() {
   std::vector<std::string> words;
+  words.reserve(kCommands.size());
   for (const ChatCommand& command : kCommands) words.emplace_back(command.name);
   return words;
 }
