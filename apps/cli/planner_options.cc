@@ -140,7 +140,7 @@ std::shared_ptr<CostModel> costs_for(const Method& method, const Models& models,
   if (auto costs = cache.costs()) return costs;
   progress.show("measuring what passes cost");
   const CostMeasurement measurement{.most_nodes = kMostNodes, .is_cancelled = stop_requested};
-  const auto costs = std::make_shared<CostModel>(
+  auto costs = std::make_shared<CostModel>(
       models.draft == nullptr ? measure_costs(*models.target, measurement)
                               : measure_costs(*models.target, *models.drafting(), measurement));
   progress.clear();

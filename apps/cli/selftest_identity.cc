@@ -120,6 +120,7 @@ float margin_at(std::span<const GeneratedToken> a, std::span<const GeneratedToke
   // One text ended: known only if the other run had that end in second place.
   if (at >= a.size() || at >= b.size()) {
     const GeneratedToken& longer = at < a.size() ? a[at] : b[at];
+    // NOLINTNEXTLINE(bugprone-narrowing-conversions): both are floats
     return target.is_end(longer.runner_up) ? longer.margin : kUnknown;
   }
   if (a[at].runner_up == b[at].token) return a[at].margin;
